@@ -1,0 +1,124 @@
+//! The one error type of the crate: variants that a caller can act on, each with a stable code.
+//!
+//! What a caller treats as an answer (a duplicate, a replaced event) is no error: it is an outcome.
+//! A `Display` text is a sentence that names what and where and, where there is one, the remedy.
+
+use std::path::PathBuf;
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong, by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file.
+    #[error("cannot {op} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `sync`, `create` ...
+        op: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Bytes on disk are not what was written.
+    #[error("{} is damaged at byte {offset}: {what}", path.display())]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// Byte offset of the damaged unit (page, block, header) in the file.
+        offset: u64,
+        /// What does not hold.
+        what: String,
+    },
+    /// A file was written by another version of the format.
+    #[error("{} has format version {found}; this program reads {supported}", path.display())]
+    WrongVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version it carries.
+        found: u32,
+        /// The version this program reads.
+        supported: u32,
+    },
+    /// A setting disagrees with what the store was created with.
+    #[error("the store at {} was created with {what} {stored}, not {asked}", path.display())]
+    Mismatch {
+        /// The store's directory or file.
+        path: PathBuf,
+        /// The name of the setting.
+        what: &'static str,
+        /// What the store keeps.
+        stored: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// Another process, or another handle in this one, has the store open.
+    #[error("the store at {} is in use by {holder}; close it first", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, as far as known.
+        holder: String,
+    },
+    /// A write or sync failed earlier; the shard takes no writes until the store is opened again.
+    #[error("the shard stopped taking writes when {stage} failed ({why}); reopen the store")]
+    Poisoned {
+        /// The step that failed first.
+        stage: &'static str,
+        /// The text of the first failure.
+        why: String,
+    },
+    /// A documented limit is reached.
+    #[error("{what} is full: the limit is {limit}")]
+    Full {
+        /// What is full, with its unit: `record bytes`, `requests in flight` ...
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// An argument or input is not acceptable.
+    #[error("invalid {what}: {why}")]
+    Invalid {
+        /// Which input.
+        what: &'static str,
+        /// Why, with the offending value.
+        why: String,
+    },
+    /// The store is closing or closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Error {
+    /// A stable code for logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Io { .. } => "ERR_IO",
+            Error::Corrupt { .. } => "ERR_CORRUPT",
+            Error::WrongVersion { .. } => "ERR_WRONG_VERSION",
+            Error::Mismatch { .. } => "ERR_MISMATCH",
+            Error::Locked { .. } => "ERR_LOCKED",
+            Error::Poisoned { .. } => "ERR_POISONED",
+            Error::Full { .. } => "ERR_FULL",
+            Error::Invalid { .. } => "ERR_INVALID",
+            Error::Closed => "ERR_CLOSED",
+        }
+    }
+
+    /// An I/O failure on `path`.
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
+        Error::Io { op, path: path.into(), source }
+    }
+
+    /// Damage found at `offset` of `path`.
+    pub fn corrupt(path: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Error {
+        Error::Corrupt { path: path.into(), offset, what: what.into() }
+    }
+
+    /// A refused input.
+    pub fn invalid(what: &'static str, why: impl Into<String>) -> Error {
+        Error::Invalid { what, why: why.into() }
+    }
+}

@@ -1,0 +1,18 @@
+//! The ground floor: errors, identifiers, limits, checksums and integer codecs that every floor uses.
+//!
+//! Nothing here does I/O, reads a clock or starts a thread.
+
+mod crc;
+mod error;
+mod hash;
+mod key;
+pub mod limits;
+mod terms;
+mod varint;
+
+pub use crc::{Crc64, crc64};
+pub use error::{Error, Result};
+pub use hash::hash64;
+pub use key::{Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
+pub use terms::Terms;
+pub use varint::{get_varint, put_varint, varint_len};
