@@ -1,0 +1,106 @@
+//! Counting: from posting blocks where one list decides, from merged ordinals otherwise; records are
+//! read only for what no list decides (`segment`: residual conditions).
+
+use super::scatter::{self, Readers};
+use super::segment::{self, SegmentSource};
+use super::{Order, Select, memtable};
+use crate::base::{Ordinal, Result, Seq};
+use crate::segment::Segment;
+use crate::shard::{LiveSegment, Snapshot};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// How many records match at least one of `selects`, whose limits do not count.
+///
+/// # Errors
+/// `Corrupt` or `Io`.
+pub fn count(selects: &[Select], snapshots: &[Snapshot], readers: &Readers) -> Result<u64> {
+    let selects: Vec<Select> =
+        selects.iter().map(|s| Select { limit: None, ..s.clone() }).filter(|s| !s.is_empty()).collect();
+    let Some(first) = selects.first() else { return Ok(0) };
+    let walks = selects.len() > 1 || !is_one_list(first);
+    if walks && let Some(sender) = readers.for_large(first, snapshots)? {
+        let selects = Arc::new(selects);
+        let counts = scatter::run(&sender, snapshots, move |snapshot| in_shard(&selects, snapshot))?;
+        return counts.into_iter().sum();
+    }
+    snapshots.iter().map(|snapshot| in_shard(&selects, snapshot)).sum()
+}
+
+/// Whether one posting list, or none, decides: then counting is two look-ups.
+fn is_one_list(select: &Select) -> bool {
+    let terms: usize = select.all_of.iter().map(Vec::len).sum();
+    select.ids.is_none() && select.none_of.is_empty() && terms <= 1
+}
+
+fn in_shard(selects: &[Select], snapshot: &Snapshot) -> Result<u64> {
+    let mut total = 0;
+    for table in snapshot.view.memtables() {
+        let found = |select| memtable::scan(table, snapshot, select, Order::Newest);
+        total += match selects {
+            [one] => found(one).len() as u64,
+            many => {
+                let all: HashSet<Ordinal> = many.iter().flat_map(found).map(|(_, o)| o).collect();
+                all.len() as u64
+            }
+        };
+    }
+    for live in &snapshot.view.segments {
+        total += match selects {
+            [one] => in_segment(live, snapshot.at, one)?,
+            many => union_in_segment(live, snapshot.at, many)?,
+        };
+    }
+    Ok(total)
+}
+
+/// The matches of one selection.
+fn in_segment(live: &LiveSegment, at: Seq, select: &Select) -> Result<u64> {
+    let plan = segment::plan(&live.segment, select)?;
+    if plan.empty {
+        return Ok(0);
+    }
+    let (segment, range) = (&live.segment, plan.range.clone());
+    let dead = || live.dead.iter(range.clone(), at);
+    let one_list = plan.walked.len() <= 1 && plan.walked.iter().all(|c| c.lists.len() == 1);
+    if plan.by_id.is_some() || !one_list || plan.is_residual() || !plan.without.is_empty() {
+        let mut count = 0;
+        if let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? {
+            while source.next()?.is_some() {
+                count += 1;
+            }
+        }
+        return Ok(count);
+    }
+    match plan.walked.first() {
+        None => Ok(range.len() as u64 - dead().count() as u64),
+        Some(condition) => in_list(segment, &condition.lists[0], &range, dead()),
+    }
+}
+
+/// The members of one list in `range` that are not among `dead`: two ranks, and a look for each dead.
+fn in_list(
+    segment: &Arc<Segment>,
+    list: &crate::segment::Postings,
+    range: &std::ops::Range<Ordinal>,
+    dead: impl Iterator<Item = Ordinal>,
+) -> Result<u64> {
+    let all = list.rank(segment, range.end)? - list.rank(segment, range.start)?;
+    let (mut cursor, mut dead_members) = (list.cursor(segment), 0);
+    for o in dead {
+        dead_members += u64::from(cursor.seek_ge(o)? == Some(o));
+    }
+    Ok(u64::from(all) - dead_members)
+}
+
+/// The matches of several selections, each once.
+fn union_in_segment(live: &LiveSegment, at: Seq, selects: &[Select]) -> Result<u64> {
+    let mut found = vec![0u64; live.segment.records().div_ceil(64) as usize];
+    for select in selects {
+        let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? else { continue };
+        while let Some(o) = source.next()? {
+            found[o as usize / 64] |= 1 << (o % 64);
+        }
+    }
+    Ok(found.iter().map(|word| u64::from(word.count_ones())).sum())
+}

@@ -1,0 +1,91 @@
+//! Plans as text: what each memtable and segment would do for a selection, and what it would cost.
+
+use super::memtable::{self, Access};
+use super::segment;
+use super::{Order, Select};
+use crate::base::Result;
+use crate::shard::{LiveSegment, Snapshot};
+use std::fmt::Write;
+
+/// The plan of `selects` over `snapshots` (shard number and snapshot), for a person.
+///
+/// # Errors
+/// `Corrupt` or `Io` from the look-ups that planning needs.
+pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) -> Result<String> {
+    let mut out = String::new();
+    for (i, select) in selects.iter().enumerate() {
+        let limit = select.limit.map_or("no limit".to_string(), |n| format!("limit {n}"));
+        let first = if order == Order::Newest { "newest first" } else { "oldest first" };
+        line(&mut out, 0, format_args!("selection {} of {}: {first}, {limit}", i + 1, selects.len()));
+        for (c, any_of) in select.all_of.iter().enumerate() {
+            line(&mut out, 1, format_args!("condition {}: any of {} terms", c + 1, any_of.len()));
+        }
+        if let Some(ids) = &select.ids {
+            line(&mut out, 1, format_args!("any of {} ids", ids.len()));
+        }
+        if select.is_empty() {
+            line(&mut out, 1, format_args!("matches nothing, whatever is stored"));
+            continue;
+        }
+        for (shard, snapshot) in snapshots {
+            line(&mut out, 1, format_args!("shard {shard}"));
+            for table in snapshot.view.memtables() {
+                let records = snapshot.visible(table);
+                let how = memtable_access(&memtable::access(table, select), records);
+                line(&mut out, 2, format_args!("memtable of {records} records: {how}"));
+            }
+            for live in &snapshot.view.segments {
+                let how = segment_plan(live, select)?;
+                let (id, records) = (live.segment.info().id, live.segment.records());
+                line(&mut out, 2, format_args!("segment {id} of {records} records: {how}"));
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn line(out: &mut String, depth: usize, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _written = writeln!(out, "{:indent$}{text}", "", indent = depth * 2);
+}
+
+fn memtable_access(access: &Access<'_>, records: u32) -> String {
+    match access {
+        Access::Nothing => "nothing, a condition has no records here".to_string(),
+        Access::Ids(ids) => format!("look up {} ids, check each record", ids.len()),
+        Access::All => format!("walk all {records} records, check each"),
+        Access::Lists(index, lists) => {
+            let postings: u64 = lists.iter().map(|l| u64::from(l.count())).sum();
+            let (lists, condition) = (lists.len(), index + 1);
+            format!("walk condition {condition} ({lists} lists, {postings} postings), check each record")
+        }
+    }
+}
+
+fn segment_plan(live: &LiveSegment, select: &Select) -> Result<String> {
+    let plan = segment::plan(&live.segment, select)?;
+    if plan.empty {
+        return Ok("nothing, a condition has no records here".to_string());
+    }
+    let mut steps = vec![format!("ordinals {}..{}", plan.range.start, plan.range.end)];
+    if let Some(known) = &plan.by_id {
+        steps.push(format!("{} known by id", known.len()));
+    } else if plan.walked.is_empty() {
+        steps.push("walk all".to_string());
+    }
+    for (i, condition) in plan.walked.iter().enumerate() {
+        let does = if i == 0 { "walk" } else { "intersect" };
+        let (number, lists, postings) = (condition.index + 1, condition.lists.len(), condition.postings);
+        steps.push(format!("{does} condition {number} ({lists} lists, {postings} postings)"));
+    }
+    if !plan.without.is_empty() {
+        steps.push(format!("leave out {} lists", plan.without.len()));
+    }
+    if !plan.residual.is_empty() {
+        steps.push("check the rest on each record".to_string());
+    }
+    if live.dead.count() > 0 {
+        steps.push(format!("skip {} dead", live.dead.count()));
+    }
+    Ok(steps.join(", "))
+}

@@ -1,0 +1,172 @@
+//! Selections on a memtable: walk back the shortest lists, check each record, keep the best.
+//!
+//! Posting lists of a memtable are in order of arrival, not of time, so matches are sorted here. With
+//! a limit, a walk ends as soon as nothing before it can be among the best: arrivals are nearly in
+//! order of time, and the memtable keeps running bounds.
+
+use super::{Order, Select};
+use crate::base::{Key, Ordinal};
+use crate::memtable::{Memtable, Postings};
+use crate::model::Record;
+use crate::shard::Snapshot;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+
+/// How a selection finds its candidates.
+pub(super) enum Access<'a> {
+    /// By the ids of the selection.
+    Ids(&'a [[u8; 32]]),
+    /// By the lists of one condition: its index, and the lists.
+    Lists(usize, Vec<Postings<'a>>),
+    /// A condition has no records here.
+    Nothing,
+    /// Every record.
+    All,
+}
+
+/// The cheapest access to `memtable` for `select`.
+pub(super) fn access<'a>(memtable: &'a Memtable, select: &'a Select) -> Access<'a> {
+    if let Some(ids) = &select.ids {
+        return Access::Ids(ids);
+    }
+    let mut best: Option<(u64, usize, Vec<Postings<'a>>)> = None;
+    for (i, any_of) in select.all_of.iter().enumerate() {
+        let lists: Vec<Postings<'a>> =
+            any_of.iter().filter_map(|term| memtable.postings(term)).collect();
+        let cost = lists.iter().map(|l| u64::from(l.count())).sum();
+        if cost == 0 {
+            return Access::Nothing;
+        }
+        if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+            best = Some((cost, i, lists));
+        }
+    }
+    best.map_or(Access::All, |(_, i, lists)| Access::Lists(i, lists))
+}
+
+/// The matches of `select` that live in `memtable` for `snapshot`, in `order`, at most its limit.
+pub(super) fn scan(
+    memtable: &Arc<Memtable>,
+    snapshot: &Snapshot,
+    select: &Select,
+    order: Order,
+) -> Vec<(Key, Ordinal)> {
+    let visible = snapshot.visible(memtable);
+    let mut best = Best::new(order, select.limit.unwrap_or(usize::MAX));
+    let (earliest, latest) = memtable.time_bounds();
+    if visible == 0 || select.is_empty() || select.since > latest || select.until < earliest {
+        return Vec::new();
+    }
+    let check = |o: Ordinal, best: &mut Best| {
+        let time = memtable.time(o);
+        if o < visible
+            && (select.since..=select.until).contains(&time)
+            && best.wants(time)
+            && memtable.is_live(o, snapshot.at)
+        {
+            let key = memtable.key(o);
+            if (select.matches)(Record { key, body: memtable.body(o) }) {
+                best.push(key, o);
+            }
+        }
+    };
+    match access(memtable, select) {
+        Access::Nothing => {}
+        Access::Ids(ids) => {
+            // An id may recur once its record is dead: at most one of its records lives.
+            let found = ids.iter().flat_map(|id| memtable.find_all(id));
+            found.collect::<HashSet<_>>().into_iter().for_each(|o| check(o, &mut best));
+        }
+        Access::Lists(_, lists) => {
+            let mut seen = (lists.len() > 1).then(HashSet::new);
+            for list in lists {
+                for o in list.iter_back() {
+                    if best.is_done(memtable, o) {
+                        break;
+                    }
+                    if seen.as_mut().is_none_or(|seen| seen.insert(o)) {
+                        check(o, &mut best);
+                    }
+                }
+            }
+        }
+        Access::All => {
+            for o in (0..visible).rev() {
+                if best.is_done(memtable, o) {
+                    break;
+                }
+                check(o, &mut best);
+            }
+        }
+    }
+    best.into_sorted()
+}
+
+/// The first `limit` keys of an order.
+struct Best {
+    order: Order,
+    limit: usize,
+    /// The last of them on top.
+    kept: BinaryHeap<Ranked>,
+}
+
+/// A key that compares greater the later it comes in the order.
+#[derive(PartialEq, Eq)]
+struct Ranked {
+    key: Key,
+    ordinal: Ordinal,
+    order: Order,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> std::cmp::Ordering {
+        match self.order {
+            Order::Newest => other.key.cmp(&self.key),
+            Order::Oldest => self.key.cmp(&other.key),
+        }
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Best {
+    fn new(order: Order, limit: usize) -> Best {
+        Best { order, limit, kept: BinaryHeap::new() }
+    }
+
+    /// The worst time kept, once there are as many as wanted.
+    fn bar(&self) -> Option<u64> {
+        if self.kept.len() < self.limit { None } else { self.kept.peek().map(|r| r.key.time) }
+    }
+
+    /// Whether a record of `time` may be among the first.
+    fn wants(&self, time: u64) -> bool {
+        self.bar().is_none_or(|bar| match self.order {
+            Order::Newest => time >= bar,
+            Order::Oldest => time <= bar,
+        })
+    }
+
+    /// Whether no record up to `o` can be among the first.
+    fn is_done(&self, memtable: &Memtable, o: Ordinal) -> bool {
+        self.bar().is_some_and(|bar| match self.order {
+            Order::Newest => memtable.time_max_upto(o) < bar,
+            Order::Oldest => memtable.time_min_upto(o) > bar,
+        })
+    }
+
+    fn push(&mut self, key: Key, ordinal: Ordinal) {
+        self.kept.push(Ranked { key, ordinal, order: self.order });
+        if self.kept.len() > self.limit {
+            self.kept.pop();
+        }
+    }
+
+    fn into_sorted(self) -> Vec<(Key, Ordinal)> {
+        self.kept.into_sorted_vec().into_iter().map(|r| (r.key, r.ordinal)).collect()
+    }
+}

@@ -1,0 +1,36 @@
+//! Queries: from a selection to a plan, from a plan to cursors over a snapshot, from cursors to records.
+//!
+//! ```text
+//!   Select --plan--> per source:  memtable: walk back the shortest lists, check each record
+//!                                 segment:  ordinals = and(or(posting lists)...) - dead, within time
+//!      sources of all shards --merge by key--> one stream a selection --limit--> union --> records
+//! ```
+//!
+//! Everything is walked in the store's one total order, newest first or oldest first, so that union,
+//! intersection, limit and the merge of shards are the same step: take the nearest head. Resident
+//! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
+//! large selections are scattered over reader threads, one stream a shard (`scatter`).
+//!
+//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `explain`.
+//!
+//! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
+//! I2. A record is answered once, however many selections, lists and sources it matches.
+//! I3. An error ends a cursor: never a wrong or a silently shortened answer.
+
+mod count;
+mod cursor;
+mod explain;
+mod memtable;
+mod merge;
+mod scatter;
+mod segment;
+mod select;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use count::count;
+pub use cursor::Cursor;
+pub use explain::explain;
+pub use scatter::Readers;
+pub use select::{Matches, Order, Select};

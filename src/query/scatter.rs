@@ -1,0 +1,216 @@
+//! Large queries over several shards: one stream a shard, read by reader threads, merged by the caller.
+//!
+//! ```text
+//!   caller                      reader threads
+//!   Remote --Merged of a shard--> fill one chunk --(Merged, chunk)--> Remote
+//! ```
+//!
+//! A reader fills one chunk and hands everything back, so that it never waits for anybody: any number
+//! of streams over any number of threads cannot block one another. The next chunk is asked for when
+//! one arrives, so that reading and merging overlap.
+
+use super::merge::{Merged, Source};
+use super::{Order, Select, memtable, segment};
+use crate::base::{Error, Key, Result};
+use crate::io::threads::{self, Thread};
+use crate::shard::Snapshot;
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use std::sync::{Mutex, PoisonError};
+
+/// Postings from which a selection is scattered: some 10 ms of walking, against 20 us a hop.
+const SCATTER_POSTINGS: u64 = 100_000;
+
+/// Selections with at most this limit are never scattered: they end early.
+const LIMIT_LOCAL: usize = 2_048;
+
+/// Records and bytes of a chunk: enough to be worth a hop, small enough to stay in the cache.
+const CHUNK_RECORDS: usize = 256;
+const CHUNK_BYTES: usize = 256 * 1024;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that read for large queries. Dropping it ends them.
+pub struct Readers {
+    jobs: Mutex<Option<Sender<Job>>>,
+    threads: Mutex<Vec<Thread<()>>>,
+}
+
+impl Readers {
+    /// Starts `count` threads; with none, nothing is ever scattered.
+    pub fn start(count: usize) -> Result<Readers> {
+        let (jobs, next) = unbounded::<Job>();
+        let start = |i| {
+            let next = next.clone();
+            threads::spawn(&format!("ratite-read-{i}"), move || next.iter().for_each(|job| job()))
+        };
+        let threads = (0..count).map(start).collect::<Result<Vec<_>>>()?;
+        let jobs = (count > 0).then_some(jobs);
+        Ok(Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) })
+    }
+
+    /// A handle to give jobs with, if there are threads.
+    fn sender(&self) -> Option<Sender<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A handle to give jobs with, if `select` over `snapshots` is worth them.
+    pub(super) fn for_large(&self, select: &Select, snapshots: &[Snapshot]) -> Result<Option<Sender<Job>>> {
+        if snapshots.len() < 2 || select.limit.is_some_and(|limit| limit <= LIMIT_LOCAL) {
+            return Ok(None);
+        }
+        let Some(sender) = self.sender() else { return Ok(None) };
+        Ok((estimate(select, snapshots)? >= SCATTER_POSTINGS).then_some(sender))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if let Err(error) = thread.join() {
+                tracing::error!("{error}");
+            }
+        }
+    }
+}
+
+/// Postings that `select` would walk.
+pub(super) fn estimate(select: &Select, snapshots: &[Snapshot]) -> Result<u64> {
+    let mut postings = 0;
+    for snapshot in snapshots {
+        for table in snapshot.view.memtables() {
+            postings += match memtable::access(table, select) {
+                memtable::Access::Nothing => 0,
+                memtable::Access::Ids(ids) => ids.len() as u64,
+                memtable::Access::Lists(_, lists) => lists.iter().map(|l| u64::from(l.count())).sum(),
+                memtable::Access::All => u64::from(table.len()),
+            };
+        }
+        for live in &snapshot.view.segments {
+            postings += segment::plan(&live.segment, select)?.cost();
+        }
+    }
+    Ok(postings)
+}
+
+/// Runs `work` for each snapshot on the reader threads and gives the results in any order.
+pub(super) fn run<T: Send + 'static>(
+    sender: &Sender<Job>,
+    snapshots: &[Snapshot],
+    work: impl Fn(&Snapshot) -> T + Clone + Send + 'static,
+) -> Result<Vec<T>> {
+    let (results, done) = bounded(snapshots.len());
+    for snapshot in snapshots {
+        let (results, snapshot, work) = (results.clone(), snapshot.clone(), work.clone());
+        let job: Job = Box::new(move || {
+            // The caller may have gone away; then nobody needs the result.
+            let _sent = results.send(work(&snapshot));
+        });
+        sender.send(job).map_err(|_| Error::Closed)?;
+    }
+    drop(results);
+    let results: Vec<T> = done.iter().collect();
+    if results.len() == snapshots.len() { Ok(results) } else { Err(Error::Closed) }
+}
+
+/// The matches of `select` in `snapshots`, a stream for each.
+pub(super) fn scatter(
+    sender: &Sender<Job>,
+    select: &Select,
+    order: Order,
+    snapshots: &[Snapshot],
+) -> Result<Vec<Source>> {
+    let ask = |snapshot: &Snapshot| {
+        let (select, snapshot) = (select.clone(), snapshot.clone());
+        Remote::ask(sender.clone(), move || Merged::open(select, order, std::slice::from_ref(&snapshot)))
+    };
+    let asked: Vec<Pending> = snapshots.iter().map(ask).collect::<Result<_>>()?;
+    let mut sources = Vec::new();
+    for pending in asked {
+        sources.extend(Remote::first(pending)?.map(Source::Remote));
+    }
+    Ok(sources)
+}
+
+/// Records in a row: keys, and where each body ends.
+#[derive(Default)]
+struct Chunk {
+    records: Vec<(Key, usize)>,
+    bytes: Vec<u8>,
+    /// Whether nothing follows.
+    last: bool,
+}
+
+type Filled = Result<(Box<Merged>, Chunk)>;
+
+/// A chunk that was asked for.
+struct Pending {
+    jobs: Sender<Job>,
+    chunk: Receiver<Filled>,
+}
+
+/// A shard's matches, read by another thread.
+pub(super) struct Remote {
+    chunk: Chunk,
+    at: usize,
+    pending: Option<Pending>,
+}
+
+impl Remote {
+    fn ask(jobs: Sender<Job>, merged: impl FnOnce() -> Merged + Send + 'static) -> Result<Pending> {
+        let (filled, chunk) = bounded(1);
+        let job: Job = Box::new(move || {
+            // The caller may have gone away; then the stream ends here.
+            let _sent = filled.send(fill(Box::new(merged())));
+        });
+        jobs.send(job).map_err(|_| Error::Closed)?;
+        Ok(Pending { jobs, chunk })
+    }
+
+    fn first(pending: Pending) -> Result<Option<Remote>> {
+        let mut remote = Remote { chunk: Chunk::default(), at: 0, pending: Some(pending) };
+        Ok(remote.next_chunk()?.then_some(remote))
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.chunk.records[self.at].0
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        let start = self.at.checked_sub(1).map_or(0, |before| self.chunk.records[before].1);
+        &self.chunk.bytes[start..self.chunk.records[self.at].1]
+    }
+
+    /// Steps to the next match; false if there is none.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        self.at += 1;
+        if self.at < self.chunk.records.len() { Ok(true) } else { self.next_chunk() }
+    }
+
+    fn next_chunk(&mut self) -> Result<bool> {
+        let Some(pending) = self.pending.take() else { return Ok(false) };
+        let (merged, chunk) = pending.chunk.recv().map_err(|_| Error::Closed)??;
+        if !chunk.last {
+            self.pending = Some(Remote::ask(pending.jobs, move || *merged)?);
+        }
+        self.chunk = chunk;
+        self.at = 0;
+        Ok(!self.chunk.records.is_empty())
+    }
+}
+
+fn fill(mut merged: Box<Merged>) -> Filled {
+    let mut chunk = Chunk::default();
+    while chunk.records.len() < CHUNK_RECORDS && chunk.bytes.len() < CHUNK_BYTES {
+        if merged.peek_time()?.is_none() {
+            chunk.last = true;
+            break;
+        }
+        let record = merged.record()?;
+        chunk.bytes.extend_from_slice(record.body);
+        chunk.records.push((record.key, chunk.bytes.len()));
+        merged.advance()?;
+    }
+    Ok((merged, chunk))
+}

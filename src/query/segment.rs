@@ -1,0 +1,243 @@
+//! Selections on a segment: which posting lists drive, which intersect, what is left to check on records.
+//!
+//! Conditions are looked up fewest terms first. Once the driver is shorter than the next condition has
+//! terms, looking those up costs more than checking the few records: the condition becomes residual.
+
+use super::select::Matches;
+use super::walk::{Walk, Way};
+use super::{Order, Select};
+use crate::base::{Key, Ordinal, Result, Seq};
+use crate::model::Record;
+use crate::segment::{Body, Postings, Segment};
+use crate::shard::LiveSegment;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Ordinals looked ahead at most, so that their pages are read together.
+const LOOK_AHEAD: usize = 64;
+
+/// Batches that are taken to be resident after one that was.
+const WARM_BATCHES: u32 = 8;
+
+/// What one condition of a selection does in a segment.
+pub(super) struct Condition {
+    /// Its index in `Select::all_of`.
+    pub(super) index: usize,
+    /// Posting lists found for its terms.
+    pub(super) lists: Vec<Postings>,
+    /// Their postings in all.
+    pub(super) postings: u64,
+}
+
+/// How a segment answers a selection.
+pub(super) struct Plan {
+    /// The ordinals within the time range.
+    pub(super) range: Range<Ordinal>,
+    /// Ordinals known by id.
+    pub(super) by_id: Option<Vec<Ordinal>>,
+    /// The conditions that are walked, the sparsest (the driver) first. Empty: every ordinal.
+    pub(super) walked: Vec<Condition>,
+    /// The conditions, by index, that are checked on the records.
+    pub(super) residual: Vec<usize>,
+    /// The lists to leave out.
+    pub(super) without: Vec<Postings>,
+    /// Whether nothing can match.
+    pub(super) empty: bool,
+}
+
+impl Plan {
+    fn over(range: Range<Ordinal>) -> Plan {
+        let empty = range.is_empty();
+        let (walked, residual, without) = (Vec::new(), Vec::new(), Vec::new());
+        Plan { range, by_id: None, walked, residual, without, empty }
+    }
+
+    /// Postings to be walked at most.
+    pub(super) fn cost(&self) -> u64 {
+        match (&self.by_id, self.walked.first()) {
+            _ if self.empty => 0,
+            (Some(known), _) => known.len() as u64,
+            (None, Some(driver)) => driver.postings,
+            (None, None) => self.range.len() as u64,
+        }
+    }
+
+    /// Whether every candidate has to be read and checked.
+    pub(super) fn is_residual(&self) -> bool {
+        !self.residual.is_empty()
+    }
+
+    /// The walk over the candidates.
+    pub(super) fn walk(self, segment: &Arc<Segment>, way: Way) -> Walk {
+        if let Some(known) = self.by_id {
+            return Walk::known(known, way);
+        }
+        let union = |lists: Vec<Postings>| {
+            Walk::union(lists.iter().map(|l| Walk::List(l.cursor(segment), way)).collect(), way)
+        };
+        let walks = self.walked.into_iter().map(|c| union(c.lists)).collect();
+        let walk = Walk::intersection(walks, way);
+        if self.without.is_empty() {
+            walk
+        } else {
+            Walk::difference(walk, union(self.without), way)
+        }
+    }
+}
+
+/// Plans `select` on `segment`.
+pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
+    let mut plan = Plan::over(segment.bounds(select.since, select.until)?);
+    if plan.empty {
+        return Ok(plan);
+    }
+    if let Some(ids) = &select.ids {
+        let mut known = Vec::new();
+        for id in ids {
+            known.extend(segment.find(id)?.filter(|o| plan.range.contains(o)));
+        }
+        plan.empty = known.is_empty();
+        plan.by_id = Some(known);
+        plan.residual = (0..select.all_of.len() + usize::from(!select.none_of.is_empty())).collect();
+        return Ok(plan);
+    }
+    let mut order: Vec<usize> = (0..select.all_of.len()).collect();
+    order.sort_by_key(|&i| select.all_of[i].len());
+    let mut least = u64::MAX;
+    for index in order {
+        let terms = &select.all_of[index];
+        if least <= terms.len() as u64 {
+            plan.residual.push(index);
+            continue;
+        }
+        let condition = look_up(segment, index, terms)?;
+        if condition.postings == 0 {
+            plan.empty = true;
+            return Ok(plan);
+        }
+        least = least.min(condition.postings);
+        plan.walked.push(condition);
+    }
+    plan.walked.sort_by_key(|c| c.postings);
+    plan.without = look_up(segment, 0, &select.none_of)?.lists;
+    Ok(plan)
+}
+
+fn look_up(segment: &Arc<Segment>, index: usize, terms: &[Vec<u8>]) -> Result<Condition> {
+    let mut lists = Vec::new();
+    for term in terms {
+        lists.extend(segment.term(term)?);
+    }
+    let postings = lists.iter().map(|l| u64::from(l.count())).sum();
+    Ok(Condition { index, lists, postings })
+}
+
+/// The matches of one selection in one segment, one after the other.
+pub(super) struct SegmentSource {
+    live: LiveSegment,
+    at: Seq,
+    walk: Walk,
+    way: Way,
+    range: Range<Ordinal>,
+    residual: Option<Matches>,
+    /// Where the walk goes on.
+    target: Option<Ordinal>,
+    /// Candidates that the walk has found.
+    ahead: VecDeque<Ordinal>,
+    /// How many to look ahead next.
+    batch: usize,
+    warm: u32,
+    body: Option<Body>,
+    spare: Vec<u8>,
+}
+
+impl SegmentSource {
+    /// The matches of `select` in `live` that a reader at `at` sees; `None` if there can be none.
+    pub(super) fn open(
+        live: &LiveSegment,
+        at: Seq,
+        select: &Select,
+        order: Order,
+    ) -> Result<Option<SegmentSource>> {
+        let plan = plan(&live.segment, select)?;
+        if plan.empty {
+            return Ok(None);
+        }
+        let (way, range) = (Way::of(order), plan.range.clone());
+        let residual = plan.is_residual().then(|| select.matches.clone());
+        Ok(Some(SegmentSource {
+            walk: plan.walk(&live.segment, way),
+            live: live.clone(),
+            at,
+            way,
+            target: way.start(&range),
+            range,
+            residual,
+            ahead: VecDeque::new(),
+            batch: select.limit.unwrap_or(LOOK_AHEAD).clamp(1, 8),
+            warm: 0,
+            body: None,
+            spare: Vec::new(),
+        }))
+    }
+
+    /// The next match.
+    pub(super) fn next(&mut self) -> Result<Option<Ordinal>> {
+        loop {
+            let Some(o) = self.ahead.pop_front() else {
+                if !self.look_ahead()? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if self.live.dead.is_dead(o, self.at) {
+                continue;
+            }
+            if let Some(matches) = self.residual.clone() {
+                let key = self.key(o)?;
+                let body = self.load(o)?;
+                if !matches(Record { key, body }) {
+                    continue;
+                }
+            }
+            return Ok(Some(o));
+        }
+    }
+
+    /// Collects the next candidates and has their pages read together; false at the end.
+    fn look_ahead(&mut self) -> Result<bool> {
+        while self.ahead.len() < self.batch {
+            let Some(target) = self.target else { break };
+            let Some(o) = self.walk.seek(target)?.filter(|o| self.range.contains(o)) else {
+                self.target = None;
+                break;
+            };
+            self.ahead.push_back(o);
+            self.target = self.way.after(o);
+        }
+        self.batch = (self.batch * 2).min(LOOK_AHEAD);
+        if self.ahead.len() > 1 {
+            if self.warm > 0 {
+                self.warm -= 1;
+            } else if self.live.segment.prefetch_bodies(self.ahead.make_contiguous())? == 0 {
+                self.warm = WARM_BATCHES;
+            }
+        }
+        Ok(!self.ahead.is_empty())
+    }
+
+    pub(super) fn time(&self, o: Ordinal) -> Result<u64> {
+        self.live.segment.time(o)
+    }
+
+    pub(super) fn key(&self, o: Ordinal) -> Result<Key> {
+        self.live.segment.key(o)
+    }
+
+    /// The body of `o`, good until the next call.
+    pub(super) fn load(&mut self, o: Ordinal) -> Result<&[u8]> {
+        let spare = self.body.take().map_or_else(|| std::mem::take(&mut self.spare), Body::into_spare);
+        Ok(self.body.insert(self.live.segment.body(o, spare)?))
+    }
+}

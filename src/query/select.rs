@@ -1,0 +1,74 @@
+//! What is asked for: terms, ids, a time range, an order and a limit.
+
+use crate::model::Record;
+use std::fmt;
+use std::sync::Arc;
+
+/// Decides whether a record matches a whole selection, terms and ids and times included.
+pub type Matches = Arc<dyn Fn(Record<'_>) -> bool + Send + Sync>;
+
+/// The direction of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// Time descending, lowest id first among equals.
+    #[default]
+    Newest,
+    /// Exactly the reverse.
+    Oldest,
+}
+
+/// One selection: the records that satisfy every part of it.
+#[derive(Clone)]
+pub struct Select {
+    /// Of each list at least one term (AND of ORs). A list without terms matches nothing.
+    pub all_of: Vec<Vec<Vec<u8>>>,
+    /// None of these terms.
+    pub none_of: Vec<Vec<u8>>,
+    /// If given, one of these ids.
+    pub ids: Option<Vec<[u8; 32]>>,
+    /// Earliest time, inclusive.
+    pub since: u64,
+    /// Latest time, inclusive.
+    pub until: u64,
+    /// At most this many: the first in the order asked for.
+    pub limit: Option<usize>,
+    /// If given, the routes (`Model::route`) that a matching record can have: other shards are not asked.
+    pub routes: Option<Vec<u64>>,
+    /// The same selection as a function, for records that are at hand without their posting lists.
+    pub matches: Matches,
+}
+
+impl Select {
+    /// Everything.
+    pub fn all() -> Select {
+        Select {
+            all_of: Vec::new(),
+            none_of: Vec::new(),
+            ids: None,
+            since: 0,
+            until: u64::MAX,
+            limit: None,
+            routes: None,
+            matches: Arc::new(|_| true),
+        }
+    }
+
+    /// Whether it cannot match anything, whatever is stored.
+    pub fn is_empty(&self) -> bool {
+        self.since > self.until
+            || self.limit == Some(0)
+            || self.ids.as_ref().is_some_and(Vec::is_empty)
+            || self.all_of.iter().any(Vec::is_empty)
+    }
+}
+
+impl fmt::Debug for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists: Vec<usize> = self.all_of.iter().map(Vec::len).collect();
+        write!(f, "Select(all of {lists:?} terms, none of {}", self.none_of.len())?;
+        if let Some(ids) = &self.ids {
+            write!(f, ", {} ids", ids.len())?;
+        }
+        write!(f, ", {}..={}, limit {:?})", self.since, self.until, self.limit)
+    }
+}

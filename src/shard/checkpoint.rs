@@ -1,0 +1,100 @@
+//! Checkpoints: installing a flushed segment, and making it the durable truth.
+//!
+//! ```text
+//!   1 shard's thread: view with the segment instead of the memtable
+//!   2 worker: log synced (modes without a sync per group), so that no tombstone outlives its cause
+//!   3 worker: manifest durable, its log start behind what the segments hold
+//!   4 worker: log files before that start are recycled
+//! ```
+//!
+//! I1. A manifest's tombstones come from published records only, and those are durable before it.
+
+use super::format::{Manifest, ManifestSegment};
+use super::view::{LiveSegment, View};
+use super::work::{Finished, Job};
+use super::write::Core;
+use super::{Shared, flush, manifest};
+use crate::base::{Lsn, Result, Seq};
+use crate::io::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What the worker needs to write a manifest.
+pub(super) struct Checkpoint {
+    pub(super) generation: u64,
+    pub(super) manifest_start: Lsn,
+    pub(super) segments: Vec<LiveSegment>,
+    /// Tombstones count up to this number (I1).
+    pub(super) at: Seq,
+    pub(super) unsynced: Vec<Arc<dyn File>>,
+}
+
+impl Core {
+    /// Takes in what the worker has done.
+    pub(super) fn installed(&mut self, finished: Finished) {
+        match finished {
+            Finished::Flushed(flushed) => {
+                self.install(&flushed);
+                self.checkpoint();
+                self.flush_if_ready();
+            }
+            Finished::Checkpointed(start) => {
+                tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
+            }
+            Finished::Prepared(number, file) => self.spares.push_back((number, file)),
+            Finished::Failed(stage, error) => self.poison(stage, &error),
+        }
+    }
+
+    /// Replaces the oldest sealed memtable by its segment, in one step for readers.
+    pub(super) fn install(&mut self, flushed: &flush::Flushed) {
+        let Some(sealed) = self.sealed.pop_front() else { return };
+        debug_assert!(Arc::ptr_eq(sealed.memtable.memtable(), &flushed.memtable));
+        self.log_start = sealed.log_end;
+        let at = self.shared.published.seq();
+        let view = self.shared.published.view();
+        let settle = |live: &LiveSegment| {
+            let dead = &live.dead;
+            let dead = if dead.has_history() { Arc::new(dead.settled(at)) } else { dead.clone() };
+            LiveSegment { segment: live.segment.clone(), dead }
+        };
+        let mut segments: Vec<LiveSegment> = view.segments.iter().map(settle).collect();
+        segments.extend(flush::with_late_deaths(flushed));
+        segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
+        let kept = view.sealed.iter().filter(|m| !Arc::ptr_eq(m, &flushed.memtable)).cloned();
+        let view = View { active: view.active.clone(), sealed: kept.collect(), segments };
+        self.shared.published.install(view);
+        self.shared.stats.flushes.fetch_add(1, Relaxed);
+    }
+
+    /// Asks the worker for a manifest of the current view.
+    pub(super) fn checkpoint(&mut self) {
+        self.generation += 1;
+        let checkpoint = Checkpoint {
+            generation: self.generation,
+            manifest_start: self.log_start,
+            segments: self.shared.published.view().segments.clone(),
+            at: self.shared.published.seq(),
+            unsynced: self.unsynced.iter().chain(&self.in_sync).cloned().collect(),
+        };
+        self.send(Job::Checkpoint(checkpoint));
+    }
+}
+
+/// Writes the manifest of `checkpoint` durably.
+pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Result<()> {
+    // 2
+    checkpoint.unsynced.iter().try_for_each(|file| file.sync())?;
+    // 3
+    let segments = checkpoint.segments.iter().map(|live| ManifestSegment {
+        id: live.segment.info().id,
+        records: live.segment.records(),
+        dead: live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
+    });
+    let manifest = Manifest {
+        generation: checkpoint.generation,
+        log_start: checkpoint.manifest_start,
+        segments: segments.collect(),
+    };
+    manifest::write(&*shared.env.disk, &shared.config, &manifest)
+}

@@ -1,0 +1,147 @@
+//! Which records of a segment are dead, and since when: a bitmap, and the sequence numbers of the
+//! removals that a running query might not be meant to see yet.
+//!
+//! One writer (the shard), any number of readers.
+//! I1. A kill enters `recent`, then `newest`, then the bitmap (Release); a reader that sees the bit
+//!     (Acquire) sees the other two.
+//! I2. A bit without an entry in `recent` is older than every snapshot that uses this `Dead`.
+
+use crate::base::{Ordinal, Seq};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The tombstones of one segment.
+pub struct Dead {
+    words: Box<[AtomicU64]>,
+    count: AtomicU32,
+    newest: AtomicU64,
+    recent: Mutex<HashMap<Ordinal, Seq>>,
+}
+
+impl Dead {
+    /// No dead among `records`.
+    pub fn new(records: u32) -> Dead {
+        Dead {
+            words: (0..records.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            count: AtomicU32::new(0),
+            newest: AtomicU64::new(0),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// `ordinals` dead since before every snapshot; those out of range are skipped.
+    pub fn with(records: u32, ordinals: impl IntoIterator<Item = Ordinal>) -> Dead {
+        let dead = Dead::new(records);
+        for ordinal in ordinals.into_iter().filter(|&o| o < records) {
+            dead.set(ordinal);
+        }
+        dead
+    }
+
+    /// Marks `ordinal` dead as of `seq`. The first kill counts.
+    pub(super) fn kill(&self, ordinal: Ordinal, seq: Seq) {
+        if self.bit(ordinal) {
+            return;
+        }
+        self.recent().insert(ordinal, seq);
+        self.newest.store(seq, Release);
+        self.set(ordinal);
+    }
+
+    /// Whether `ordinal` is dead to a reader at `at`.
+    pub fn is_dead(&self, ordinal: Ordinal, at: Seq) -> bool {
+        self.bit(ordinal) && (self.newest.load(Acquire) <= at || self.killed_by(ordinal, at))
+    }
+
+    /// Whether `ordinal` was killed at all.
+    pub fn is_killed(&self, ordinal: Ordinal) -> bool {
+        self.bit(ordinal)
+    }
+
+    /// Upper bound of the dead, for planning.
+    pub fn count(&self) -> u32 {
+        self.count.load(Relaxed)
+    }
+
+    /// The ordinals in `range` that are dead at `at`, ascending.
+    pub fn iter(&self, range: Range<Ordinal>, at: Seq) -> impl Iterator<Item = Ordinal> + '_ {
+        let (first, last) = (range.start / 64, range.end.div_ceil(64));
+        (first..last.max(first))
+            .flat_map(|w| {
+                let mut word = self.words.get(w as usize).map_or(0, |w| w.load(Acquire));
+                std::iter::from_fn(move || {
+                    let bit = (word != 0).then(|| word.trailing_zeros())?;
+                    word &= word - 1;
+                    Some(w * 64 + bit)
+                })
+            })
+            .filter(move |&o| range.contains(&o) && self.is_dead(o, at))
+    }
+
+    /// A copy for snapshots from `at` on, which need no history before it.
+    pub(super) fn settled(&self, at: Seq) -> Dead {
+        let recent: HashMap<_, _> =
+            self.recent().iter().filter(|&(_, &s)| s > at).map(|(&o, &s)| (o, s)).collect();
+        let newest = recent.values().copied().max().unwrap_or(0);
+        Dead {
+            words: self.words.iter().map(|w| AtomicU64::new(w.load(Acquire))).collect(),
+            count: AtomicU32::new(self.count()),
+            newest: AtomicU64::new(newest),
+            recent: Mutex::new(recent),
+        }
+    }
+
+    /// Whether it keeps history that `settled` would drop.
+    pub(super) fn has_history(&self) -> bool {
+        !self.recent().is_empty()
+    }
+
+    fn killed_by(&self, ordinal: Ordinal, at: Seq) -> bool {
+        self.recent().get(&ordinal).is_none_or(|&seq| seq <= at)
+    }
+
+    fn bit(&self, ordinal: Ordinal) -> bool {
+        self.words[ordinal as usize / 64].load(Acquire) & 1 << (ordinal % 64) != 0
+    }
+
+    fn set(&self, ordinal: Ordinal) {
+        let old = self.words[ordinal as usize / 64].fetch_or(1 << (ordinal % 64), Release);
+        if old & 1 << (ordinal % 64) == 0 {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, HashMap<Ordinal, Seq>> {
+        // A map insert that panicked (allocation) leaves the map usable.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_seen_from_its_sequence_number_on() {
+        let dead = Dead::with(130, [3, 129, 500]);
+        dead.kill(64, 7);
+        dead.kill(64, 6);
+        assert_eq!(dead.iter(0..130, 6).collect::<Vec<_>>(), vec![3, 129]);
+        assert_eq!(dead.iter(0..130, 7).collect::<Vec<_>>(), vec![3, 64, 129]);
+        assert_eq!(dead.iter(4..129, 9).collect::<Vec<_>>(), vec![64]);
+        assert!(!dead.is_dead(64, 6) && dead.is_killed(64));
+        assert_eq!(dead.count(), 3);
+    }
+
+    #[test]
+    fn settling_forgets_only_what_no_later_snapshot_needs() {
+        let dead = Dead::new(10);
+        dead.kill(1, 5);
+        dead.kill(2, 9);
+        let settled = dead.settled(5);
+        assert!(settled.is_dead(1, 5) && !settled.is_dead(2, 8) && settled.is_dead(2, 9));
+        assert!(settled.has_history() && !settled.settled(9).has_history());
+    }
+}

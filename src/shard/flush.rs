@@ -1,0 +1,108 @@
+//! Flush: a sealed memtable becomes one immutable segment.
+//!
+//! ```text
+//!   1 take the records that live, in key order     4 name durable (directory synced)
+//!   2 add each with its terms to a builder         5 open the segment for reading
+//!   3 write and sync the file                      6 shard's thread: install (checkpoint.rs)
+//! ```
+//!
+//! I1. Only a memtable whose records are all published is flushed: a segment never holds a record
+//!     that a crash could take back.
+//! I2. Records that die while the flush runs are in the segment, and the map of ordinals lets the
+//!     shard's thread carry their deaths over.
+
+use super::Shared;
+use super::view::LiveSegment;
+use super::write::Core;
+use crate::base::{Ordinal, Result, SegmentId, Terms};
+use crate::memtable::Memtable;
+use crate::model::Record;
+use crate::segment::{Builder, NewSegment, Segment};
+use std::sync::Arc;
+
+use super::work::Job;
+
+/// Stands for no ordinal: the record was dead and is not in the segment.
+pub(super) const NOWHERE: Ordinal = Ordinal::MAX;
+
+/// A flush that is done and not yet installed.
+pub(super) struct Flushed {
+    pub(super) memtable: Arc<Memtable>,
+    /// None if nothing in the memtable lives.
+    pub(super) segment: Option<Arc<Segment>>,
+    /// The segment's ordinal of each of the memtable's, or `NOWHERE`.
+    pub(super) map: Vec<Ordinal>,
+}
+
+impl Core {
+    /// Hands the oldest sealed memtable to the worker, once all its records are published (I1).
+    pub(super) fn flush_if_ready(&mut self) {
+        let published = self.shared.published.seq();
+        let Some(oldest) = self.sealed.front_mut() else { return };
+        let memtable = oldest.memtable.memtable().clone();
+        if !oldest.flushing && published >= memtable.base() + u64::from(memtable.len()) {
+            oldest.flushing = true;
+            self.send(Job::Flush(memtable));
+        }
+    }
+}
+
+/// Writes the live records of `memtable` as a segment.
+pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>) -> Result<Flushed> {
+    let mut map = vec![NOWHERE; memtable.len() as usize];
+    // 1
+    let mut live: Vec<Ordinal> = (0..memtable.len()).filter(|&o| memtable.killed_at(o) == 0).collect();
+    live.sort_unstable_by_key(|&o| memtable.key(o));
+    if live.is_empty() {
+        return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
+    }
+    // 2
+    let config = &shared.config;
+    let disk = &*shared.env.disk;
+    let id = new_id(shared);
+    let model = (shared.model.name(), shared.model.version());
+    let new = NewSegment { id, store: config.store, shard: config.shard, page: config.page, model };
+    let mut builder = Builder::create(disk, &config.dir, new)?;
+    let mut terms = Terms::new();
+    for o in live {
+        let record = Record { key: memtable.key(o), body: memtable.body(o) };
+        terms.clear();
+        shared.model.terms(record, &mut terms);
+        terms.seal();
+        map[o as usize] = builder.add(record.key, record.body, &terms)?;
+    }
+    // 3
+    builder.finish()?;
+    // 4
+    disk.sync_dir(&config.dir)?;
+    // 5
+    let segment = open(shared, id)?;
+    Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
+}
+
+/// Opens the shard's segment `id`.
+pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
+    let config = &shared.config;
+    let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
+    let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
+    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+}
+
+fn new_id(shared: &Shared) -> SegmentId {
+    let mut random = [0; 10];
+    shared.env.entropy.fill(&mut random);
+    SegmentId::v7(shared.env.clock.unix_micros() / 1000, random)
+}
+
+/// A segment with the tombstones of what died in its memtable while it was flushed (I2).
+pub(super) fn with_late_deaths(flushed: &Flushed) -> Option<LiveSegment> {
+    let segment = flushed.segment.clone()?;
+    let dead = super::Dead::new(segment.records());
+    for (o, &to) in flushed.map.iter().enumerate() {
+        let killed_at = flushed.memtable.killed_at(o as Ordinal);
+        if to != NOWHERE && killed_at != 0 {
+            dead.kill(to, killed_at);
+        }
+    }
+    Some(LiveSegment { segment, dead: Arc::new(dead) })
+}

@@ -1,0 +1,287 @@
+//! Bytes that a shard writes: the entries of its log, the messages of its ring, and its manifest.
+//!
+//! ```text
+//! ring message   key time u64 | key id 32 | body
+//! log entry      kind u8 = 1 | 0 u8 | kills u16 | body bytes u32 | key time u64 | key id 32 |
+//!                killed id 32 * kills | body
+//! manifest       magic 8 | version u32 | shard u16 | 0 u16 | store id 16 | generation u64 |
+//!                log start u64 | body bytes u64 | crc64 u64 (of all before it and of the body) | body
+//! manifest body  segments varint, then each: segment id 16 | records varint | dead varint |
+//!                dead ordinals varint (the first, then each minus the one before)
+//! ```
+//! All integers are little endian. The crc of a log entry is its block's (`wal::format`).
+
+use crate::base::limits::{KILLS_PER_RECORD_MAX, RECORD_BYTES_MAX};
+use crate::base::{
+    Crc64, Error, Key, Lsn, Ordinal, Result, SegmentId, ShardId, StoreId, get_varint, put_varint,
+};
+use crate::model::Record;
+use std::path::Path;
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Version of the manifest and of the log entries.
+pub const VERSION: u32 = 1;
+/// First bytes of a manifest.
+pub const MANIFEST_MAGIC: [u8; 8] = *b"RATMANI1";
+/// Bytes of a ring message or log entry before the body, kills aside.
+pub const ENTRY_HEADER_BYTES: usize = size_of::<EntryHeader>();
+/// Bytes of a manifest before its body.
+pub const MANIFEST_HEADER_BYTES: usize = size_of::<ManifestHeader>();
+
+const KIND_PUT: u8 = 1;
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct EntryHeader {
+    kind: u8,
+    zero: u8,
+    kills: U16,
+    body_bytes: U32,
+    time: U64,
+    id: [u8; 32],
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ManifestHeader {
+    magic: [u8; 8],
+    version: U32,
+    shard: U16,
+    zero: U16,
+    store: [u8; 16],
+    generation: U64,
+    log_start: U64,
+    body_bytes: U64,
+    crc: U64,
+}
+
+const _: () = assert!(ENTRY_HEADER_BYTES == 48);
+const _: () = assert!(MANIFEST_HEADER_BYTES == 64);
+const _: () = assert!(std::mem::offset_of!(ManifestHeader, crc) == 56);
+const _: () = assert!(KILLS_PER_RECORD_MAX <= u16::MAX as usize);
+
+/// The fixed part of a ring message.
+pub fn message_head(key: &Key) -> [u8; 40] {
+    let mut head = [0; 40];
+    head[..8].copy_from_slice(&key.time.to_le_bytes());
+    head[8..].copy_from_slice(&key.id);
+    head
+}
+
+/// Reads what `message_head` and the body behind it say.
+///
+/// # Panics
+/// If the message is shorter than its head: it never left this process.
+pub fn read_message(message: &[u8]) -> Record<'_> {
+    let (head, body) = message.split_first_chunk::<40>().expect("a message has a head");
+    let (time, id) = head.split_first_chunk::<8>().expect("a head has a time");
+    let id = id.try_into().expect("40 - 8 = 32");
+    Record { key: Key { time: u64::from_le_bytes(*time), id }, body }
+}
+
+/// The fixed part of a log entry that stores `record` and kills `kills` others.
+pub fn entry_head(record: Record<'_>, kills: usize) -> [u8; ENTRY_HEADER_BYTES] {
+    let header = EntryHeader {
+        kind: KIND_PUT,
+        zero: 0,
+        kills: U16::new(kills as u16),
+        body_bytes: U32::new(record.body.len() as u32),
+        time: U64::new(record.key.time),
+        id: record.key.id,
+    };
+    zerocopy::transmute!(header)
+}
+
+/// A log entry as read back.
+pub struct Entry<'a> {
+    /// What it stores.
+    pub record: Record<'a>,
+    /// The ids of the records that it killed.
+    pub kills: &'a [[u8; 32]],
+}
+
+/// Reads a log entry; an error names what does not hold.
+pub fn read_entry(bytes: &[u8]) -> std::result::Result<Entry<'_>, &'static str> {
+    let (header, rest) =
+        EntryHeader::ref_from_prefix(bytes).map_err(|_| "a log entry is shorter than its head")?;
+    let (kills, body_bytes) = (header.kills.get() as usize, header.body_bytes.get() as usize);
+    if header.kind != KIND_PUT || header.zero != 0 {
+        return Err("a log entry is of an unknown kind");
+    }
+    if kills > KILLS_PER_RECORD_MAX || body_bytes > RECORD_BYTES_MAX {
+        return Err("a log entry exceeds a limit");
+    }
+    let Some((kills, body)) = rest.split_at_checked(kills * 32) else {
+        return Err("a log entry is cut off");
+    };
+    if body.len() != body_bytes {
+        return Err("a log entry's body is not as long as it says");
+    }
+    let key = Key { time: header.time.get(), id: header.id };
+    Ok(Entry { record: Record { key, body }, kills: kills.as_chunks().0 })
+}
+
+/// What a manifest says: from here on, this is the shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Manifest {
+    /// Counts up with every manifest of the shard.
+    pub generation: u64,
+    /// Where replay of the log begins.
+    pub log_start: Lsn,
+    /// The segments, with their dead.
+    pub segments: Vec<ManifestSegment>,
+}
+
+/// One segment of a manifest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ManifestSegment {
+    /// Its id, which names its file.
+    pub id: SegmentId,
+    /// Its number of records.
+    pub records: u32,
+    /// The ordinals of the dead, ascending.
+    pub dead: Vec<Ordinal>,
+}
+
+impl Manifest {
+    /// The bytes of the file.
+    pub fn encode(&self, store: StoreId, shard: ShardId) -> Vec<u8> {
+        let mut out = vec![0; MANIFEST_HEADER_BYTES];
+        put_varint(&mut out, self.segments.len() as u64);
+        for segment in &self.segments {
+            out.extend_from_slice(&segment.id.0);
+            put_varint(&mut out, u64::from(segment.records));
+            put_varint(&mut out, segment.dead.len() as u64);
+            let mut before = 0;
+            for &ordinal in &segment.dead {
+                put_varint(&mut out, u64::from(ordinal - before));
+                before = ordinal;
+            }
+        }
+        let mut header = ManifestHeader {
+            magic: MANIFEST_MAGIC,
+            version: U32::new(VERSION),
+            shard: U16::new(shard),
+            zero: U16::ZERO,
+            store: store.0,
+            generation: U64::new(self.generation),
+            log_start: U64::new(self.log_start.0),
+            body_bytes: U64::new((out.len() - MANIFEST_HEADER_BYTES) as u64),
+            crc: U64::ZERO,
+        };
+        header.crc = U64::new(checksum(&header, &out[MANIFEST_HEADER_BYTES..]));
+        out[..MANIFEST_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        out
+    }
+
+    /// Reads the file `path` with the contents `bytes` (which may have padding behind the body).
+    ///
+    /// # Errors
+    /// `Corrupt`, `WrongVersion`, or `Mismatch` if it belongs to another store or shard.
+    pub fn decode(path: &Path, bytes: &[u8], store: StoreId, shard: ShardId) -> Result<Manifest> {
+        let corrupt = |what: &str| Error::corrupt(path, 0, what);
+        let (header, rest) = ManifestHeader::ref_from_prefix(bytes)
+            .map_err(|_| corrupt("it is shorter than a manifest header"))?;
+        if header.magic != MANIFEST_MAGIC {
+            return Err(corrupt("it does not begin like a manifest"));
+        }
+        if header.version.get() != VERSION {
+            let found = header.version.get();
+            return Err(Error::WrongVersion { path: path.into(), found, supported: VERSION });
+        }
+        let body = usize::try_from(header.body_bytes.get()).ok().and_then(|n| rest.get(..n));
+        let body = body.ok_or_else(|| corrupt("the manifest is cut off"))?;
+        if header.crc.get() != checksum(header, body) {
+            return Err(corrupt("the manifest's checksum does not match"));
+        }
+        if header.store != store.0 || header.shard.get() != shard {
+            return Err(Error::Mismatch {
+                path: path.into(),
+                what: "store and shard",
+                stored: format!("{} shard {}", StoreId(header.store), header.shard),
+                asked: format!("{store} shard {shard}"),
+            });
+        }
+        let segments = read_segments(body).ok_or_else(|| corrupt("the segment list is broken"))?;
+        let log_start = Lsn(header.log_start.get());
+        Ok(Manifest { generation: header.generation.get(), log_start, segments })
+    }
+}
+
+fn checksum(header: &ManifestHeader, body: &[u8]) -> u64 {
+    let head = &header.as_bytes()[..std::mem::offset_of!(ManifestHeader, crc)];
+    Crc64::new().update(head).update(body).finish()
+}
+
+fn read_segments(mut body: &[u8]) -> Option<Vec<ManifestSegment>> {
+    let body = &mut body;
+    let count = get_varint(body)?;
+    let mut segments = Vec::new();
+    for _ in 0..count {
+        let (id, rest) = body.split_first_chunk::<16>()?;
+        *body = rest;
+        let records = u32::try_from(get_varint(body)?).ok()?;
+        let dead_count = get_varint(body)?;
+        let (mut dead, mut last) = (Vec::new(), 0u64);
+        for i in 0..dead_count {
+            let delta = get_varint(body)?;
+            last = last.checked_add(delta)?;
+            if last >= u64::from(records) || (i > 0 && delta == 0) {
+                return None;
+            }
+            dead.push(last as Ordinal);
+        }
+        segments.push(ManifestSegment { id: SegmentId(*id), records, dead });
+    }
+    body.is_empty().then_some(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let segment = |b, records, dead| ManifestSegment { id: SegmentId([b; 16]), records, dead };
+        Manifest {
+            generation: 9,
+            log_start: Lsn::new(3, 4096),
+            segments: vec![segment(1, 10, vec![0, 1, 9]), segment(2, 500, vec![])],
+        }
+    }
+
+    #[test]
+    fn an_entry_reads_back() {
+        let record = Record { key: Key { time: u64::MAX, id: [7; 32] }, body: b"body" };
+        let mut bytes = entry_head(record, 2).to_vec();
+        bytes.extend_from_slice(&[[1; 32], [2; 32]].concat());
+        bytes.extend_from_slice(record.body);
+        let entry = read_entry(&bytes).unwrap();
+        assert_eq!((entry.record.key, entry.record.body), (record.key, record.body));
+        assert_eq!(entry.kills, [[1; 32], [2; 32]]);
+        for cut in 0..bytes.len() {
+            assert!(read_entry(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut message = message_head(&record.key).to_vec();
+        message.extend_from_slice(record.body);
+        assert_eq!(read_message(&message).key, record.key);
+    }
+
+    #[test]
+    fn a_manifest_reads_back_and_every_flipped_bit_is_noticed() {
+        let (store, path) = (StoreId([3; 16]), Path::new("manifest"));
+        let bytes = manifest().encode(store, 5);
+        let mut padded = bytes.clone();
+        padded.resize(4096, 0);
+        assert_eq!(Manifest::decode(path, &padded, store, 5).unwrap(), manifest());
+        assert!(matches!(Manifest::decode(path, &bytes, store, 6), Err(Error::Mismatch { .. })));
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Manifest::decode(path, &bytes, store, 5).is_err(), "bit {bit}");
+        }
+        for cut in 0..bytes.len() {
+            assert!(Manifest::decode(path, &bytes[..cut], store, 5).is_err(), "cut at {cut}");
+        }
+    }
+}

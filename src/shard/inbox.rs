@@ -1,0 +1,193 @@
+//! The way in: how callers on any thread hand records to the shard's thread.
+//!
+//! ```text
+//!   insert: check -> ticket -> copy into the ring -> wake the shard if it sleeps -> wait on the ticket
+//! ```
+//!
+//! I1. A record that entered the ring is answered: the shard ends only after `close` was set, no
+//!     caller is between its check of `close` and its push, and the ring is empty.
+//! I2. A caller that found no room is woken after room was made: it registers, then tries again.
+
+use super::format::message_head;
+use super::ticket::{Ticket, Tickets, with_thread_waker};
+use crate::base::limits::RECORD_BYTES_MAX;
+use crate::base::{Error, Result};
+use crate::io::Wake;
+use crate::model::Record;
+use crate::wal::{Full, Ring};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, fence};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The callers' side of a shard.
+pub(super) struct Inbox {
+    ring: Arc<Ring>,
+    pub(super) tickets: Arc<Tickets>,
+    /// Ends the shard's sleep; set when its thread has made its queue.
+    wake: OnceLock<Arc<dyn Wake>>,
+    /// The shard is about to sleep with nothing under way.
+    idle: AtomicBool,
+    closing: AtomicBool,
+    /// Callers between their check of `closing` and their push.
+    entering: AtomicU32,
+    crowded: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Inbox {
+    pub(super) fn new(ring: Arc<Ring>, in_flight: usize) -> Inbox {
+        Inbox {
+            ring,
+            tickets: Tickets::new(in_flight),
+            wake: OnceLock::new(),
+            idle: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            entering: AtomicU32::new(0),
+            crowded: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Hands `record` over if there is room; `None` if there is not at present.
+    ///
+    /// # Errors
+    /// `Closed`, or `Invalid` if the record is too long ever to fit.
+    pub(super) fn try_insert(&self, record: Record<'_>) -> Result<Option<Ticket>> {
+        if record.body.len() > RECORD_BYTES_MAX {
+            let why = format!("{} bytes are over the limit of {RECORD_BYTES_MAX}", record.body.len());
+            return Err(Error::invalid("record", why));
+        }
+        self.try_send(0, &[&message_head(&record.key), record.body])
+    }
+
+    /// Sends a message with the tag `flags` + ticket number if there is room.
+    pub(super) fn try_send(&self, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
+        self.entering.fetch_add(1, SeqCst);
+        let entered = self.enter(flags, parts);
+        self.entering.fetch_sub(1, SeqCst);
+        if matches!(entered, Ok(Some(_))) {
+            self.wake_if_idle();
+        }
+        entered
+    }
+
+    fn enter(&self, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
+        if self.closing.load(SeqCst) {
+            return Err(Error::Closed);
+        }
+        let Some(ticket) = self.tickets.take() else { return Ok(None) };
+        match self.ring.try_push(flags | u64::from(ticket.number()), parts) {
+            Ok(()) => Ok(Some(ticket)),
+            Err(full) => {
+                ticket.cancel();
+                match full {
+                    Full::Now => Ok(None),
+                    Full::Never => {
+                        let limit = self.ring.message_bytes_max() as u64;
+                        Err(Error::Full { what: "write ring, bytes of one record", limit })
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands `record` over, waiting for room as a future does (I2).
+    pub(super) fn poll_insert(
+        &self,
+        record: Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Ticket>> {
+        if let Some(done) = self.try_insert(record).transpose() {
+            return Poll::Ready(done);
+        }
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
+        self.crowded.store(true, SeqCst);
+        match self.try_insert(record).transpose() {
+            Some(done) => Poll::Ready(done),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Hands `record` over, waiting for room on this thread.
+    pub(super) fn insert(&self, record: Record<'_>) -> Result<Ticket> {
+        with_thread_waker(|waker| {
+            let mut context = Context::from_waker(waker);
+            loop {
+                match self.poll_insert(record, &mut context) {
+                    Poll::Ready(done) => return done,
+                    Poll::Pending => std::thread::park(),
+                }
+            }
+        })
+    }
+
+    // --- the shard's side ---
+
+    pub(super) fn set_wake(&self, wake: Arc<dyn Wake>) {
+        let set = self.wake.set(wake);
+        debug_assert!(set.is_ok(), "a shard has one queue");
+    }
+
+    /// Ends the shard's sleep, whatever it waits for.
+    pub(super) fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
+            wake.wake();
+        }
+    }
+
+    fn wake_if_idle(&self) {
+        // The push comes before the look at `idle`, and the shard's look at the ring after it set
+        // `idle`: one of the two sees the other.
+        fence(SeqCst);
+        if self.idle.load(SeqCst) && self.idle.swap(false, SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Announces that the shard is about to sleep; false if it must not, since there is work.
+    pub(super) fn going_idle(&self) -> bool {
+        self.idle.store(true, SeqCst);
+        fence(SeqCst);
+        let sleep = self.ring.is_empty() && !self.closing.load(SeqCst);
+        if !sleep {
+            self.idle.store(false, SeqCst);
+        }
+        sleep
+    }
+
+    pub(super) fn awake(&self) {
+        self.idle.store(false, SeqCst);
+    }
+
+    /// Wakes the callers that wait for room.
+    pub(super) fn made_room(&self) {
+        if self.crowded.load(SeqCst) && self.crowded.swap(false, SeqCst) {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = std::mem::take(&mut *waiting);
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// No record enters from now on.
+    pub(super) fn close(&self) {
+        self.closing.store(true, SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(SeqCst)
+    }
+
+    /// Waits until no caller is between its check and its push. The inbox is closed, and a push
+    /// never blocks, so that is a matter of instructions.
+    pub(super) fn until_entered(&self) {
+        while self.entering.load(SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether nothing is in the ring and nothing can come any more (I1).
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_closing() && self.entering.load(SeqCst) == 0 && self.ring.is_empty()
+    }
+}

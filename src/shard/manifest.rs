@@ -1,0 +1,90 @@
+//! Manifests: numbered files, each the whole truth about its shard; the newest whole one counts.
+//!
+//! ```text
+//!   write:  manifest-N+1 written, synced -> directory synced -> manifest-N-1 removed
+//!   read:   the newest that is whole; if it is not the newest there, the log must still reach back to it
+//! ```
+//!
+//! I1. A manifest's name is durable only after its contents and the names of all segments it lists.
+//! I2. Nothing that the newest durable manifest, or the one before it, needs is removed.
+
+use super::config::Config;
+use super::format::Manifest;
+use crate::base::{Error, Result};
+use crate::io::{Buf, Disk};
+
+const PREFIX: &str = "manifest-";
+
+fn name(generation: u64) -> String {
+    format!("{PREFIX}{generation:016x}")
+}
+
+fn generation(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+/// The generations that have a file, ascending.
+fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
+    let mut found: Vec<u64> =
+        disk.list(&config.dir)?.iter().filter_map(|n| generation(n)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Writes `manifest` durably, then drops all but the two newest.
+pub(super) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
+    let path = config.dir.join(name(manifest.generation));
+    let bytes = manifest.encode(config.store, config.shard);
+    // A left-over of an attempt that failed half-way has no claim to the name.
+    if list(disk, config)?.contains(&manifest.generation) {
+        disk.remove(&path)?;
+    }
+    let file = disk.create(&path, 0)?;
+    let align = file.align();
+    let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
+    buf[..bytes.len()].copy_from_slice(&bytes);
+    file.write_at(0, &buf)?;
+    file.sync()?;
+    disk.sync_dir(&config.dir)?;
+    for old in list(disk, config)? {
+        if old + 1 < manifest.generation {
+            disk.remove(&config.dir.join(name(old)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest whole manifest, or `None` if the directory has none at all.
+///
+/// # Errors
+/// If there are manifests and none can be read: the first failure. A shard whose manifests are lost
+/// is not an empty shard.
+pub(super) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>> {
+    let mut failure = None;
+    for &generation in list(disk, config)?.iter().rev() {
+        match read_one(disk, config, generation) {
+            Ok(manifest) => return Ok(Some(manifest)),
+            Err(error) => {
+                tracing::warn!(code = error.code(), "{error}; trying the manifest before it");
+                failure = failure.or(Some(error));
+            }
+        }
+    }
+    failure.map_or(Ok(None), Err)
+}
+
+fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
+    let path = config.dir.join(name(generation));
+    let file = disk.open(&path)?;
+    let align = file.align();
+    let bytes = usize::try_from(file.len())
+        .map_err(|_| Error::corrupt(&path, 0, "no manifest is that long"))?;
+    let mut buf = Buf::zeroed(bytes / align * align, align);
+    file.read_at(0, &mut buf)?;
+    let manifest = Manifest::decode(&path, &buf, config.store, config.shard)?;
+    if manifest.generation != generation {
+        return Err(Error::corrupt(path, 0, "the manifest is of another generation than its name"));
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,102 @@
+//! One shard: a single writer with its ring, log, memtables and segments, and any number of readers.
+//!
+//! ```text
+//!   callers ---- inbox ----> write: drain, probe, decide, log, apply, publish, answer
+//!                               |  sealed memtable               ^ installed
+//!                               v                                |
+//!                            work: flush -> segment, checkpoint -> manifest, log files
+//!   readers <--- snapshot --- view: memtables + segments + tombstones, as of a sequence number
+//!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
+//! ```
+//!
+//! Reading order: `inbox`, `write`, `flush`, `checkpoint`, `recover`, `view`.
+//!
+//! Invariants:
+//! I1. A record is answered only when it is as durable as the sync mode says.
+//! I2. Records and removals become visible together, in the order of their sequence numbers, and
+//!     before they are answered.
+//! I3. Only the shard's own thread changes what is stored; what it changes is decided on everything
+//!     before it, published or not.
+//! I4. After a failed write or sync of the log nothing is answered as stored, ever.
+
+mod checkpoint;
+mod config;
+mod dead;
+mod flush;
+pub mod format;
+mod inbox;
+mod manifest;
+mod reads;
+mod recover;
+mod run;
+mod tail;
+mod ticket;
+mod view;
+mod work;
+mod write;
+
+pub use config::{Config, SyncMode};
+pub use dead::Dead;
+pub use run::Shard;
+pub use tail::Tail;
+pub use ticket::Ticket;
+pub use view::{LiveSegment, Snapshot, View};
+
+use crate::base::{Error, Seq};
+use crate::io::{Env, Wake};
+use crate::model::Model;
+use crate::pool::Pool;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What became of a record that was handed to a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is stored, and `replaced` older records died with it.
+    Stored {
+        /// Its sequence number in its shard.
+        seq: Seq,
+        /// How many records it replaced.
+        replaced: u32,
+    },
+    /// A live record has its id.
+    Duplicate,
+    /// The model refused it, for its own reason.
+    Refused(u8),
+}
+
+/// What the shard's thread, its worker and its callers share.
+pub(crate) struct Shared {
+    config: Config,
+    env: Env,
+    model: Arc<dyn Model>,
+    pool: Arc<Pool>,
+    inbox: inbox::Inbox,
+    published: view::Published,
+    reads: Arc<reads::Reads>,
+    /// The first failure that stopped writes.
+    poison: OnceLock<(&'static str, String)>,
+    /// Who wants to know of new records.
+    tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
+    stats: Stats,
+}
+
+impl Shared {
+    /// The error that every write gets since the shard stopped taking them.
+    fn poisoned(&self) -> Option<Error> {
+        let (stage, why) = self.poison.get()?;
+        Some(Error::Poisoned { stage, why: why.clone() })
+    }
+}
+
+/// Counters of a shard; each counts up from its opening.
+#[derive(Default)]
+pub(crate) struct Stats {
+    stored: AtomicU64,
+    duplicates: AtomicU64,
+    refused: AtomicU64,
+    commits: AtomicU64,
+    log_bytes: AtomicU64,
+    flushes: AtomicU64,
+    replayed: AtomicU64,
+}

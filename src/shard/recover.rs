@@ -1,0 +1,239 @@
+//! Opening a shard: what the manifest names, then what the log adds.
+//!
+//! ```text
+//!   1 newest whole manifest        4 sync what was replayed: what is shown once is never lost
+//!   2 open its segments            5 remove what a crash left half-done
+//!   3 replay the log behind it     6 begin a new log file, never behind a torn tail
+//! ```
+//!
+//! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
+//! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
+
+use super::format::{Manifest, read_entry};
+use super::view::{LiveSegment, Published, View};
+use super::work::{Worker, log_files};
+use super::write::{Start, kill_by_id, memtable_config};
+use super::{Config, Dead, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
+use crate::base::limits::GROUP_BYTES_MAX;
+use crate::base::{Error, Lsn, Result, Seq, Terms};
+use crate::io::Env;
+use crate::memtable::{self, Memtable};
+use crate::model::Model;
+use crate::pool::Pool;
+use crate::segment;
+use crate::wal::{self, Files, Ring};
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// An open shard, not yet running.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) start: Start,
+    pub(super) worker: Worker,
+}
+
+/// Makes the first manifest of a new shard. The store records that it exists only after this.
+pub(super) fn create(env: &Env, config: &Config) -> Result<()> {
+    env.disk.create_dir(&config.dir)?;
+    let first = Manifest { generation: 1, log_start: Lsn(0), segments: Vec::new() };
+    manifest::write(&*env.disk, config, &first)
+}
+
+/// Opens the shard of `config`, with `ring_reads` if a thread will carry out page reads.
+pub(super) fn open(
+    env: Env,
+    model: Arc<dyn Model>,
+    pool: Arc<Pool>,
+    config: Config,
+) -> Result<Opened> {
+    // 1
+    let manifest = manifest::read(&*env.disk, &config)?.ok_or_else(|| {
+        Error::corrupt(&config.dir, 0, "the shard has no manifest; restore it from a backup")
+    })?;
+    let (ring, drainer) = Ring::new(config.ring_bytes);
+    let (writer, active) = memtable::new(replay_config(&config), 0);
+    let view = View { active, sealed: Vec::new(), segments: Vec::new() };
+    let shared = Arc::new(Shared {
+        inbox: inbox::Inbox::new(ring, config.in_flight),
+        published: Published::new(view, 0),
+        reads: reads::Reads::new(),
+        poison: OnceLock::new(),
+        tails: Mutex::default(),
+        stats: Stats::default(),
+        config,
+        env,
+        model,
+        pool,
+    });
+    // 2
+    let segments = open_segments(&shared, &manifest)?;
+    // 3
+    let files = log_files(&shared.config, &shared);
+    let mut replay = Replay {
+        shared: shared.clone(),
+        writer,
+        segments,
+        next_seq: 1,
+        block: manifest.log_start,
+        log_start: manifest.log_start,
+        flushed: false,
+        terms: Terms::new(),
+    };
+    let replayed = wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
+    if replayed.torn {
+        tracing::info!(shard = shared.config.shard, end = %replayed.end, "the log ends in a torn write");
+    }
+    shared.stats.replayed.store(replayed.entries, Relaxed);
+    // 4
+    let in_use = manifest.log_start.file()..=replayed.end.file();
+    let numbers = files.list()?;
+    for &number in numbers.iter().filter(|n| in_use.contains(n)) {
+        files.open(number)?.sync()?;
+    }
+    let generation = replay.finish(manifest.generation)?;
+    let log_start = replay.log_start;
+    // 5
+    remove_orphans(&shared, &replay.segments)?;
+    let in_use = log_start.file()..=replayed.end.file();
+    let mut unneeded: Vec<u32> = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
+    while unneeded.len() > 2 {
+        files.remove(unneeded.swap_remove(0))?;
+    }
+    // 6
+    let number = replayed.next_number;
+    let file = files.prepare(number, unneeded.pop())?;
+    let log_align = file.align();
+    let log = wal::Writer::new(&files, file, number, replayed.end);
+    let worker = Worker::new(shared.clone(), number + 1, unneeded);
+    let memtable = replay.writer;
+    let sealed = VecDeque::new();
+    let start = Start { drainer, memtable, sealed, log, log_align, log_start, generation };
+    Ok(Opened { shared, start, worker })
+}
+
+fn open_segments(shared: &Shared, manifest: &Manifest) -> Result<Vec<LiveSegment>> {
+    let mut segments = Vec::new();
+    for listed in &manifest.segments {
+        let segment = flush::open(shared, listed.id)?;
+        if segment.records() != listed.records {
+            let path = shared.config.dir.join(segment::file_name(listed.id));
+            let (found, listed) = (segment.records(), listed.records);
+            let what = format!("it holds {found} records where the manifest lists {listed}");
+            return Err(Error::corrupt(path, 0, what));
+        }
+        let dead = Dead::with(listed.records, listed.dead.iter().copied());
+        segments.push(LiveSegment { segment, dead: Arc::new(dead) });
+    }
+    Ok(segments)
+}
+
+/// Segment files that no manifest names: flushes that a crash cut off.
+fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
+    let config = &shared.config;
+    let known: HashSet<String> =
+        segments.iter().map(|live| segment::file_name(live.segment.info().id)).collect();
+    for name in shared.env.disk.list(&config.dir)? {
+        if name.ends_with(".seg") && !known.contains(&name) {
+            tracing::info!(shard = config.shard, name, "removing a segment that was never finished");
+            shared.env.disk.remove(&config.dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Replay may pass the budget by one block before it can flush.
+fn replay_config(config: &Config) -> memtable::Config {
+    memtable_config(config.memtable_bytes + 4 * GROUP_BYTES_MAX)
+}
+
+/// The state of a replay.
+struct Replay {
+    shared: Arc<Shared>,
+    writer: memtable::Writer,
+    segments: Vec<LiveSegment>,
+    next_seq: Seq,
+    /// The block of the entry before.
+    block: Lsn,
+    log_start: Lsn,
+    flushed: bool,
+    terms: Terms,
+}
+
+impl Replay {
+    fn entry(&mut self, block: Lsn, bytes: &[u8]) -> Result<()> {
+        if block != self.block {
+            if self.writer.memtable().bytes_used() >= self.shared.config.memtable_bytes {
+                self.flush(block)?;
+            }
+            self.block = block;
+        }
+        let damaged = |what: &str| {
+            let path = self.shared.config.dir.join(Files::name(block.file()));
+            Error::corrupt(path, u64::from(block.offset()), what)
+        };
+        let entry = read_entry(bytes).map_err(damaged)?;
+        let view = self.view();
+        if super::write::is_live(&view, &entry.record.key.id)? {
+            return Ok(());
+        }
+        self.terms.clear();
+        self.shared.model.terms(entry.record, &mut self.terms);
+        self.terms.seal();
+        let seq = self.next_seq;
+        let limit = self.shared.config.memtable_bytes as u64;
+        let appended = self.writer.append(entry.record.key, entry.record.body, &self.terms);
+        appended.ok_or(Error::Full { what: "memtable bytes during replay", limit })?;
+        self.next_seq += 1;
+        for id in entry.kills {
+            kill_by_id(&view, &mut self.writer, id, seq)?;
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> View {
+        let (active, segments) = (self.writer.memtable().clone(), self.segments.clone());
+        View { active, sealed: Vec::new(), segments }
+    }
+
+    /// Makes a segment of what was replayed so far: the log from `block` on is still to come.
+    fn flush(&mut self, block: Lsn) -> Result<()> {
+        let (writer, _) = memtable::new(replay_config(&self.shared.config), self.next_seq - 1);
+        let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
+        let flushed = flush::flush(&self.shared, &old)?;
+        self.segments.extend(flush::with_late_deaths(&flushed));
+        self.log_start = block;
+        self.flushed = true;
+        Ok(())
+    }
+
+    /// Publishes what was replayed; writes a manifest if it has flushed. Returns its generation.
+    fn finish(&mut self, generation: u64) -> Result<u64> {
+        self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
+        self.resize();
+        let shared = &self.shared;
+        shared.published.install(self.view());
+        shared.published.advance(self.next_seq - 1);
+        if !self.flushed {
+            return Ok(generation);
+        }
+        let checkpoint = checkpoint::Checkpoint {
+            generation: generation + 1,
+            manifest_start: self.log_start,
+            segments: self.segments.clone(),
+            at: self.next_seq - 1,
+            unsynced: Vec::new(),
+        };
+        checkpoint::write_checkpoint(shared, &checkpoint)?;
+        Ok(generation + 1)
+    }
+
+    /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.
+    fn resize(&mut self) {
+        if self.writer.memtable().len() == 0 {
+            let config = memtable_config(self.shared.config.memtable_bytes);
+            let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
+            self.writer = writer;
+        }
+    }
+}

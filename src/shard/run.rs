@@ -1,0 +1,336 @@
+//! A shard at work: its threads, or, for simulations, its callers' thread in their place.
+
+use super::recover::{Opened, create, open};
+use super::ticket::Ticket;
+use super::work::{Finished, Job, Worker};
+use super::write::{Core, FLUSH, Start};
+use super::{Config, Outcome, Shared, Snapshot, Tail};
+use crate::base::{Error, Result, ShardId};
+use crate::io::{Env, Wait, Wake, threads};
+use crate::model::{Model, Record};
+use crate::pool::{self, Pool};
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long a simulated turn waits: time passes only for what is in flight.
+const INLINE_TURN: Duration = Duration::from_millis(1);
+
+/// An open shard.
+pub struct Shard {
+    shared: Arc<Shared>,
+    driver: Mutex<Driver>,
+}
+
+enum Driver {
+    Threads { writer: threads::Thread<()>, worker: threads::Thread<()> },
+    /// No threads: whoever waits for the shard runs it.
+    Inline(Box<Inline>),
+    Closed,
+}
+
+struct Inline {
+    core: Core,
+    worker: Worker,
+    jobs: Receiver<Job>,
+    results: Sender<Finished>,
+}
+
+/// Figures of a shard since it was opened.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ShardStats {
+    /// Its number.
+    pub shard: ShardId,
+    /// Records stored.
+    pub stored: u64,
+    /// Records refused as duplicates.
+    pub duplicates: u64,
+    /// Records that the model refused.
+    pub refused: u64,
+    /// Groups written to the log.
+    pub commits: u64,
+    /// Bytes written to the log.
+    pub log_bytes: u64,
+    /// Memtables flushed.
+    pub flushes: u64,
+    /// Log entries replayed at open.
+    pub replayed: u64,
+    /// Segments now.
+    pub segments: u64,
+    /// Records in segments now, the dead included.
+    pub segment_records: u64,
+    /// Dead records in segments now.
+    pub segment_dead: u64,
+    /// Bytes of the segments now.
+    pub segment_bytes: u64,
+    /// Records in memtables now.
+    pub memtable_records: u64,
+    /// Bytes of the memtables now.
+    pub memtable_bytes: u64,
+}
+
+impl Shard {
+    /// Makes the directory and the first manifest of a new shard.
+    pub(crate) fn create(env: &Env, config: &Config) -> Result<()> {
+        create(env, config)
+    }
+
+    /// Opens a shard and starts its threads, or with `inline` none.
+    pub(crate) fn open(
+        env: Env,
+        model: Arc<dyn Model>,
+        pool: Arc<Pool>,
+        config: Config,
+        inline: bool,
+    ) -> Result<Shard> {
+        let Opened { shared, start, worker } = open(env, model, pool, config)?;
+        let (jobs_in, jobs) = unbounded();
+        let (results, results_out) = unbounded();
+        let driver = if inline {
+            let mut core = Core::new(shared.clone(), start, jobs_in, results_out)?;
+            core.send(Job::PrepareLog);
+            Driver::Inline(Box::new(Inline { core, worker, jobs, results }))
+        } else {
+            start_threads(&shared, start, worker, (jobs_in, jobs), (results, results_out))?
+        };
+        Ok(Shard { shared, driver: Mutex::new(driver) })
+    }
+
+    /// Hands a record over and waits for room if there is none.
+    ///
+    /// # Errors
+    /// `Closed`, `Invalid` or `Full` if it can never be taken.
+    pub(crate) fn insert(&self, record: Record<'_>) -> Result<Ticket> {
+        loop {
+            if let Some(ticket) = self.shared.inbox.try_insert(record)? {
+                return Ok(ticket);
+            }
+            if !self.turn_inline()? {
+                return self.shared.inbox.insert(record);
+            }
+        }
+    }
+
+    /// As [`Shard::insert`], but returns `None` instead of waiting.
+    pub(crate) fn try_insert(&self, record: Record<'_>) -> Result<Option<Ticket>> {
+        self.shared.inbox.try_insert(record)
+    }
+
+    /// As [`Shard::insert`], waiting as a future does.
+    pub(crate) fn poll_insert(
+        &self,
+        record: Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Ticket>> {
+        self.shared.inbox.poll_insert(record, context)
+    }
+
+    /// Waits for the answer, running the shard if it has no thread.
+    pub(crate) fn wait(&self, mut ticket: Ticket) -> Result<Outcome> {
+        if !self.is_inline() {
+            return ticket.wait();
+        }
+        loop {
+            if let Poll::Ready(answer) = ticket.poll_answer(std::task::Waker::noop()) {
+                return answer;
+            }
+            if !self.turn_inline()? {
+                return Err(Error::Closed);
+            }
+        }
+    }
+
+    /// Makes a segment of everything that was stored before the call, and a manifest.
+    ///
+    /// # Errors
+    /// `Poisoned` if that fails.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let ticket = loop {
+            if let Some(ticket) = self.shared.inbox.try_send(FLUSH, &[])? {
+                break ticket;
+            }
+            if !self.turn_inline()? {
+                std::thread::yield_now();
+            }
+        };
+        self.wait(ticket).map(|_| ())
+    }
+
+    /// What is published now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.published.snapshot()
+    }
+
+    /// The records after `snapshot`, from now on; `wake` is told when there are new ones, until it is
+    /// dropped by its owner.
+    pub(crate) fn tail(&self, snapshot: &Snapshot, wake: &Arc<dyn Wake>) -> Tail {
+        let mut tails = self.shared.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        tails.push(Arc::downgrade(wake));
+        Tail::after(self.shared.clone(), snapshot)
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> ShardStats {
+        let stats = &self.shared.stats;
+        let view = self.shared.published.view();
+        let sum = |of: fn(&super::LiveSegment) -> u64| view.segments.iter().map(of).sum();
+        ShardStats {
+            shard: self.shared.config.shard,
+            stored: stats.stored.load(Relaxed),
+            duplicates: stats.duplicates.load(Relaxed),
+            refused: stats.refused.load(Relaxed),
+            commits: stats.commits.load(Relaxed),
+            log_bytes: stats.log_bytes.load(Relaxed),
+            flushes: stats.flushes.load(Relaxed),
+            replayed: stats.replayed.load(Relaxed),
+            segments: view.segments.len() as u64,
+            segment_records: sum(|live| u64::from(live.segment.records())),
+            segment_dead: sum(|live| u64::from(live.dead.count())),
+            segment_bytes: sum(|live| live.segment.info().bytes),
+            memtable_records: view.memtables().map(|m| u64::from(m.len())).sum(),
+            memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
+        }
+    }
+
+    /// The error that writes get, if the shard takes none.
+    pub fn poisoned(&self) -> Option<Error> {
+        self.shared.poisoned()
+    }
+
+    /// Takes no more records, answers those that came in, syncs, and ends the shard.
+    ///
+    /// # Errors
+    /// If something could not be made durable.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.shared.inbox.close();
+        let driver = std::mem::replace(&mut *self.driver(), Driver::Closed);
+        match driver {
+            Driver::Threads { writer, worker } => {
+                let ended = writer.join();
+                worker.join().and(ended)?;
+            }
+            Driver::Inline(mut inline) => {
+                while !inline.core.wind_up() {
+                    inline.turn()?;
+                }
+                inline.core.finish();
+            }
+            Driver::Closed => return Ok(()),
+        }
+        self.shared.poisoned().map_or(Ok(()), Err)
+    }
+
+    /// Runs an inline shard for one turn; false if it has threads or is closed.
+    fn turn_inline(&self) -> Result<bool> {
+        match &mut *self.driver() {
+            Driver::Inline(inline) => inline.turn().map(|()| true),
+            Driver::Threads { .. } | Driver::Closed => Ok(false),
+        }
+    }
+
+    fn is_inline(&self) -> bool {
+        matches!(*self.driver(), Driver::Inline(_))
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Driver> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(code = error.code(), "closing a shard: {error}");
+        }
+    }
+}
+
+impl Inline {
+    fn turn(&mut self) -> Result<()> {
+        while let Ok(job) = self.jobs.try_recv() {
+            // The receiver is the core beside it.
+            let _sent = self.results.send(self.worker.work(job));
+        }
+        self.core.turn(Wait::For(INLINE_TURN))
+    }
+}
+
+/// Starts the writer's and the worker's thread; returns when the writer runs.
+fn start_threads(
+    shared: &Arc<Shared>,
+    start: Start,
+    worker: Worker,
+    (jobs_in, jobs): (Sender<Job>, Receiver<Job>),
+    (results, results_out): (Sender<Finished>, Receiver<Finished>),
+) -> Result<Driver> {
+    let number = shared.config.shard;
+    let (started, has_started) = unbounded();
+    let writer_shared = shared.clone();
+    let writer = threads::spawn(&format!("ratite-shard-{number}"), move || {
+        threads::raise_priority_current();
+        // This thread carries out the pool's reads, so it can wait for none of them.
+        pool::never_wait_on_this_thread();
+        match Core::new(writer_shared.clone(), start, jobs_in, results_out) {
+            Ok(core) => {
+                let _told = started.send(Ok(()));
+                run(core, &writer_shared);
+            }
+            Err(error) => {
+                let _told = started.send(Err(error));
+            }
+        }
+    })?;
+    let worker = threads::spawn(&format!("ratite-work-{number}"), move || worker.run(&jobs, &results))?;
+    match has_started.recv() {
+        Ok(Ok(())) => Ok(Driver::Threads { writer, worker }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(writer.join().err().unwrap_or(Error::Closed)),
+    }
+}
+
+/// The writer's thread, from start to end. However it ends, nobody is left waiting.
+fn run(mut core: Core, shared: &Arc<Shared>) {
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        core.send(Job::PrepareLog);
+        while !core.wind_up() {
+            if core.turn(Wait::Forever).is_err() {
+                break;
+            }
+        }
+        core.finish();
+    }));
+    if ended.is_err() {
+        // Only the first failure is kept.
+        let _first = shared.poison.set(("the shard's thread", "it panicked".to_string()));
+    }
+    shared.inbox.close();
+    drop(core);
+    shared.inbox.until_entered();
+    shared.inbox.tickets.fail_all(|| shared.poisoned().unwrap_or(Error::Closed));
+    shared.inbox.made_room();
+}
+
+impl Core {
+    /// Brings the shard to its end once it is closing: true when nothing is left to do.
+    fn wind_up(&mut self) -> bool {
+        if !self.shared.inbox.is_drained() || !self.is_settled() {
+            return false;
+        }
+        if self.shared.poison.get().is_some() {
+            return self.jobs_out == 0;
+        }
+        if self.has_unsynced() {
+            self.sync_now();
+            return false;
+        }
+        let memtable = self.memtable.memtable();
+        if memtable.len() > 0 && memtable.bytes_used() >= self.shared.config.flush_at_close_bytes {
+            self.seal();
+        }
+        self.sealed.is_empty() && self.jobs_out == 0
+    }
+}

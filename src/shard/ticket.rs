@@ -1,0 +1,219 @@
+//! Tickets: where a caller waits for the answer to one write.
+//!
+//! ```text
+//!   caller: take() -> Ticket --- number travels through the ring --> shard: answer(number, result)
+//!            |  poll / wait                                            |
+//!            +---------------- slot: Waiting -> Done -> Free <---------+
+//! ```
+//!
+//! A fixed slab, so that an answer costs no allocation and waiting writes are bounded.
+//! I1. A slot is reused only after the shard answered *and* the caller took the answer or went away:
+//!     a ticket that is dropped early leaves its slot to the shard.
+
+use super::Outcome;
+use crate::base::{Error, Result};
+use crossbeam::queue::ArrayQueue;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+/// The slab of one shard.
+pub(super) struct Tickets {
+    slots: Box<[Mutex<Slot>]>,
+    free: ArrayQueue<u32>,
+}
+
+enum Slot {
+    Free,
+    Waiting(Option<Waker>),
+    Abandoned,
+    Done(Result<Outcome>),
+}
+
+/// The right to one answer. Dropping it gives up the answer, not the write.
+#[must_use = "the answer says whether the record was stored"]
+pub struct Ticket {
+    tickets: Arc<Tickets>,
+    number: u32,
+    taken: bool,
+}
+
+impl Tickets {
+    pub(super) fn new(count: usize) -> Arc<Tickets> {
+        let free = ArrayQueue::new(count);
+        for number in 0..count as u32 {
+            let pushed = free.push(number);
+            debug_assert!(pushed.is_ok(), "the queue has room for every slot");
+        }
+        let slots = (0..count).map(|_| Mutex::new(Slot::Free)).collect();
+        Arc::new(Tickets { slots, free })
+    }
+
+    /// A ticket, if not all are out.
+    pub(super) fn take(self: &Arc<Tickets>) -> Option<Ticket> {
+        let number = self.free.pop()?;
+        *self.slot(number) = Slot::Waiting(None);
+        Some(Ticket { tickets: self.clone(), number, taken: false })
+    }
+
+    /// Hands the answer to whoever waits on `number`.
+    pub(super) fn answer(&self, number: u32, answer: Result<Outcome>) {
+        let mut slot = self.slot(number);
+        match std::mem::replace(&mut *slot, Slot::Free) {
+            Slot::Waiting(waker) => {
+                *slot = Slot::Done(answer);
+                drop(slot);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Slot::Abandoned => {
+                drop(slot);
+                self.give_back(number);
+            }
+            Slot::Free | Slot::Done(_) => panic!("ticket {number} answered twice"),
+        }
+    }
+
+    /// Answers everyone who still waits with what `error` makes: the shard is gone.
+    pub(super) fn fail_all(&self, error: impl Fn() -> Error) {
+        for number in 0..self.slots.len() as u32 {
+            let waiting = matches!(*self.slot(number), Slot::Waiting(_) | Slot::Abandoned);
+            if waiting {
+                self.answer(number, Err(error()));
+            }
+        }
+    }
+
+    fn give_back(&self, number: u32) {
+        let pushed = self.free.push(number);
+        debug_assert!(pushed.is_ok(), "a slot given back twice");
+    }
+
+    fn slot(&self, number: u32) -> MutexGuard<'_, Slot> {
+        // Each critical section leaves the slot whole, so a panic elsewhere cannot have torn it.
+        self.slots[number as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// The number that travels with the record.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Gives the slot back without an answer: the record was never handed to the shard.
+    pub(super) fn cancel(mut self) {
+        *self.tickets.slot(self.number) = Slot::Free;
+        self.taken = true;
+        self.tickets.give_back(self.number);
+    }
+
+    /// The answer, if it is there; otherwise `waker` is told when it is.
+    pub(super) fn poll_answer(&mut self, waker: &Waker) -> Poll<Result<Outcome>> {
+        let mut slot = self.tickets.slot(self.number);
+        match std::mem::replace(&mut *slot, Slot::Free) {
+            Slot::Done(answer) => {
+                drop(slot);
+                self.taken = true;
+                self.tickets.give_back(self.number);
+                Poll::Ready(answer)
+            }
+            Slot::Waiting(_) => {
+                *slot = Slot::Waiting(Some(waker.clone()));
+                Poll::Pending
+            }
+            Slot::Free | Slot::Abandoned => Poll::Ready(Err(Error::Closed)),
+        }
+    }
+
+    /// Waits for the answer on this thread.
+    ///
+    /// # Errors
+    /// What the shard answered.
+    pub fn wait(mut self) -> Result<Outcome> {
+        with_thread_waker(|waker| {
+            loop {
+                match self.poll_answer(waker) {
+                    Poll::Ready(answer) => return answer,
+                    Poll::Pending => std::thread::park(),
+                }
+            }
+        })
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Outcome>> {
+        self.poll_answer(context.waker())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
+        let mut slot = self.tickets.slot(self.number);
+        match std::mem::replace(&mut *slot, Slot::Abandoned) {
+            Slot::Waiting(_) => {}
+            Slot::Done(_) | Slot::Free | Slot::Abandoned => {
+                *slot = Slot::Free;
+                drop(slot);
+                self.tickets.give_back(self.number);
+            }
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `f` with a waker that unparks this thread; one allocation per thread, not per wait.
+pub(super) fn with_thread_waker<T>(f: impl FnOnce(&Waker) -> T) -> T {
+    thread_local! {
+        static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    }
+    WAKER.with(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_reaches_its_waiter_and_the_slot_comes_back() {
+        let tickets = Tickets::new(1);
+        for seq in 1..4 {
+            let ticket = tickets.take().unwrap();
+            assert!(tickets.take().is_none());
+            let number = ticket.number();
+            std::thread::scope(|s| {
+                s.spawn(|| tickets.answer(number, Ok(Outcome::Stored { seq, replaced: 0 })));
+                assert_eq!(ticket.wait().unwrap(), Outcome::Stored { seq, replaced: 0 });
+            });
+        }
+    }
+
+    #[test]
+    fn a_dropped_ticket_keeps_its_slot_until_the_answer() {
+        let tickets = Tickets::new(1);
+        let number = tickets.take().unwrap().number();
+        assert!(tickets.take().is_none());
+        tickets.answer(number, Ok(Outcome::Duplicate));
+        tickets.take().unwrap().cancel();
+        let ticket = tickets.take().unwrap();
+        tickets.answer(ticket.number(), Ok(Outcome::Duplicate));
+        drop(ticket);
+        assert!(tickets.take().is_some());
+    }
+}

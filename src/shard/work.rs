@@ -1,0 +1,114 @@
+//! The shard's worker: what takes long and must not hold up a commit.
+//!
+//! It flushes memtables, writes manifests and prepares log files, one job at a time, in order. The
+//! shard's thread decides what to do and installs the results; the worker changes nothing that
+//! readers see.
+
+use super::checkpoint::{Checkpoint, write_checkpoint};
+use super::flush::{Flushed, flush};
+use super::{Config, Shared};
+use crate::base::{Error, Lsn, Result};
+use crate::io::File;
+use crate::memtable::Memtable;
+use crate::wal::Files;
+use crossbeam::channel::{Receiver, Sender};
+use std::sync::Arc;
+
+/// What the worker is asked to do.
+pub(super) enum Job {
+    /// Make a segment of a sealed memtable.
+    Flush(Arc<Memtable>),
+    /// Make the segments and tombstones the durable truth.
+    Checkpoint(Checkpoint),
+    /// Prepare the next log file.
+    PrepareLog,
+}
+
+/// What the worker has done.
+pub(super) enum Finished {
+    /// A memtable is a segment, or was all dead.
+    Flushed(Flushed),
+    /// A manifest is durable, and replay begins at this position.
+    Checkpointed(Lsn),
+    /// A log file is ready.
+    Prepared(u32, Arc<dyn File>),
+    /// A job failed; the stage names it.
+    Failed(&'static str, Error),
+}
+
+/// The worker's own state.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    files: Files,
+    /// Number of the next log file to prepare.
+    next_log: u32,
+    /// Numbers of log files that nothing needs, to be recycled.
+    unneeded: Vec<u32>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, next_log: u32, unneeded: Vec<u32>) -> Worker {
+        let files = log_files(&shared.config, &shared);
+        Worker { shared, files, next_log, unneeded }
+    }
+
+    /// Does jobs until the shard's thread is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, results: &Sender<Finished>) {
+        for job in jobs {
+            if results.send(self.work(job)).is_err() {
+                return;
+            }
+            self.shared.inbox.wake();
+        }
+    }
+
+    /// Does one job.
+    pub(super) fn work(&mut self, job: Job) -> Finished {
+        match job {
+            Job::Flush(memtable) => match flush(&self.shared, &memtable) {
+                Ok(flushed) => Finished::Flushed(flushed),
+                Err(error) => Finished::Failed("a flush", error),
+            },
+            Job::Checkpoint(checkpoint) => match self.checkpoint(&checkpoint) {
+                Ok(()) => Finished::Checkpointed(checkpoint.manifest_start),
+                Err(error) => Finished::Failed("a checkpoint", error),
+            },
+            Job::PrepareLog => match self.prepare() {
+                Ok((number, file)) => Finished::Prepared(number, file),
+                Err(error) => Finished::Failed("the preparation of a log file", error),
+            },
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(u32, Arc<dyn File>)> {
+        let number = self.next_log;
+        let file = self.files.prepare(number, self.unneeded.pop())?;
+        self.next_log += 1;
+        Ok((number, file))
+    }
+
+    /// Writes a manifest, then lets go of the log files before its start.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        write_checkpoint(&self.shared, checkpoint)?;
+        let start = checkpoint.manifest_start.file();
+        let old = self.files.list()?.into_iter().filter(|&n| n < start);
+        let mut fresh: Vec<u32> = old.filter(|n| !self.unneeded.contains(n)).collect();
+        self.unneeded.append(&mut fresh);
+        // One is kept to be recycled; the space of the others goes back.
+        while self.unneeded.len() > 1 {
+            self.files.remove(self.unneeded.swap_remove(0))?;
+        }
+        Ok(())
+    }
+}
+
+/// The log files of a shard.
+pub(super) fn log_files(config: &Config, shared: &Shared) -> Files {
+    Files {
+        disk: shared.env.disk.clone(),
+        dir: config.dir.clone(),
+        file_bytes: config.log_file_bytes,
+        store: config.store,
+        shard: config.shard,
+    }
+}
