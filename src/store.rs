@@ -190,7 +190,7 @@ impl Store {
         } else {
             (0..shard_count).map(open).collect::<Result<Vec<_>>>()?
         };
-        let readers = Readers::start(if options.threads { options.readers } else { 0 })?;
+        let readers = Readers::start(if options.threads { options.readers } else { 0 });
         Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
     }
 
@@ -544,3 +544,6 @@ impl Birth {
 }
 
 const _: () = assert!(RECORD_BYTES_MAX * 4 <= 64 << 20);
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,7 @@ pub enum Wait {
 
 /// Operations of one thread. Completions come in any order, but an operation pushed after another's
 /// completion was taken starts after it.
-pub trait Queue {
+pub trait Queue: Send {
     /// Queues an operation.
     /// # Errors
     /// Gives the operation back when `depth` operations are in flight.
