@@ -362,6 +362,15 @@ fn a_failed_read_ahead_is_silent_and_frees_its_frame_only_with_its_buffer() {
     drop(op);
     assert_eq!(frames(), 64);
 
+    // The same once the operation is gone: the frame has the bytes of whatever was in it before.
+    let (op, token) = next(6);
+    let mut buf = Buf::zeroed(4096, 4096);
+    buf.copy_from_slice(&perform(next(6 + 1).0).1);
+    seal_page(&mut buf, &[1; 16], 6, 0);
+    drop(op);
+    token.complete(Ok(()), buf);
+    assert!(is_page(&paged.page(6).unwrap(), 1, 6));
+
     // A ring that drops the token before the kernel is done with the buffer.
     let (op, token) = next(5);
     drop(token);
@@ -371,6 +380,30 @@ fn a_failed_read_ahead_is_silent_and_frees_its_frame_only_with_its_buffer() {
     assert_eq!(frames(), 63);
     drop(buf);
     assert_eq!(frames(), 64);
+}
+
+#[test]
+fn only_a_fetched_claim_under_way_is_ever_replaced() {
+    let pool = pool();
+    let (paged, _) = open(&pool, TestFile::new(1, 10));
+    let table = Arc::new(PageTable::new(10));
+    let claim =
+        |instead_of, fetched| pool.claim(&table, join(9, 5), 5, instead_of, fetched).unwrap();
+    let Claim::Granted(reader, false) = claim(None, false) else { panic!("not granted") };
+    let frame = reader.frame();
+    assert!(matches!(claim(Some(frame), false), Claim::Loading(f, false) if f == frame));
+    drop(pool.publish_pinned(reader, false));
+    assert!(matches!(claim(Some(frame), false), Claim::Resident));
+    table.set(5, NEVER);
+    let Claim::Granted(ahead, _) = claim(None, true) else { panic!("not granted") };
+    assert!(matches!(claim(Some(frame), false), Claim::Loading(f, true) if f == ahead.frame()));
+    let Claim::Granted(better, _) = claim(Some(ahead.frame()), false) else {
+        panic!("not granted")
+    };
+    pool.publish_ahead(&table, 5, ahead, false);
+    assert_eq!(table.frame(5), Some(better.frame()));
+    assert!(!pool.frames.state(better.frame()).is_valid());
+    drop(paged);
 }
 
 #[test]

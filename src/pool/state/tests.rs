@@ -126,7 +126,10 @@ impl Model {
 
 #[test]
 fn loom_readers_never_meet_a_writer_or_another_page() {
-    loom::model(|| {
+    // Three threads: without a bound on preemptions it takes seconds, and finds nothing more.
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = Some(3);
+    bounded.check(|| {
         let model = Model::new(VALID, 1);
         let reader = |owner| {
             let model = Arc::clone(&model);
