@@ -1,36 +1,38 @@
 //! The terms of a memtable: each distinct term once, with its posting list.
 //!
 //! ```text
-//!   hash64(term) --> index --> node n:  place and length of the term's bytes | posting list
-//!                              (24 bytes)     |                                    |
-//!                                           arena                                pool
+//!   hash64(term) --> index --> node n (32 bytes):  links | place and length of the bytes | list
+//!                                                             |                            |
+//!                                                           arena                        pool
 //! ```
 //!
 //! Invariants:
 //! I1. A term stands in one node; nodes are compared by all their bytes.
 //! I2. A node that the index leads to has at least one posting.
 //!
-//! Publication: a node is written relaxed and published by the index (`index.rs`); its list publishes
-//! what comes later (`postings.rs`).
+//! Publication: a node's value is written relaxed and published by the index (`index.rs`); its list
+//! publishes what comes later (`postings.rs`).
 
 use super::arena::{Arena, ArenaWriter};
-use super::index::Index;
+use super::index::{Index, Link};
 use super::postings::{List, Pool, Postings};
-use super::slots::Column;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::base::Ordinal;
+use crate::base::{Ordinal, Terms, hash64};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 
+/// What a node carries.
 #[derive(Default)]
-struct Node {
+struct Term {
     place: AtomicU64,
-    bytes: AtomicU32,
+    /// Its tag is the length of the term in bytes.
     list: List,
 }
 
+const _: () = assert!(size_of::<Term>() == 24);
+
 /// Bytes that a term takes at least, the index's share included.
-pub(super) const TERM_BYTES_COST_MIN: usize = size_of::<Node>() + 8;
+pub(super) const TERM_BYTES_COST_MIN: usize = size_of::<Term>() + 8;
 
 /// What a record's terms ask of a dictionary.
 #[derive(Default, Clone, Copy)]
@@ -42,10 +44,17 @@ pub(super) struct Wants {
     pub(super) slots: usize,
 }
 
+/// One term of a record about to be appended.
+pub(super) struct Planned {
+    pub(super) hash: u64,
+    link: Link,
+    /// Its node, if it has one.
+    pub(super) node: Option<u32>,
+}
+
 /// The terms and their posting lists.
 pub(super) struct Dictionary {
-    nodes: Column<Node>,
-    index: Index,
+    index: Index<Term>,
     pool: Pool,
     arena: Arc<Arena>,
     /// Nodes made. The writer's own.
@@ -56,7 +65,6 @@ impl Dictionary {
     /// No term, with room for `terms` terms and `slots` slots of posting lists.
     pub(super) fn new(terms: usize, slots: usize, bits_max: u32, arena: Arc<Arena>) -> Dictionary {
         Dictionary {
-            nodes: Column::new(terms),
             index: Index::new(terms, bits_max),
             pool: Pool::new(slots),
             arena,
@@ -66,7 +74,7 @@ impl Dictionary {
 
     /// Bytes allocated, without the arena.
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.bytes() + self.index.bytes() + self.pool.bytes()
+        self.index.bytes() + self.pool.bytes()
     }
 
     /// Bytes that `wants` may add, without the arena.
@@ -74,51 +82,83 @@ impl Dictionary {
         let mut bytes = self.pool.growth(wants.slots);
         if wants.terms > 0 {
             let count = self.count.load(Ordering::Relaxed) as usize + wants.terms;
-            bytes += self.nodes.growth(count) + self.index.growth(count);
+            bytes += self.index.growth(count);
         }
         bytes
     }
 
     /// The node of a term whose hash is `hash`.
     pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
-        self.index.candidates(hash).find(|&n| {
-            let node = self.nodes.at(n);
-            let bytes = node.bytes.load(Ordering::Relaxed) as usize;
+        self.find_from(hash, self.index.enter(hash), term)
+    }
+
+    /// The node of a term, from a link that the index gave for its hash.
+    fn find_from(&self, hash: u64, from: Link, term: &[u8]) -> Option<u32> {
+        let mut candidates = self.index.candidates_from(hash, from);
+        let found = candidates.find(|(_, node)| {
+            let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
             bytes == term.len() && self.arena.get(node.place.load(Ordering::Relaxed), bytes) == term
-        })
+        });
+        found.map(|(number, _)| number)
+    }
+
+    /// Looks up all terms of a record, in order, and sums up what one more posting of each takes.
+    /// Writer only.
+    ///
+    /// Every lookup is a chain of cache misses: bucket, node, bytes. Step by step for all terms instead
+    /// of term by term, the misses of one step overlap.
+    ///
+    /// # Panics
+    /// If the terms are not sealed: a term twice in one record would stand here twice.
+    pub(super) fn plan(&self, terms: &Terms, plan: &mut Vec<Planned>) -> Wants {
+        plan.clear();
+        // 1. The buckets.
+        let mut last: &[u8] = &[];
+        for term in terms.iter() {
+            assert!(last < term, "the terms of a record are not sealed");
+            last = term;
+            let hash = hash64(term);
+            plan.push(Planned { hash, link: self.index.enter(hash), node: None });
+        }
+        // 2. The nodes.
+        for planned in plan.iter_mut() {
+            planned.link = self.index.approach(planned.hash, planned.link);
+        }
+        // 3. The bytes.
+        let mut wants = Wants::default();
+        for (planned, term) in plan.iter_mut().zip(terms.iter()) {
+            planned.node = self.find_from(planned.hash, planned.link, term);
+            match planned.node {
+                Some(node) => wants.slots += self.index.value(node).list.slots_wanted() as usize,
+                None => {
+                    wants.terms += 1;
+                    wants.term_bytes += term.len();
+                }
+            }
+        }
+        wants
     }
 
     /// The posting list of a node.
     pub(super) fn postings(&self, node: u32) -> Postings<'_> {
-        self.nodes.at(node).list.read(&self.pool)
-    }
-
-    /// Adds to `wants` what one more posting of a term takes. Writer only.
-    pub(super) fn count_wants(&self, node: Option<u32>, term: &[u8], wants: &mut Wants) {
-        match node {
-            Some(node) => wants.slots += self.nodes.at(node).list.slots_wanted() as usize,
-            None => {
-                wants.terms += 1;
-                wants.term_bytes += term.len();
-            }
-        }
+        self.index.value(node).list.read(&self.pool)
     }
 
     /// Appends a posting to a node. Writer only.
     pub(super) fn push(&self, node: u32, ordinal: Ordinal) {
-        self.nodes.at(node).list.push(&self.pool, ordinal);
+        self.index.value(node).list.push(&self.pool, ordinal);
     }
 
     /// Adds a term that is not there, with its first posting. Writer only.
     pub(super) fn insert(&self, arena: &mut ArenaWriter, hash: u64, term: &[u8], first: Ordinal) {
         let number = self.count.load(Ordering::Relaxed);
         self.count.store(number + 1, Ordering::Relaxed);
-        // 1. The node whole: bytes, list of one (I2).
-        let node = self.nodes.make(number);
-        node.place.store(arena.push(&[term]), Ordering::Relaxed);
-        node.bytes.store(term.len() as u32, Ordering::Relaxed);
-        node.list.start(first);
-        // 2. The way to it.
-        self.index.insert(hash, number);
+        let place = arena.push(&[term]);
+        // The node whole: bytes, and a list of one (I2).
+        self.index.insert(hash, number, |node| {
+            node.place.store(place, Ordering::Relaxed);
+            node.list.tag.store(term.len() as u32, Ordering::Relaxed);
+            node.list.start(first);
+        });
     }
 }

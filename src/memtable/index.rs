@@ -22,8 +22,8 @@
 //! I4. A split bucket's parent is split.
 //!
 //! Publication: a node's key and successor are written relaxed, then the predecessor's link to it with
-//! release; a reader loads every link with acquire, so that it sees the node whole, and whatever its
-//! owner wrote before inserting it. The count of buckets publishes nothing: by I1 any start at or before
+//! release; a reader loads every link with acquire, so that it sees the node and its value whole, and
+//! whatever the writer did before. The count of buckets publishes nothing: by I1 any start at or before
 //! the right one is right. The loom model is in `model.rs`.
 //!
 //! After: Shalev and Shavit, "Split-Ordered Lists: Lock-Free Extensible Hash Tables", JACM 2006.
@@ -31,30 +31,34 @@
 use super::slots::Column;
 use super::sync::{AtomicU32, Ordering};
 use crossbeam::utils::CachePadded;
+use std::cmp::Ordering::{Equal, Greater, Less};
 
-/// A link is `UNSPLIT` (a bucket not split), a node's number + 1, `BUCKET` and a bucket, or `END`.
+/// `UNSPLIT` (a bucket not split), a node's number + 1, `BUCKET` and a bucket, or `END`.
+pub(super) type Link = u32;
 const UNSPLIT: u32 = 0;
 const BUCKET: u32 = 1 << 31;
 pub(super) const END: u32 = u32::MAX;
 
 #[derive(Default)]
-struct Node {
+struct Node<T> {
     key: AtomicU32,
     next: AtomicU32,
+    value: T,
 }
 
-/// The index. Node `n` is whatever its owner keeps under number `n`.
-pub(super) struct Index {
-    nodes: Column<Node>,
+/// The index. A node carries a value of its owner's, made of atomics, beside its links: what a lookup
+/// leads to is on the cache line that it stands on.
+pub(super) struct Index<T> {
+    nodes: Column<Node<T>>,
     buckets: Column<AtomicU32>,
     /// Binary logarithm of the number of buckets; it only grows.
     bits: CachePadded<AtomicU32>,
     bits_max: u32,
 }
 
-impl Index {
+impl<T: Default> Index<T> {
     /// An empty index for at most `nodes` nodes (at least one) in at most `2^bits_max` buckets.
-    pub(super) fn new(nodes: usize, bits_max: u32) -> Index {
+    pub(super) fn new(nodes: usize, bits_max: u32) -> Index<T> {
         // With less than two buckets a node, every lookup is a step or two.
         let bits_max = bits_max.min(nodes.max(1).ilog2() + 1).min(30);
         Index {
@@ -77,25 +81,48 @@ impl Index {
         self.nodes.growth(count) + self.buckets.growth(1 << bits)
     }
 
-    /// The numbers that may have been inserted under `hash`, newest first.
-    pub(super) fn candidates(&self, hash: u64) -> Candidates<'_> {
-        let mut bucket = self.bucket(hash);
-        let next = loop {
-            match self.buckets.get(bucket).map_or(UNSPLIT, |b| b.load(Ordering::Acquire)) {
-                UNSPLIT if bucket == 0 => break END,
-                UNSPLIT => bucket = parent(bucket),
-                link => break link,
-            }
-        };
+    /// The nodes that may have been inserted under `hash`, newest first.
+    pub(super) fn candidates(&self, hash: u64) -> Candidates<'_, T> {
+        self.candidates_from(hash, self.enter(hash))
+    }
+
+    /// The candidates, from a link that `enter` or `approach` gave for the same hash.
+    pub(super) fn candidates_from(&self, hash: u64, next: Link) -> Candidates<'_, T> {
         Candidates { index: self, key: node_key(hash), next }
     }
 
-    /// Inserts the next number under `hash`. Writer only (I3).
-    pub(super) fn insert(&self, hash: u64, number: u32) {
+    /// The link out of the bucket of `hash`, or of the nearest ancestor that is split: one load, of a
+    /// line that is seldom cached.
+    pub(super) fn enter(&self, hash: u64) -> Link {
+        let mut bucket = self.bucket(hash);
+        loop {
+            match self.buckets.get(bucket).map_or(UNSPLIT, |b| b.load(Ordering::Acquire)) {
+                UNSPLIT if bucket == 0 => return END,
+                UNSPLIT => bucket = parent(bucket),
+                link => return link,
+            }
+        }
+    }
+
+    /// The link to the first candidate, from the link that `enter` gave: a load or two more.
+    pub(super) fn approach(&self, hash: u64, from: Link) -> Link {
+        let mut candidates = self.candidates_from(hash, from);
+        candidates.settle();
+        candidates.next
+    }
+
+    /// The value of a node that was inserted.
+    pub(super) fn value(&self, number: u32) -> &T {
+        &self.nodes.at(number).value
+    }
+
+    /// Inserts the next number under `hash`, with the value that `fill` writes. Writer only (I3).
+    pub(super) fn insert(&self, hash: u64, number: u32, fill: impl FnOnce(&T)) {
         // 1. The node, which no reader sees yet.
         let key = node_key(hash);
         let node = self.nodes.make(number);
         node.key.store(key, Ordering::Relaxed);
+        fill(&node.value);
         // 2. In front of the first key that is not below its own, so that the newest comes first.
         let before = self.seek(self.split(self.bucket(hash)), key);
         node.next.store(before.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -142,7 +169,7 @@ impl Index {
     }
 
     /// The key of what a link leads to.
-    pub(super) fn key(&self, to: u32) -> u32 {
+    pub(super) fn key(&self, to: Link) -> u32 {
         match to & BUCKET {
             0 => self.nodes.at(to - 1).key.load(Ordering::Relaxed),
             _ => (to & !BUCKET).reverse_bits(),
@@ -150,7 +177,7 @@ impl Index {
     }
 
     /// The link out of what a link leads to.
-    pub(super) fn link(&self, to: u32) -> &AtomicU32 {
+    pub(super) fn link(&self, to: Link) -> &AtomicU32 {
         match to & BUCKET {
             0 => &self.nodes.at(to - 1).next,
             _ => self.buckets.at(to & !BUCKET),
@@ -169,28 +196,35 @@ fn parent(bucket: u32) -> u32 {
 }
 
 /// A walk over the nodes whose key is that of a hash.
-pub(super) struct Candidates<'a> {
-    index: &'a Index,
+pub(super) struct Candidates<'a, T> {
+    index: &'a Index<T>,
     pub(super) key: u32,
-    pub(super) next: u32,
+    pub(super) next: Link,
 }
 
-impl Iterator for Candidates<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
+impl<T: Default> Candidates<'_, T> {
+    /// Goes on to the next node of the key, or to the end.
+    fn settle(&mut self) {
         while self.next != END {
-            let here = self.next;
-            let key = self.index.key(here);
-            if key > self.key {
-                self.next = END;
-                break;
-            }
-            self.next = self.index.link(here).load(Ordering::Acquire);
-            if key == self.key {
-                return Some(here - 1);
+            match self.index.key(self.next).cmp(&self.key) {
+                Less => self.next = self.index.link(self.next).load(Ordering::Acquire),
+                Equal => return,
+                Greater => self.next = END,
             }
         }
-        None
+    }
+}
+
+impl<'a, T: Default> Iterator for Candidates<'a, T> {
+    type Item = (u32, &'a T);
+
+    fn next(&mut self) -> Option<(u32, &'a T)> {
+        self.settle();
+        if self.next == END {
+            return None;
+        }
+        let number = self.next - 1;
+        self.next = self.index.link(self.next).load(Ordering::Acquire);
+        Some((number, self.index.value(number)))
     }
 }

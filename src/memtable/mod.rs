@@ -103,7 +103,7 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
 pub struct Memtable {
     base: Seq,
     records: Records,
-    ids: Index,
+    ids: Index<()>,
     terms: Dictionary,
     arena: Arc<Arena>,
     next: OnceLock<Arc<Memtable>>,
@@ -176,7 +176,8 @@ impl Memtable {
     /// All records with this id, newest first: an id may come again after a kill, and a reader takes
     /// the first that it sees.
     pub fn find_all(&self, id: &[u8; 32]) -> impl Iterator<Item = Ordinal> {
-        self.ids.candidates(hash64(id)).filter(move |&o| self.records.id(o) == id)
+        let candidates = self.ids.candidates(hash64(id)).map(|(o, ())| o);
+        candidates.filter(move |&o| self.records.id(o) == id)
     }
 
     /// The posting list of a term, as published now; `None` if no record has it.

@@ -89,6 +89,8 @@ pub(super) struct List {
     head: AtomicU64,
     /// Free slots behind the tail. The writer's own.
     room: AtomicU32,
+    /// A word for whoever keeps the list, in what would be padding.
+    pub(super) tag: AtomicU32,
 }
 
 impl List {

@@ -6,7 +6,7 @@
 //! I3. A memtable with a record in it never grows past its budget.
 
 use super::arena::ArenaWriter;
-use super::dictionary::Wants;
+use super::dictionary::{Planned, Wants};
 use super::records::Records;
 use super::{Config, Memtable};
 use crate::base::limits::{RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX};
@@ -18,8 +18,8 @@ pub struct Writer {
     memtable: Arc<Memtable>,
     arena: ArenaWriter,
     config: Config,
-    /// Hash and node, if there is one, of each term of the record at hand; kept for its memory.
-    plan: Vec<(u64, Option<u32>)>,
+    /// The terms of the record at hand; kept for its memory.
+    plan: Vec<Planned>,
 }
 
 impl Writer {
@@ -46,7 +46,7 @@ impl Writer {
         assert!(terms.len() <= TERMS_PER_RECORD_MAX, "{} terms", terms.len());
 
         // 1. What is there, and what that makes the record cost (I2).
-        let wants = self.look_up(terms);
+        let wants = memtable.terms.plan(terms, &mut self.plan);
         if !self.fits(body.len(), wants) {
             return None;
         }
@@ -54,12 +54,12 @@ impl Writer {
         let memtable = &*self.memtable;
         let ordinal = memtable.records.append(&mut self.arena, key, body);
         // 3. Its id.
-        memtable.ids.insert(hash64(&key.id), ordinal);
+        memtable.ids.insert(hash64(&key.id), ordinal, |()| {});
         // 4. Its postings.
-        for (term, &(hash, node)) in terms.iter().zip(&self.plan) {
-            match node {
+        for (term, planned) in terms.iter().zip(&self.plan) {
+            match planned.node {
                 Some(node) => memtable.terms.push(node, ordinal),
-                None => memtable.terms.insert(&mut self.arena, hash, term, ordinal),
+                None => memtable.terms.insert(&mut self.arena, planned.hash, term, ordinal),
             }
         }
         Some(ordinal)
@@ -77,24 +77,6 @@ impl Writer {
     /// The memtable, for readers.
     pub fn memtable(&self) -> &Arc<Memtable> {
         &self.memtable
-    }
-
-    /// Fills the plan, and sums up what the terms take.
-    fn look_up(&mut self, terms: &Terms) -> Wants {
-        let dictionary = &self.memtable.terms;
-        let mut wants = Wants::default();
-        let mut last: &[u8] = &[];
-        self.plan.clear();
-        for term in terms.iter() {
-            // A term twice in one record would stand twice in the dictionary.
-            assert!(last < term, "the terms of a record are not sealed");
-            last = term;
-            let hash = hash64(term);
-            let node = dictionary.find(hash, term);
-            dictionary.count_wants(node, term, &mut wants);
-            self.plan.push((hash, node));
-        }
-        wants
     }
 
     /// Whether count and budget cover the record (I3).

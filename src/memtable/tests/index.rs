@@ -5,24 +5,28 @@ use crate::memtable::sync::Ordering;
 use std::collections::BTreeMap;
 
 /// Checks every lookup against a twin, for hashes drawn by `hash`.
-fn agrees_with_a_map(count: u32, bits_max: u32, hash: impl Fn(u32) -> u64) -> Index {
+fn agrees_with_a_map(count: u32, bits_max: u32, hash: impl Fn(u32) -> u64) -> Index<()> {
     let index = Index::new(count as usize, bits_max);
     let mut twin: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for number in 0..count {
         let h = hash(number);
         let growth = index.growth(number as usize + 1);
         let before = index.bytes();
-        index.insert(h, number);
+        index.insert(h, number, |()| {});
         assert!(index.bytes() <= before + growth);
         twin.entry(node_key(h)).or_default().push(number);
         let newest = &twin[&node_key(h)];
-        assert!(index.candidates(h).eq(newest.iter().rev().copied()));
+        assert!(numbers(&index, h).eq(newest.iter().rev().copied()));
     }
-    for (key, numbers) in &twin {
-        let found = index.candidates(u64::from(key.reverse_bits()));
-        assert!(found.eq(numbers.iter().rev().copied()), "{key:x}");
+    for (key, twin) in &twin {
+        let found = numbers(&index, u64::from(key.reverse_bits()));
+        assert!(found.eq(twin.iter().rev().copied()), "{key:x}");
     }
     index
+}
+
+fn numbers(index: &Index<()>, hash: u64) -> impl Iterator<Item = u32> {
+    index.candidates(hash).map(|(number, ())| number)
 }
 
 fn mix(n: u32) -> u64 {
