@@ -1,1 +1,4 @@
 //! (being built)
+mod ring;
+mod sync;
+pub use ring::{Drainer, Full, Ring};
