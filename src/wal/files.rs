@@ -28,7 +28,7 @@ pub struct Files {
     pub disk: Arc<dyn Disk>,
     /// The directory, which exists.
     pub dir: PathBuf,
-    /// Bytes of a file: at least two grains, of 4 KiB if in doubt.
+    /// Bytes of a file: a multiple of 4 KiB, two at least.
     pub file_bytes: u32,
     /// The store, carried by every file.
     pub store: StoreId,

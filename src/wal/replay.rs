@@ -35,7 +35,7 @@ const READ_BYTES: u64 = 1024 * 1024;
 pub struct Replayed {
     /// Where the log ends: `prev_end` of the file in which it goes on.
     pub end: Lsn,
-    /// Above every number ever used: the file in which the log goes on.
+    /// Above the number of every file there is: the file in which the log goes on.
     pub next_number: u32,
     /// Blocks visited.
     pub blocks: u64,
@@ -50,8 +50,8 @@ pub struct Replayed {
 
 /// Visits every entry of the log from the block at `from` on, in order, with the LSN at which its block
 /// begins. `from` is the `start` or `end` of a group once placed, up to which the log was made durable
-/// before anything relied on it; `Lsn(0)` is the start of a log whose first file is still there. Blocks its thread: it reads the log once, and the headers of what lies
-/// behind its end.
+/// before anything relied on it; `Lsn(0)` is the start of a log whose first file is still there.
+/// Blocks its thread: it reads the log once, and the headers of what lies behind its end.
 ///
 /// # Errors
 /// `Corrupt` where acknowledged data is damaged or missing: a part of the log may have been visited then;
@@ -63,8 +63,7 @@ pub fn replay(
     visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<()>,
 ) -> Result<Replayed> {
     let numbers = files.list()?;
-    let last_number = numbers.iter().copied().max().unwrap_or(0).max(from.file());
-    let Some(next_number) = last_number.checked_add(1) else {
+    let Some(next_number) = numbers.last().map_or(Some(1), |last| last.checked_add(1)) else {
         return Err(Error::Full { what: "log file numbers", limit: u64::from(u32::MAX) });
     };
     let mut found =
@@ -163,13 +162,15 @@ fn walk(
         let Some((block, payload)) = reader.block(at, info.grain)? else { break };
         let mut rest = payload;
         for _ in 0..block.entries {
-            let Some(entry) = format::take_entry(&mut rest) else { break };
+            let Some(entry) = format::take_entry(&mut rest) else {
+                return Err(reader.corrupt(at, "the block has fewer entries than it says"));
+            };
             visit(block.lsn, entry)?;
             found.entries += 1;
             found.bytes += entry.len() as u64;
         }
         if !rest.is_empty() {
-            return Err(reader.corrupt(at, "the block's entries do not fill it"));
+            return Err(reader.corrupt(at, "the block has more bytes than its entries"));
         }
         found.blocks += 1;
         at += format::block_bytes(block.payload_bytes, info.grain) as u64;

@@ -82,7 +82,6 @@ impl Ring {
     ///
     /// # Panics
     /// If `bytes` is not a power of two of at least 32.
-    #[expect(clippy::new_ret_no_self, reason = "a ring is a pair of ends")]
     pub fn new(bytes: usize) -> (Arc<Ring>, Drainer) {
         Ring::with_words(bytes)
     }

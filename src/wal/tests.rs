@@ -14,7 +14,7 @@ use crate::base::{Error, Lsn, Result, StoreId, hash64};
 use crate::io::{Disk, File, Guard, Op, Queue};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A disk of one directory. Names are durable at once; bytes when the test says so.
@@ -30,6 +30,7 @@ struct MemFile {
     path: PathBuf,
     align: usize,
     bytes: Mutex<Vec<u8>>,
+    syncs: AtomicUsize,
 }
 
 impl MemDisk {
@@ -45,6 +46,7 @@ impl MemDisk {
             path: file.path.clone(),
             align: file.align,
             bytes: Mutex::new(file.bytes.lock().unwrap().clone()),
+            syncs: AtomicUsize::new(0),
         };
         let files = files.iter().map(|(p, f)| (p.clone(), Arc::new(copy(f)))).collect();
         MemDisk { align: self.align, files: Mutex::new(files), full: AtomicBool::new(false) }
@@ -72,6 +74,7 @@ impl Disk for MemDisk {
             path: path.into(),
             align: self.align,
             bytes: Mutex::new(vec![0; if full { 512 } else { bytes as usize }]),
+            syncs: AtomicUsize::new(0),
         });
         let old = self.files.lock().unwrap().insert(path.into(), file.clone());
         assert!(old.is_none(), "{} exists", path.display());
@@ -140,6 +143,7 @@ impl File for MemFile {
     }
 
     fn sync(&self) -> Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

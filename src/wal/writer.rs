@@ -76,7 +76,7 @@ impl Writer {
     }
 
     /// Where the log ends: behind the last block placed. Unlike `position` it never lies in a file
-    /// without blocks, so it is what a checkpoint of everything so far records.
+    /// without blocks, so it is what a checkpoint of everything so far records, once it is durable.
     pub fn end(&self) -> Lsn {
         if self.begun { self.position() } else { self.prev_end }
     }
@@ -89,6 +89,9 @@ impl Writer {
 
     /// Goes on in `file`, prepared under the higher `number`. Returns the sync of the old file if any of
     /// it was not written durably (I3).
+    ///
+    /// # Panics
+    /// If the number is not higher.
     #[must_use = "the old file has to be durable before the new one is written"]
     pub fn rotate(&mut self, file: Arc<dyn File>, number: u32) -> Option<Op> {
         assert!(number > self.number, "log file {number} after {}", self.number);

@@ -158,7 +158,7 @@ fn produce<W: Word>(
     let mut taken = Vec::new();
     for n in 1..=messages {
         let tag = producer << 32 | n;
-        let payload = (tag * 0x0101_0101 | 1 << 60).to_le_bytes().repeat(payload_words);
+        let payload = ((tag * 0x0101_0101) | (1 << 60)).to_le_bytes().repeat(payload_words);
         for _ in 0..tries {
             if ring.try_push(tag, &[&payload]).is_ok() {
                 taken.push((tag, payload));

@@ -149,6 +149,8 @@ fn a_place_that_is_not_in_the_log_is_refused() {
     assert_corrupt(read(3, 3072), path(3), 3072);
     assert_corrupt(read(5, 1536), path(5), 1536);
     assert_corrupt(read(5, 4096 + 512), path(5), 4096 + 512);
+    // With nothing behind it that would prove it wrong.
+    assert_corrupt(super::read(&small_log(1).files, Lsn::new(5, 0)), path(5), 0);
     // File 6 was prepared, so its first block may be asked for and no other; there is no file 7.
     assert_eq!(read(6, 512).unwrap().1.end, Lsn::new(6, 512));
     assert_corrupt(read(6, 1024), path(6), 0);
@@ -219,6 +221,27 @@ fn a_block_of_another_store_or_shard_is_none() {
     }
     assert_eq!(format::read_block_header(&bytes[512..], of, Lsn::new(4, 512)), None);
     assert_eq!(format::read_block_header(&bytes[512..559], of, lsn), None);
+}
+
+#[test]
+fn entries_that_do_not_fill_their_block_are_refused() {
+    let log = small_log(3);
+    let of = log.files.identity();
+    let (number, lsn) = (3, Lsn::new(3, 512));
+    let with = |payload_bytes, entries| {
+        let file = log.disk.file(&log.files.path(number)).unwrap();
+        let mut block = file.bytes.lock().unwrap()[512..1024].to_vec();
+        format::put_block_header(&mut block, of, lsn, log.from, payload_bytes, entries);
+        read_damaged(&log, number, 512, &block)
+    };
+    // The block holds entries of 20 and 0 bytes.
+    assert_eq!(with(32, 2).unwrap().0, log.expected());
+    for (payload_bytes, entries) in [(32, 1), (32, 3), (40, 2), (24, 2), (31, 2), (464, 2)] {
+        assert_corrupt(with(payload_bytes, entries), log.files.path(number), 512);
+    }
+    // A block of this length is another block, or none.
+    assert_corrupt(with(465, 2), log.files.path(number), 512);
+    assert_corrupt(with(u32::MAX as usize, u32::MAX), log.files.path(number), 512);
 }
 
 #[test]

@@ -32,6 +32,8 @@ fn replay_visits_what_was_placed_from_any_group_on() {
     assert_eq!((found.blocks, found.torn), (40, false));
     assert_eq!((found.end, found.end), (log.writer.end(), log.writer.position()));
     assert_eq!(found.next_number, log.next_number);
+    let last = log.disk.file(&log.files.path(found.end.file())).unwrap();
+    assert_eq!(last.syncs.load(Ordering::Relaxed), 1, "the end is made durable");
     for group in log.twin.clone() {
         for from in [group.start, group.end] {
             log.from = from;
@@ -97,10 +99,10 @@ fn a_recycled_file_shows_nothing_of_its_old_round() {
 #[test]
 fn a_reused_buffer_leaves_no_bytes_of_the_group_before() {
     let mut log = Log::new(512, 16384);
-    log.append(&[vec![0xee; 9000]], true);
+    (0..2).for_each(|_| log.append(&[vec![0xee; 6000]], true));
     log.append(&[vec![1]], true);
     let file = log.disk.file(&log.files.path(1)).unwrap();
-    let at = log.twin[1].start.offset() as usize;
+    let at = log.twin[2].start.offset() as usize;
     let bytes = file.bytes.lock().unwrap()[at + 48..at + 512].to_vec();
     assert_eq!(bytes[..5], [1, 0, 0, 0, 1]);
     assert!(bytes[5..].iter().all(|&b| b == 0));
