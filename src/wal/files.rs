@@ -16,7 +16,7 @@
 use super::format::{BLOCK_HEADER_BYTES, GRAIN_BYTES_MAX, Identity, grain};
 use crate::base::{Error, Result, ShardId, StoreId};
 use crate::io::{Disk, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PREFIX: &str = "wal-";
@@ -63,18 +63,23 @@ impl Files {
             return Err(Error::invalid("log file number", format!("{number} is taken")));
         }
         let path = self.path(number);
+        self.make(&path, number, recycle).inspect_err(|_| {
+            // What is left of it is of no use, and in the way of the next try. If it cannot be
+            // removed either, that try says so.
+            let _ = self.disk.remove(&path);
+        })
+    }
+
+    /// The file of `prepare`, whose name is free.
+    fn make(&self, path: &Path, number: u32, recycle: Option<u32>) -> Result<Arc<dyn File>> {
         let reused = match recycle {
             Some(old) => self.reuse(old, number)?,
             None => false,
         };
         let file = match reused {
             // Opened anew, so that its path in messages is the one it has now.
-            true => self.disk.open(&path)?,
-            false => self.disk.create(&path, u64::from(self.file_bytes)).inspect_err(|_| {
-                // What is left of it is of no use, and in the way of the next try. If it cannot be
-                // removed either, that try says so.
-                let _ = self.disk.remove(&path);
-            })?,
+            true => self.disk.open(path)?,
+            false => self.disk.create(path, u64::from(self.file_bytes))?,
         };
         if grain(file.align()) > GRAIN_BYTES_MAX {
             let why = format!("{} bytes at {}; the log writes 4096", file.align(), path.display());

@@ -12,7 +12,9 @@
 //! 3. In the last file the log ends at the first block that is not valid. If a block behind it was
 //!    written when the log was already durable beyond that place (`durable_to`), acknowledged data is
 //!    damaged: `Corrupt`. Otherwise it was never acknowledged as durable, and is a torn tail.
-//! 4. The end that was found is made durable, so that no later crash can move it.
+//! 4. The end that was found is made durable, so that no later crash can move it. What is not known to
+//!    be durable is written again, the same bytes to the same place, and synced: after a sync that
+//!    failed, another one proves nothing about what was written before it.
 //!
 //! A torn tail is left as it is: the caller goes on in a new file, `next_number`, whose header says where
 //! the log ended. Rule 3 sees a torn tail wherever damage and an interrupted write look the same: in
@@ -51,7 +53,8 @@ pub struct Replayed {
 /// Visits every entry of the log from the block at `from` on, in order, with the LSN at which its block
 /// begins. `from` is the `start` or `end` of a group once placed, up to which the log was made durable
 /// before anything relied on it; `Lsn(0)` is the start of a log whose first file is still there.
-/// Blocks its thread: it reads the log once, and the headers of what lies behind its end.
+/// Blocks its thread: it reads the log once, and the headers of what lies behind its end, and writes at
+/// most its last file.
 ///
 /// # Errors
 /// `Corrupt` where acknowledged data is damaged or missing: a part of the log may have been visited then;
@@ -68,6 +71,7 @@ pub fn replay(
     };
     let mut found =
         Replayed { end: from, next_number, blocks: 0, entries: 0, bytes: 0, torn: false };
+    let mut durable_to = from;
 
     // 1. The chain.
     let mut chain = Vec::new();
@@ -79,7 +83,7 @@ pub fn replay(
     // 2. Its blocks.
     for (i, info) in chain.iter().enumerate() {
         let next = chain.get(i + 1).map(|next| (next.number, next.prev_end));
-        walk(files, info, next, visit, &mut found)?;
+        walk(files, info, next, visit, &mut found, &mut durable_to)?;
     }
 
     // 3. What lies behind its end: the rest of its last file, and the files that were only prepared.
@@ -98,7 +102,7 @@ pub fn replay(
 
     // 4. Durable, as the next file will say.
     if let Some(info) = last {
-        Reader::open(files, info.number)?.file.sync()?;
+        settle(files, info, durable_to, found.end)?;
     }
     Ok(found)
 }
@@ -137,13 +141,14 @@ fn check_start(files: &Files, from: Lsn, numbers: &[u32], chain: &[FileInfo]) ->
 }
 
 /// Visits the blocks of one file of the chain; `next` is the following file and where that says the log
-/// ended. Leaves the end that was reached in `found`.
+/// ended. Leaves the end that was reached in `found`, and up to where it is known to be durable.
 fn walk(
     files: &Files,
     info: &FileInfo,
     next: Option<(u32, Lsn)>,
     visit: &mut dyn FnMut(Lsn, &[u8]) -> Result<()>,
     found: &mut Replayed,
+    durable_to: &mut Lsn,
 ) -> Result<()> {
     if let Some((number, prev_end)) = next.filter(|(_, end)| end.file() != info.number) {
         let between = (info.number..number).contains(&prev_end.file());
@@ -173,6 +178,7 @@ fn walk(
             return Err(reader.corrupt(at, "the block has more bytes than its entries"));
         }
         found.blocks += 1;
+        *durable_to = block.durable_to.max(*durable_to);
         at += format::block_bytes(block.payload_bytes, info.grain) as u64;
     }
     if let Some(stop) = stop.filter(|&stop| stop != at) {
@@ -215,6 +221,21 @@ fn check_trace(files: &Files, end: Lsn, block: &BlockInfo) -> Result<()> {
     let what =
         format!("not valid, though the block at LSN {lsn} found the log durable to {proven}");
     Err(Error::corrupt(files.path(at.file()), offset, what))
+}
+
+/// Makes the log durable from `durable_to` to `end`, in the file where it ends.
+fn settle(files: &Files, info: &FileInfo, durable_to: Lsn, end: Lsn) -> Result<()> {
+    let mut reader = Reader::open(files, info.number)?;
+    // From the header on, if not even that is known to be durable.
+    let known = durable_to.file() == info.number;
+    let mut at = if known { u64::from(durable_to.offset()) } else { 0 };
+    let end = u64::from(end.offset());
+    while at < end {
+        reader.fill(at, end.min(at + READ_BYTES))?;
+        reader.file.write_at(reader.start, &reader.window)?;
+        at = reader.start + reader.window.len() as u64;
+    }
+    reader.file.sync()
 }
 
 /// A file seen through a window that moves in large aligned reads.

@@ -7,6 +7,7 @@
 mod crash;
 mod damage;
 mod log;
+mod sim;
 
 use super::format::{self, SECTOR_BYTES};
 use super::{Files, Group, Placed, Replayed, Writer, replay};

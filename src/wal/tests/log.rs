@@ -1,6 +1,7 @@
 //! The log by hand: names, groups, files that fill exactly, recycling, and what is refused.
 
 use super::*;
+use crate::io::{Backend, Wait};
 
 #[test]
 fn an_empty_log_ends_at_its_beginning() {
@@ -178,4 +179,39 @@ fn preparing_refuses_what_would_lose_a_file() {
 
     let (_, coarse) = new_files(8192, 16384);
     assert!(matches!(coarse.prepare(1, None), Err(Error::Invalid { .. })));
+}
+
+/// What the doubles promise, on the machine's file system, with and without rings.
+#[test]
+fn a_log_on_the_machine_is_read_back() {
+    for backend in [Backend::Auto, Backend::Posix] {
+        let disk = crate::io::system(backend).unwrap().disk;
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, store) = (dir.path().to_path_buf(), StoreId([7; 16]));
+        let files = Files { disk: disk.clone(), dir, file_bytes: 32768, store, shard: 3 };
+        let mut writer = Writer::new(&files, files.prepare(1, None).unwrap(), 1, Lsn(0));
+        let mut queue = disk.queue(4).unwrap();
+        let mut group = Group::new(files.group_bytes_max(), 4096);
+        let mut expected = Vec::new();
+        for i in 0..30 {
+            let bytes = entry(i * 300 % 5000, i);
+            assert!(group.push(&[&bytes]));
+            if !writer.fits(&group) {
+                let number = writer.position().file() + 1;
+                // Replay is from the beginning, so nothing is recycled.
+                assert!(writer.rotate(files.prepare(number, None).unwrap(), number).is_none());
+            }
+            let Placed { op, start, .. } = writer.place(group, true);
+            expected.push((start, bytes));
+            queue.push(i as u64, op).unwrap();
+            let mut done = Vec::new();
+            queue.wait(Wait::Forever, &mut done).unwrap();
+            let done = done.pop().unwrap();
+            done.result.unwrap();
+            group = Group::reuse(done.buf.unwrap());
+        }
+        let (entries, found) = read(&files, Lsn(0)).unwrap();
+        assert_eq!((entries, found.end, found.torn), (expected, writer.end(), false));
+        assert!(found.next_number > 3);
+    }
 }
