@@ -263,7 +263,7 @@ fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 32 << 10;
+        options.memtable_bytes = 160 << 10;
         options.shards = Some(1 << rng.below(3));
         let mut store = machine.open(&options);
         let mut oracle = Oracle::default();
@@ -354,7 +354,7 @@ fn power_loss_keeps_what_was_acknowledged_and_shows_a_prefix_of_the_rest() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 16 << 10;
+        options.memtable_bytes = 96 << 10;
         options.shards = Some(1);
         let mut oracle = Oracle::default();
         let (mut now, mut past) = (1000, Vec::new());
