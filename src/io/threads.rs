@@ -136,7 +136,7 @@ fn empty_set() -> libc::cpu_set_t {
 }
 
 /// Raises the calling thread's priority (nice -10), and with it that of the kernel workers that its
-/// ring starts: on a busy machine the tail of a commit falls from a scheduler tick (4 ms) to 0.1 ms.
+/// ring starts from then on (so raise it before the first operation): on a busy machine the tail of a commit falls from a scheduler tick (4 ms) to 0.1 ms.
 /// Returns whether the system allowed it; without privilege it does not, and nothing changes.
 pub fn raise_priority_current() -> bool {
     const NICE: i32 = -10;

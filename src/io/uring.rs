@@ -92,7 +92,7 @@ impl Ring {
     pub fn new(depth: usize) -> Result<Ring> {
         let refused = |error| Error::io("set up", "io_uring", error);
         // Two entries for every operation, one for the wake (2).
-        let entries = u32::try_from(depth * 2 + 1).unwrap_or(u32::MAX);
+        let entries = u32::try_from(depth.saturating_mul(2).saturating_add(1)).unwrap_or(u32::MAX);
         let ring =
             build(entries.checked_next_power_of_two().unwrap_or(u32::MAX)).map_err(refused)?;
         if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
@@ -498,6 +498,29 @@ mod tests {
         ring.wait(Wait::Forever, &mut done).unwrap();
         assert!(done.len() == 1 && done[0].result.is_ok() && done[0].token == 9, "{done:?}");
         assert_eq!(ring.in_flight(), 0);
+    }
+
+    #[test]
+    fn the_sync_of_a_failed_write_is_cancelled() {
+        let Ok(env) = system(Backend::Uring) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let file = env.disk.create(&dir.path().join("f"), 4096).unwrap();
+        let mut ring = Ring::new(4).unwrap();
+        // No file system has files that reach this far.
+        let (offset, buf) = (i64::MAX as u64 & !0xFFFF, Buf::zeroed(4096, 4096));
+        ring.push(0, Op::Write { file, offset, buf, durable: true }).unwrap();
+        let mut answers = Vec::new();
+        while answers.len() < 2 {
+            ring.enter(Wait::Forever).unwrap();
+            answers.extend(ring.ring.completion().map(|entry| (entry.user_data(), entry.result())));
+        }
+        assert!(answers[0].0 == HEAD && answers[0].1 < 0, "{answers:?}");
+        assert_eq!(answers[1], (TAIL, -libc::ECANCELED), "the two are one chain");
+        let mut flight = ring.flights[0].take().unwrap();
+        ring.free.push(0);
+        answers.iter().for_each(|&(part, result)| flight.answered(part == TAIL, result));
+        let error = flight.done().result.unwrap_err().to_string();
+        assert!(error.starts_with("cannot write"), "{error}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ const CHILD_DIR: &str = "RATITE_CONFORMANCE_DIR";
 
 type Check = (&'static str, fn(&Env, &Path));
 
-fn run_all(env: &Env, dir: &Path, seed: u64) {
+fn run_all(env: &Env, dir: &Path, seed: u64, random_operations: u64) {
     let checks: [&[Check]; 3] = [&names::CHECKS, &transfers::CHECKS, &wakes::CHECKS];
     for (name, check) in checks.concat() {
         let dir = dir.join(name);
@@ -37,7 +37,7 @@ fn run_all(env: &Env, dir: &Path, seed: u64) {
     }
     let dir = dir.join("random");
     env.disk.create_dir(&dir).unwrap();
-    transfers::random_operations_agree_with_memory(env, &dir, seed);
+    transfers::random_operations_agree_with_memory(env, &dir, seed, random_operations);
 }
 
 /// The backend, or `None` (said aloud) where the system has no io_uring.
@@ -51,10 +51,10 @@ fn real(backend: Backend) -> Option<Env> {
     }
 }
 
-fn run_real(backend: Backend, parent: &Path) {
+fn run_real(backend: Backend, parent: &Path, random_operations: u64) {
     let Some(env) = real(backend) else { return };
     let dir = tempfile::tempdir_in(parent).unwrap();
-    run_all(&env, dir.path(), 1);
+    run_all(&env, dir.path(), 1, random_operations);
     println!("passed: {} in {}", env.disk.backend(), parent.display());
 }
 
@@ -85,12 +85,12 @@ impl Drop for Hogs {
 
 #[test]
 fn io_uring() {
-    run_real(Backend::Uring, &std::env::temp_dir());
+    run_real(Backend::Uring, &std::env::temp_dir(), 10_000);
 }
 
 #[test]
 fn pread_and_pwrite() {
-    run_real(Backend::Posix, &std::env::temp_dir());
+    run_real(Backend::Posix, &std::env::temp_dir(), 10_000);
 }
 
 #[test]
@@ -100,25 +100,36 @@ fn without_direct_io() {
         println!("skipped: no file system in memory here");
         return;
     }
-    run_real(Backend::Uring, memory);
-    run_real(Backend::Posix, memory);
+    run_real(Backend::Uring, memory, 10_000);
+    run_real(Backend::Posix, memory, 10_000);
 }
 
 #[test]
 fn a_simulated_disk() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         let (env, _, _) = simulated(seed, Default::default());
-        run_all(&env, Path::new("/conformance"), seed);
+        run_all(&env, Path::new("/conformance"), seed, 10_000 / (seed + 1));
     }
 }
 
 #[test]
 fn beside_busy_loops_on_every_core() {
     let _hogs = Hogs::on_every_core();
-    run_real(Backend::Uring, &std::env::temp_dir());
-    run_real(Backend::Posix, &std::env::temp_dir());
+    run_real(Backend::Uring, &std::env::temp_dir(), 1_000);
+    run_real(Backend::Posix, &std::env::temp_dir(), 1_000);
     let (env, _, _) = simulated(99, Default::default());
-    run_all(&env, Path::new("/conformance"), 99);
+    run_all(&env, Path::new("/conformance"), 99, 1_000);
+}
+
+/// Also right where rings are refused: run the test under a seccomp filter to see it.
+#[test]
+fn auto_takes_rings_where_they_can_be_built() {
+    let expected = match real(Backend::Uring) {
+        Some(_) => "io_uring",
+        None => "pread/pwrite",
+    };
+    assert_eq!(system(Backend::Auto).unwrap().disk.backend(), expected);
+    assert_eq!(system(Backend::Posix).unwrap().disk.backend(), "pread/pwrite");
 }
 
 /// Does nothing unless `as_an_ordinary_user` started it.
@@ -127,8 +138,8 @@ fn child() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("Uid:")).unwrap());
-    run_real(Backend::Uring, Path::new(&dir));
-    run_real(Backend::Posix, Path::new(&dir));
+    run_real(Backend::Uring, Path::new(&dir), 1_000);
+    run_real(Backend::Posix, Path::new(&dir), 1_000);
 }
 
 /// Root is exempt from limits on locked memory and open files, and may read everything: what works

@@ -207,8 +207,8 @@ fn dropping_a_queue_waits_for_what_is_in_flight(env: &Env, dir: &Path) {
     }
 }
 
-/// 10,000 operations, none of which overlaps another in flight, against a twin in memory.
-pub(super) fn random_operations_agree_with_memory(env: &Env, dir: &Path, seed: u64) {
+/// `count` operations, none of which overlaps another in flight, against a twin in memory.
+pub(super) fn random_operations_agree_with_memory(env: &Env, dir: &Path, seed: u64, count: u64) {
     const BLOCKS: u64 = 64;
     let mut rng = Rng::new(seed);
     let file = create(env, &dir.join("a"), BLOCKS as usize);
@@ -216,11 +216,11 @@ pub(super) fn random_operations_agree_with_memory(env: &Env, dir: &Path, seed: u
     let mut queue = env.disk.queue(16).unwrap();
     let mut busy = BTreeMap::new();
     let (mut pushed, mut done) = (0u64, Vec::new());
-    while pushed < 10_000 || queue.in_flight() > 0 {
+    while pushed < count || queue.in_flight() > 0 {
         let start = rng.below(BLOCKS);
         let end = BLOCKS.min(start + 1 + rng.below(4));
         let free = busy.values().all(|&(from, to)| end <= from || to <= start);
-        let room = pushed < 10_000 && queue.in_flight() < 16;
+        let room = pushed < count && queue.in_flight() < 16;
         let range = start as usize * BLOCK..end as usize * BLOCK;
         if room && free {
             let mut buf = blocks((end - start) as usize, 0);

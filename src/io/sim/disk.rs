@@ -23,6 +23,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 
+/// Bytes of the largest file: what is kept in memory must stay small.
+const FILE_BYTES_MAX: u64 = 1 << 32;
+
 #[derive(Debug, Default)]
 pub(super) struct Inode {
     durable: Vec<u8>,
@@ -144,15 +147,16 @@ impl State {
 
     fn write_unlogged(&mut self, held: &Held, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check_alive("write", &held.path, held.epoch)?;
+        let Some(end) = offset.checked_add(bytes.len() as u64).filter(|&end| end < FILE_BYTES_MAX)
+        else {
+            let too_far = std::io::Error::from(ErrorKind::FileTooLarge);
+            return Err(Error::io("write", &held.path, too_far));
+        };
         if self.tick() {
             self.apply(held.inode, offset, bytes);
             self.cut();
             return Err(self.gone_error("write", &held.path));
         }
-        let Some(end) = offset.checked_add(bytes.len() as u64).filter(|&end| end < 1 << 40) else {
-            let too_far = std::io::Error::from(ErrorKind::FileTooLarge);
-            return Err(Error::io("write", &held.path, too_far));
-        };
         let len = self.inodes.get(&held.inode).map_or(0, |inode| inode.visible.len() as u64);
         self.check_room("write", &held.path, end.saturating_sub(len))?;
         if self.rng.chance(self.faults.eio_write) {

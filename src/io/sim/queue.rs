@@ -78,6 +78,7 @@ impl SimQueue {
         let mut state = lock(&shared);
         let epoch = state.epoch;
         state.check_alive("set up", Path::new("a queue"), epoch)?;
+        state.sleepers.retain(|sleeper| sleeper.strong_count() > 0);
         state.sleepers.push(Arc::downgrade(&signal));
         drop(state);
         Ok(SimQueue { shared, epoch, depth, flights: Vec::new(), signal })
@@ -110,8 +111,9 @@ impl SimQueue {
     }
 
     fn hand_back_all(&mut self, done: &mut Vec<Done>) {
-        let state = lock(&self.shared);
-        let gone = |path: &Path| state.gone_error("finish the operation on", path);
+        let shared = &self.shared;
+        // Locked for each by itself: the last handle of a file takes the lock when it is dropped.
+        let gone = |path: &Path| lock(shared).gone_error("finish the operation on", path);
         done.extend(self.flights.drain(..).map(|flight| flight.done(gone)));
     }
 }
