@@ -21,7 +21,7 @@
 
 use super::format::{Decoded, Region, get_u32, get_u64, kind};
 use super::pages::{PageWriter, Pages, StreamWriter};
-use crate::base::{Result, SegmentId};
+use crate::base::{Result, SegmentId, hash64};
 use std::ops::Range;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
@@ -39,8 +39,9 @@ pub struct Salt(u64, u64);
 impl Salt {
     /// The salt of a segment: its name is not known to anybody before its terms are.
     pub fn new(id: SegmentId) -> Salt {
-        let word = |at: usize| id.0[at..at + 8].iter().fold(0, |w, &b| w << 8 | u64::from(b));
-        Salt(word(0), word(8) | 1)
+        let first = hash64(&id.0);
+        // Through the hash once more: a name with a pattern in it makes a factor that mixes badly.
+        Salt(first, hash64(&first.to_le_bytes()) | 1)
     }
 
     /// The key of something with this hash.
@@ -51,7 +52,7 @@ impl Salt {
 }
 
 fn part_of(key: u64, parts: u32) -> usize {
-    (u128::from(key) * u128::from(parts) >> 64) as usize
+    ((u128::from(key) * u128::from(parts)) >> 64) as usize
 }
 
 /// Writes a filter of `hashes`, which are used up. Without keys, or if one cannot be built, it is left
@@ -84,8 +85,7 @@ pub fn write_filter(
 }
 
 fn build(keys: &[u64]) -> Option<Vec<BinaryFuse8>> {
-    // Twice the parts that an even spread needs would halve their size; chance never fills one more
-    // than a few thousand keys above the mean.
+    // Keys are sorted and spread evenly, so a part is a slice and about as large as the others.
     let parts = keys.len().div_ceil(PART_KEYS_MAX) as u32;
     let mut rest = keys;
     let mut filters = Vec::with_capacity(parts as usize);

@@ -118,7 +118,7 @@ impl IdIndex {
         let starts_below = |page: u32| -> Result<bool> {
             Ok(split(self.entries.get(pages, page * self.per_page)?).0 < prefix)
         };
-        let guess = (u128::from(prefix) * u128::from(items) >> 64) as u32 / self.per_page;
+        let guess = ((u128::from(prefix) * u128::from(items)) >> 64) as u32 / self.per_page;
         let (mut low, mut high, mut step) = (guess, guess, 1u32);
         if starts_below(guess)? {
             loop {
