@@ -90,11 +90,9 @@ impl Queues {
     /// Chooses a frame, takes it and removes it from its queue. `None` if all are pinned.
     pub fn evict(&mut self, frames: &Arc<Frames>) -> Option<Victim> {
         let resident = self.small.len + self.main.len;
-        let mut pinned = 0; // met in a row in main
+        let mut pinned = 0; // met in main
         for _ in 0..resident * LOOKS_PER_FRAME {
-            let from_small = self.small.len > self.small_target
-                || self.main.len == 0
-                || (pinned > self.main.len && self.small.len > 0);
+            let from_small = self.small.len > self.small_target || self.main.len == 0;
             let frame = if from_small { self.small.oldest } else { self.main.oldest };
             let state = frames.state(frame);
             self.remove(frame);
@@ -113,12 +111,15 @@ impl Queues {
             } else {
                 self.push(frame, true);
                 pinned += 1;
+                if pinned > self.main.len {
+                    break;
+                }
             }
         }
         self.evict_any(frames)
     }
 
-    /// Hits came faster than the frequencies decayed, or all is pinned: the oldest that can be taken.
+    /// All of main is pinned, or hits came faster than they decayed: the oldest that can be taken.
     fn evict_any(&mut self, frames: &Arc<Frames>) -> Option<Victim> {
         for start in [self.small.oldest, self.main.oldest] {
             let mut frame = start;

@@ -197,6 +197,9 @@ impl PagedFile {
                 }
                 Claim::Resident => {
                     if let Some(page) = self.pin(number) {
+                        if waits == 0 {
+                            self.pool.counters.hit();
+                        }
                         return Ok(page);
                     }
                 }

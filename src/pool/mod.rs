@@ -86,7 +86,7 @@ enum Claim {
 
 impl Pool {
     /// A pool of `bytes` bytes in pages of one size, at least 64 frames. The memory is mapped at once and
-    /// backed by the kernel as it is first used; beside it stand some 75 bytes a frame of state.
+    /// backed by the kernel as it is first used; beside it stand some 80 bytes a frame of state.
     ///
     /// # Panics
     /// If the memory cannot be mapped.

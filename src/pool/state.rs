@@ -17,55 +17,59 @@
 //!     wanted one, the frame was given to another page between the look-up and the pin.
 //! S4. WAITED is set only in TAKEN and every way out of TAKEN reports it: no waiter is forgotten.
 //!
-//! The words are generic so that `state_tests.rs` runs this very code under loom.
+//! The words are generic so that `state/tests.rs` runs this very code under loom. After the version and
+//! lock word of LeanStore's frames, with counted pins in the place of its exclusive latch.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
-/// The atomic operations that the protocol uses, with their orders.
+#[cfg(test)]
+mod tests;
+
+/// The atomic operations that the protocol uses.
 pub(super) trait Word {
-    fn load(&self) -> u64;
-    fn store(&self, value: u64);
-    /// Acquires and releases; may fail for no reason.
-    fn replace(&self, old: u64, new: u64) -> Result<u64, u64>;
-    /// Acquires and releases.
-    fn swap(&self, value: u64) -> u64;
-    /// Acquires and releases.
-    fn and(&self, mask: u64) -> u64;
-    /// Acquires and releases.
-    fn or(&self, bits: u64) -> u64;
-    /// Releases.
-    fn subtract(&self, value: u64) -> u64;
+    fn load(&self, order: Ordering) -> u64;
+    fn store(&self, value: u64, order: Ordering);
+    /// Compares and exchanges; may fail for no reason. A failure is relaxed.
+    fn replace(&self, old: u64, new: u64, order: Ordering) -> Result<u64, u64>;
+    fn swap(&self, value: u64, order: Ordering) -> u64;
+    fn fetch_and(&self, mask: u64, order: Ordering) -> u64;
+    fn fetch_or(&self, bits: u64, order: Ordering) -> u64;
+    fn fetch_sub(&self, value: u64, order: Ordering) -> u64;
 }
 
-impl Word for AtomicU64 {
-    fn load(&self) -> u64 {
-        AtomicU64::load(self, Ordering::Relaxed)
-    }
-
-    fn store(&self, value: u64) {
-        AtomicU64::store(self, value, Ordering::Relaxed);
-    }
-
-    fn replace(&self, old: u64, new: u64) -> Result<u64, u64> {
-        self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
-    }
-
-    fn swap(&self, value: u64) -> u64 {
-        AtomicU64::swap(self, value, Ordering::AcqRel)
-    }
-
-    fn and(&self, mask: u64) -> u64 {
-        self.fetch_and(mask, Ordering::AcqRel)
-    }
-
-    fn or(&self, bits: u64) -> u64 {
-        self.fetch_or(bits, Ordering::AcqRel)
-    }
-
-    fn subtract(&self, value: u64) -> u64 {
-        self.fetch_sub(value, Ordering::Release)
-    }
+/// Makes an atomic type a `Word`.
+macro_rules! word {
+    ($atomic:ty) => {
+        impl Word for $atomic {
+            fn load(&self, order: Ordering) -> u64 {
+                <$atomic>::load(self, order)
+            }
+            fn store(&self, value: u64, order: Ordering) {
+                <$atomic>::store(self, value, order);
+            }
+            fn replace(&self, old: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+                self.compare_exchange_weak(old, new, order, Ordering::Relaxed)
+            }
+            fn swap(&self, value: u64, order: Ordering) -> u64 {
+                <$atomic>::swap(self, value, order)
+            }
+            fn fetch_and(&self, mask: u64, order: Ordering) -> u64 {
+                <$atomic>::fetch_and(self, mask, order)
+            }
+            fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+                <$atomic>::fetch_or(self, bits, order)
+            }
+            fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+                <$atomic>::fetch_sub(self, value, order)
+            }
+        }
+    };
 }
+#[cfg(test)]
+use word;
+
+word!(AtomicU64);
 
 /// Hits since the page came in, at most this many counted.
 const FREQUENCY_MAX: u64 = 3;
@@ -105,7 +109,7 @@ impl<W: Word> FrameState<W> {
     /// # Panics
     /// At 2^48 pins: pins were leaked for days.
     pub fn pin(&self, owner: u64) -> bool {
-        let mut word = self.word.load();
+        let mut word = self.word.load(Relaxed);
         loop {
             if word & VALID == 0 {
                 return false;
@@ -113,12 +117,12 @@ impl<W: Word> FrameState<W> {
             assert!(word & PINS != PINS, "2^48 pins of one page");
             let bump = word & FRESH == 0 && word & FREQUENCY_MAX < FREQUENCY_MAX;
             let pinned = (word & !FRESH) + ONE_PIN + u64::from(bump);
-            match self.word.replace(word, pinned) {
+            match self.word.replace(word, pinned, Acquire) {
                 Ok(_) => break,
                 Err(now) => word = now,
             }
         }
-        let ours = self.owner.load() == owner; // S3
+        let ours = self.owner.load(Relaxed) == owner; // S3
         if !ours {
             self.unpin();
         }
@@ -127,15 +131,15 @@ impl<W: Word> FrameState<W> {
 
     /// Takes a pin away.
     pub fn unpin(&self) {
-        let before = self.word.subtract(ONE_PIN);
+        let before = self.word.fetch_sub(ONE_PIN, Release);
         debug_assert!(before & PINS != 0 && before & VALID != 0, "S1");
     }
 
     /// From VALID to TAKEN if nobody has it pinned.
     pub fn take(&self) -> bool {
-        let mut word = self.word.load();
+        let mut word = self.word.load(Relaxed);
         while word & VALID != 0 && word & PINS == 0 {
-            match self.word.replace(word, TAKEN) {
+            match self.word.replace(word, TAKEN, Acquire) {
                 Ok(_) => return true,
                 Err(now) => word = now,
             }
@@ -145,67 +149,70 @@ impl<W: Word> FrameState<W> {
 
     /// From FREE to TAKEN, by the one who has the frame from the free list.
     pub fn take_free(&self) {
-        let before = self.word.swap(TAKEN);
+        let before = self.word.swap(TAKEN, Acquire);
         debug_assert_eq!(before, 0, "a free frame");
     }
 
     /// In TAKEN, by the taker: names the page to come, and whether a `Fetch` brings it.
     pub fn own(&self, owner: u64, fetched: bool) {
-        self.owner.store(owner);
+        self.owner.store(owner, Relaxed);
         // Only adds: somebody may wait already, who looked just before the frame changed pages (S4).
-        let before = self.word.or(if fetched { FETCHED } else { 0 });
+        let before = self.word.fetch_or(if fetched { FETCHED } else { 0 }, Relaxed);
         debug_assert_eq!(before & (VALID | TAKEN | PINS), TAKEN, "S1");
     }
 
     /// From TAKEN to VALID; says whether somebody waits.
     pub fn publish(&self, how: Entrance) -> bool {
-        let before = self.word.swap(match how {
+        let entered = match how {
             Entrance::Pinned => VALID | ONE_PIN,
             Entrance::Ahead => VALID | FRESH,
-        });
+        };
+        let before = self.word.swap(entered, Release);
         debug_assert_eq!(before & (TAKEN | PINS), TAKEN, "S1");
         before & WAITED != 0
     }
 
     /// From TAKEN to FREE; says whether somebody waits.
     pub fn free(&self) -> bool {
-        let before = self.word.swap(0);
+        let before = self.word.swap(0, Release);
         debug_assert_eq!(before & (TAKEN | PINS), TAKEN, "S1");
         before & WAITED != 0
     }
 
-    /// In TAKEN: notes that the caller waits for the end of it. False if it has ended.
+    /// In TAKEN: notes that the caller waits for the end of it. False if it has ended; the caller then
+    /// sees what was done before.
     pub fn await_change(&self) -> bool {
-        let mut word = self.word.load();
-        while word & TAKEN != 0 {
-            match self.word.replace(word, word | WAITED) {
-                Ok(_) => return true,
-                Err(now) => word = now,
+        loop {
+            let word = self.word.load(Acquire);
+            if word & TAKEN == 0 {
+                return false;
+            }
+            if self.word.replace(word, word | WAITED, AcqRel).is_ok() {
+                return true;
             }
         }
-        false
     }
 
     /// Says whether somebody waits, and takes the note away.
     pub fn dismiss(&self) -> bool {
-        self.word.and(!WAITED) & WAITED != 0
+        self.word.fetch_and(!WAITED, AcqRel) & WAITED != 0
     }
 
     /// The page that the frame holds or awaits; stable only for a pin holder or the taker.
     pub fn owner(&self) -> u64 {
-        self.owner.load()
+        self.owner.load(Relaxed)
     }
 
     /// Uses counted and not yet decayed, 0 to 3.
     pub fn frequency(&self) -> u64 {
-        self.word.load() & FREQUENCY_MAX
+        self.word.load(Relaxed) & FREQUENCY_MAX
     }
 
     /// Takes one use off the count.
     pub fn decay(&self) {
-        let mut word = self.word.load();
+        let mut word = self.word.load(Relaxed);
         while word & FREQUENCY_MAX != 0 {
-            match self.word.replace(word, word - 1) {
+            match self.word.replace(word, word - 1, Relaxed) {
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -214,16 +221,16 @@ impl<W: Word> FrameState<W> {
 
     /// Whether the frame holds a page.
     pub fn is_valid(&self) -> bool {
-        self.word.load() & VALID != 0
+        self.word.load(Relaxed) & VALID != 0
     }
 
     /// Whether somebody has the page pinned.
     pub fn is_pinned(&self) -> bool {
-        self.word.load() & PINS != 0
+        self.word.load(Relaxed) & PINS != 0
     }
 
     /// Whether the page to come is brought by a `Fetch`.
     pub fn is_fetched(&self) -> bool {
-        self.word.load() & FETCHED != 0
+        self.word.load(Relaxed) & FETCHED != 0
     }
 }
