@@ -7,15 +7,14 @@ use crate::base::PageSize;
 use crate::pool::{PagedFile, Pool};
 use crate::segment::pages::PageWriter;
 use crate::segment::postings::ListWriter;
-use crate::segment::tests::{MemFile, PAGES, Random};
+use crate::segment::tests::{PAGES, Random, file};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 fn write(
     terms: &BTreeSet<Vec<u8>>,
     page: PageSize,
 ) -> (Pages, Dictionary, BTreeMap<Vec<u8>, Postings>) {
-    let file = MemFile::new(Path::new("terms"), Vec::new());
+    let file = file();
     let mut out = PageWriter::new(file.clone(), [2; 16], page.bytes());
     let (mut writer, mut lists) = (DictionaryWriter::default(), ListWriter::new());
     let mut twin = BTreeMap::new();
@@ -140,7 +139,7 @@ fn random_terms_at_every_page_size() {
 
 #[test]
 fn the_writer_refuses_terms_out_of_order() {
-    let file = MemFile::new(Path::new("terms"), Vec::new());
+    let file = file();
     let mut out = PageWriter::new(file, [2; 16], 4096);
     let (mut writer, mut lists) = (DictionaryWriter::default(), ListWriter::new());
     lists.push(&mut out, 1).unwrap();

@@ -5,12 +5,11 @@ use super::*;
 use crate::base::PageSize;
 use crate::pool::{PagedFile, Pool};
 use crate::segment::pages::{PageWriter, Pages};
-use crate::segment::tests::{MemFile, PAGES, Random};
-use std::path::Path;
+use crate::segment::tests::{PAGES, Random, file};
 
 /// Writes `lists` one behind the other.
 fn write(lists: &[Vec<u32>], page: PageSize) -> (Pages, Vec<Postings>) {
-    let file = MemFile::new(Path::new("lists"), Vec::new());
+    let file = file();
     let mut out = PageWriter::new(file.clone(), [1; 16], page.bytes());
     let mut writer = ListWriter::new();
     let mut places = Vec::new();
@@ -181,7 +180,7 @@ fn entries_read_back_and_refuse_what_is_no_list() {
 
 #[test]
 fn the_writer_refuses_what_does_not_ascend() {
-    let file = MemFile::new(Path::new("lists"), Vec::new());
+    let file = file();
     let mut out = PageWriter::new(file, [1; 16], 4096);
     let mut writer = ListWriter::new();
     assert!(writer.finish(&mut out).is_err());

@@ -9,22 +9,33 @@ fn small(page: PageSize) -> (Vec<u8>, NewSegment, Records) {
     // One body across pages, one list in its own pages, several in shared ones.
     let key = Key { time: 500, id: [3; 32] };
     records.insert(key, (vec![9; 3 * page.bytes()], vec![vec![8; 80]]));
-    let (disk, new) = (MemDisk::default(), new_segment(1, page));
-    write(&disk, new, &records);
-    let bytes = disk.files.lock().unwrap().values().next().unwrap().bytes.lock().unwrap().clone();
+    let (disk, new) = (disk(), new_segment(1, page));
+    write(&*disk, new, &records);
+    let bytes = disk.contents(dir().join(file_name(new.id))).unwrap();
     (bytes, new, records)
 }
 
-fn disk_with(bytes: Vec<u8>, new: NewSegment) -> MemDisk {
-    let path = dir().join(file_name(new.id));
-    let disk = MemDisk::default();
-    disk.files.lock().unwrap().insert(path.clone(), MemFile::new(&path, bytes));
-    disk
+/// A disk with this file on it, and the file.
+fn disk_with(bytes: &[u8], new: NewSegment) -> (Arc<SimDisk>, Arc<dyn File>) {
+    let disk = disk();
+    let file = disk.create(&dir().join(file_name(new.id)), 0).unwrap();
+    put(&*file, 0, bytes);
+    (disk, file)
+}
+
+fn put(file: &dyn File, offset: usize, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        let mut buf = Buf::zeroed(bytes.len(), 4096);
+        buf.copy_from_slice(bytes);
+        file.write_at(offset as u64, &buf).unwrap();
+    }
 }
 
 #[test]
 fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
     let (bytes, new, records) = small(PageSize::K4);
+    let (disk, _file) = disk_with(&bytes, new);
+    let path = dir().join(file_name(new.id));
     let mut random = Random(12);
     // Every byte of the header, and several of every page.
     let spots = (0..216).chain((0..bytes.len() / 4096).flat_map(|page| {
@@ -32,10 +43,9 @@ fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
         near.map(|at| page * 4096 + at as usize)
     }));
     for spot in spots {
-        let mut damaged = bytes.clone();
-        damaged[spot] ^= 1 << (spot % 8);
-        let disk = disk_with(damaged, new);
-        let read = open(&disk, new, 200).and_then(|segment| compare(&segment, &records));
+        disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
+        let read = open(&*disk, new, 200).and_then(|segment| compare(&segment, &records));
+        disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
         match read {
             Err(Error::Corrupt { offset, .. }) => assert_eq!(offset, spot as u64 / 4096 * 4096),
             other => panic!("byte {spot}: {other:?}"),
@@ -47,13 +57,14 @@ fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
 fn a_file_of_any_other_length_is_refused() {
     let (bytes, new, _) = small(PageSize::K4);
     for len in [0, 512, 4096, 8192, bytes.len() - 4096, bytes.len() - 512] {
-        let disk = disk_with(bytes[..len].to_vec(), new);
-        assert!(matches!(open(&disk, new, 64), Err(Error::Corrupt { .. })), "{len}");
+        let (disk, _file) = disk_with(&bytes[..len], new);
+        assert!(matches!(open(&*disk, new, 64), Err(Error::Corrupt { .. })), "{len}");
     }
     for more in [512, 4096] {
         let mut longer = bytes.clone();
         longer.resize(bytes.len() + more, 0);
-        assert!(matches!(open(&disk_with(longer, new), new, 64), Err(Error::Corrupt { .. })));
+        let (disk, _file) = disk_with(&longer, new);
+        assert!(matches!(open(&*disk, new, 64), Err(Error::Corrupt { .. })));
     }
 }
 
@@ -62,7 +73,7 @@ fn another_version_is_named() {
     let (mut bytes, new, _) = small(PageSize::K4);
     bytes[8] = 9;
     seal_page(&mut bytes[..4096], &new.id.0, 0, format::kind::HEADER);
-    match open(&disk_with(bytes, new), new, 64) {
+    match open(&*disk_with(&bytes, new).0, new, 64) {
         Err(Error::WrongVersion { found: 9, supported: format::VERSION, .. }) => {}
         other => panic!("{other:?}"),
     }
@@ -114,37 +125,37 @@ fn read_all(segment: &Arc<Segment>, records: &Records) {
 #[test]
 fn nonsense_behind_a_good_checksum_neither_panics_nor_hangs() {
     let (bytes, new, records) = small(PageSize::K4);
+    let (disk, file) = disk_with(&bytes, new);
     let mut random = Random(13);
-    let pages = bytes.len() / 4096;
+    let pages: Vec<&[u8]> = bytes.chunks(4096).collect();
     for round in 0..1500 {
-        let mut damaged = bytes.clone();
-        // Bodies are most of the file and hold little structure: aim at the other pages.
-        let tail = random.below(2) == 0;
-        let page = if tail {
-            pages - 1 - random.below(30) as usize
-        } else {
-            random.below(pages as u64) as usize
+        // Bodies are most of the file and hold little structure: aim at the other pages too.
+        let number = match random.below(2) {
+            0 => pages.len() - 1 - random.below(30) as usize,
+            _ => random.below(pages.len() as u64) as usize,
         };
-        let kind = u32::from_le_bytes(damaged[page * 4096 + 4084..][..4].try_into().unwrap());
+        let mut page = pages[number].to_vec();
+        let kind = u32::from_le_bytes(page[4084..4088].try_into().unwrap());
+        if round % 7 == 0 {
+            // Another page's content: right checksum, number and kind.
+            page.copy_from_slice(pages[random.below(pages.len() as u64) as usize]);
+        }
         for _ in 0..1 + random.below(4) {
             let near = if random.below(2) == 0 { 260 } else { 4080 };
-            let at = page * 4096 + random.below(near) as usize;
-            damaged[at] = match random.below(4) {
+            let at = random.below(near) as usize;
+            page[at] = match random.below(4) {
                 0 => 0,
                 1 => 0xff,
-                2 => damaged[at].wrapping_add(1),
+                2 => page[at].wrapping_add(1),
                 _ => random.next() as u8,
             };
         }
-        seal_page(&mut damaged[page * 4096..][..4096], &new.id.0, page as u32, kind);
-        if round % 7 == 0 {
-            // A page in the place of another: right checksum and number, wrong content.
-            let other = random.below(pages as u64) as usize;
-            damaged.copy_within(other * 4096..other * 4096 + 4096, page * 4096);
-            seal_page(&mut damaged[page * 4096..][..4096], &new.id.0, page as u32, kind);
-        }
-        if let Ok(segment) = open(&disk_with(damaged, new), new, 200) {
+        seal_page(&mut page, &new.id.0, number as u32, kind);
+        put(&*file, number * 4096, &page);
+        if let Ok(segment) = open(&*disk, new, 200) {
             read_all(&segment, &records);
         }
+        put(&*file, number * 4096, pages[number]);
     }
+    compare(&open(&*disk, new, 200).unwrap(), &records).unwrap();
 }

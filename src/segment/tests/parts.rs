@@ -11,9 +11,9 @@ fn keyed(keys: impl IntoIterator<Item = Key>) -> Records {
 }
 
 fn made(records: &Records, page: PageSize) -> Arc<Segment> {
-    let (disk, new) = (MemDisk::default(), new_segment(0, page));
-    write(&disk, new, records);
-    open(&disk, new, 64).unwrap()
+    let (disk, new) = (disk(), new_segment(0, page));
+    write(&*disk, new, records);
+    open(&*disk, new, 64).unwrap()
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_body_within_a_page_is_not_copied() {
 }
 
 fn filters(ids: Vec<u64>, terms: Vec<u64>) -> Filters {
-    let file = MemFile::new(Path::new("filters"), Vec::new());
+    let file = file();
     let mut out = PageWriter::new(file.clone(), [3; 16], 4096);
     let mut stream = StreamWriter::new(kind::FILTER);
     let salt = Salt::new(SegmentId([9; 16]));
