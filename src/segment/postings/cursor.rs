@@ -121,6 +121,7 @@ impl List {
         if self.covers(target) {
             return Ok(());
         }
+        let fresh = self.len == 0;
         self.len = 0;
         let (page, taken) = match *self.postings.place() {
             // Page 0: where an inline list stood is not known here, but it was checked there.
@@ -130,6 +131,11 @@ impl List {
                 (page, self.take_shared(&payload, offset, records, target))
             }
             Place::Exclusive { page: first, pages: count } => {
+                if fresh {
+                    // Where it would be if the list were spread evenly over the segment.
+                    let guess = u64::from(target) * u64::from(count) / u64::from(records.max(1));
+                    self.page = guess.min(u64::from(count)) as u32;
+                }
                 let (at, head, payload) = self.locate(pages, first, count, target)?;
                 self.page = at;
                 let page = first.saturating_add(at);
@@ -205,7 +211,7 @@ impl List {
     }
 
     /// The exclusive page whose last ordinal is the first not below `target`, or the last page.
-    /// Gallops from the page in hand, so that a walk touches the next page and no other.
+    /// Gallops either way from the page in hand, so that a walk touches the next page and no other.
     fn locate<'p>(
         &self,
         pages: &'p Pages,
@@ -213,8 +219,9 @@ impl List {
         count: u32,
         target: u32,
     ) -> Result<(u32, Head, Page<'p>)> {
+        // Pages below `low` end below the target, pages above `high` begin above it.
         let (mut low, mut high, mut probe, mut step) = (0, count - 1, self.page, 1u32);
-        // Pages below `low` end below the target; page `high` is the answer unless one before it is.
+        let (mut up, mut down) = (false, false);
         loop {
             let at = probe.clamp(low, high);
             let page = first.saturating_add(at);
@@ -225,19 +232,18 @@ impl List {
                 return Err(pages.corrupt(page, "a posting page is not where its head says"));
             }
             if head.last < target && at < high {
-                low = at + 1;
-                probe = at.saturating_add(step);
-                step = step.saturating_mul(2);
+                (low, up) = (at + 1, true);
             } else if head.before.is_some_and(|b| b >= target) && at > low {
-                high = at - 1;
-                step = u32::MAX; // past the target: halve from here on
-                probe = low + (high - low) / 2;
+                (high, down) = (at - 1, true);
             } else {
                 return Ok((at, head, payload));
             }
-            if step > count {
-                probe = low + (high - low) / 2;
-            }
+            probe = match (up, down) {
+                (true, false) => at.saturating_add(step),
+                (false, _) => at.saturating_sub(step),
+                (true, true) => low + (high - low) / 2,
+            };
+            step = step.saturating_mul(2);
         }
     }
 }

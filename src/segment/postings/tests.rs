@@ -9,6 +9,11 @@ use crate::segment::tests::{PAGES, Random, file};
 
 /// Writes `lists` one behind the other.
 fn write(lists: &[Vec<u32>], page: PageSize) -> (Pages, Vec<Postings>) {
+    let (pages, places, _) = write_in(lists, page);
+    (pages, places)
+}
+
+fn write_in(lists: &[Vec<u32>], page: PageSize) -> (Pages, Vec<Postings>, Arc<Pool>) {
     let file = file();
     let mut out = PageWriter::new(file.clone(), [1; 16], page.bytes());
     let mut writer = ListWriter::new();
@@ -22,7 +27,7 @@ fn write(lists: &[Vec<u32>], page: PageSize) -> (Pages, Vec<Postings>) {
     let count = out.next();
     out.finish(&[]).unwrap();
     let pool = Pool::new(64 * page.bytes(), page);
-    (Pages::new(PagedFile::new(&pool, file, [1; 16], count, None)), places)
+    (Pages::new(PagedFile::new(&pool, file, [1; 16], count, None)), places, pool)
 }
 
 /// Compares seeks and ranks at `target` with the twin.
@@ -114,17 +119,47 @@ fn lists_of_every_density_answer_like_a_sorted_vec() {
 }
 
 #[test]
-fn a_walk_over_a_long_list_touches_each_page_in_turn() {
+fn the_last_ordinal_before_every_block_is_found_from_within_the_block() {
+    for step in [1, 3, 5000] {
+        let twin: Vec<u32> = (0..30_000).map(|i| 4 + i * step).collect();
+        let (pages, places) = write(std::slice::from_ref(&twin), PageSize::K4);
+        for start in (BLOCK..twin.len()).step_by(BLOCK) {
+            for target in [twin[start - 1], twin[start] - 1, twin[start - 1] - 1] {
+                let mut list = List::new(places[0]);
+                list.seek_ge(&pages, u32::MAX, twin[start]).unwrap();
+                check(&mut list, &pages, &twin, target);
+                list.seek_ge(&pages, u32::MAX, twin[start]).unwrap();
+                let up_to = twin.partition_point(|&v| v <= target);
+                let found = list.seek_le(&pages, u32::MAX, target).unwrap();
+                assert_eq!(found, Some(twin[up_to - 1]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_walk_over_a_long_list_reads_each_page_once_a_block_and_once_more() {
     let twin: Vec<u32> = (0..100_000).map(|i| i * 3 + i % 2).collect();
-    let (pages, places) = write(std::slice::from_ref(&twin), PageSize::K4);
+    let (pages, places, pool) = write_in(std::slice::from_ref(&twin), PageSize::K4);
     let Place::Exclusive { pages: count, .. } = *places[0].place() else { panic!("{places:?}") };
     assert!(count > 5);
+    let asked = || pool.stats().hits + pool.stats().misses;
+    let most = (twin.len().div_ceil(BLOCK) + count as usize) as u64;
     let mut list = List::new(places[0]);
-    let (mut next, mut seen) = (0, 0);
+    let (mut next, mut seen, before) = (0, 0, asked());
     while let Some(found) = list.seek_ge(&pages, u32::MAX, next).unwrap() {
         (seen, next) = (seen + 1, found + 1);
     }
     assert_eq!(seen, twin.len());
+    assert!(asked() - before <= most, "{} pages asked for, {most} expected", asked() - before);
+    let (mut next, mut seen, before) = (u32::MAX, 0, asked());
+    while let Some(found) = list.seek_le(&pages, u32::MAX, next).unwrap() {
+        seen += 1;
+        let Some(lower) = found.checked_sub(1) else { break };
+        next = lower;
+    }
+    assert_eq!(seen, twin.len());
+    assert!(asked() - before <= most, "{} pages asked for, {most} expected", asked() - before);
 }
 
 #[test]

@@ -79,6 +79,37 @@ fn another_version_is_named() {
     }
 }
 
+#[test]
+fn a_header_that_contradicts_itself_or_its_file_is_refused() {
+    let (bytes, new, _) = small(PageSize::K4);
+    let (disk, file) = disk_with(&bytes, new);
+    let counts = [88, 92, 112, 136, 144];
+    for at in counts.into_iter().chain((152..208).step_by(4)) {
+        for change in [1u32, 5000, 1 << 31] {
+            let mut page = bytes[..4096].to_vec();
+            let field = page[at..].first_chunk_mut::<4>().unwrap();
+            // A root one page on may be a page of the dictionary: that shows when it is read.
+            let change = if at == 144 { change.max(5000) } else { change };
+            *field = u32::from_le_bytes(*field).wrapping_add(change).to_le_bytes();
+            // One record or byte more may need no page more.
+            if change == 1 && [88, 112, 136].contains(&at) {
+                continue;
+            }
+            seal_page(&mut page, &new.id.0, 0, format::kind::HEADER);
+            put(&*file, 0, &page);
+            let refused = open(&*disk, new, 64);
+            assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at} + {change}");
+        }
+    }
+    // All regions fill the pages that the header counts, but the file has one more.
+    let mut longer = bytes.clone();
+    longer[92] = longer[92].wrapping_add(1);
+    seal_page(&mut longer[..4096], &new.id.0, 0, format::kind::HEADER);
+    longer.resize(bytes.len() + 4096, 0);
+    let refused = open(&*disk_with(&longer, new).0, new, 64);
+    assert!(matches!(refused, Err(Error::Corrupt { .. })));
+}
+
 /// Reads all there is to read and ignores what it says.
 fn read_all(segment: &Arc<Segment>, records: &Records) {
     let mut spare = Vec::new();

@@ -46,6 +46,24 @@ fn bounds_of_many_equal_times_span_pages() {
     assert_eq!(segment.bounds(12, 10).unwrap().len(), 0);
 }
 
+#[test]
+fn columns_that_end_with_a_page_are_searched_to_their_end() {
+    // 510 times, 127 ids or 340 id entries fill a page of 4 KiB.
+    for count in [126u64, 127, 128, 339, 340, 341, 509, 510, 511, 680, 1020, 1021] {
+        let mut random = Random(count);
+        let records = keyed((0..count).map(|time| Key { time, id: random.id() }));
+        let segment = made(&records, PageSize::K4);
+        for since in 0..count {
+            assert_eq!(segment.bounds(since, u64::MAX).unwrap(), since as u32..count as u32);
+            assert_eq!(segment.bounds(0, since).unwrap(), 0..since as u32 + 1);
+        }
+        for (ordinal, key) in (0u32..).zip(records.keys()) {
+            assert_eq!(segment.find(&key.id).unwrap(), Some(ordinal));
+        }
+        assert!((0..500).all(|_| segment.find(&random.id()).unwrap().is_none()));
+    }
+}
+
 /// Every id is found, its neighbours are not.
 fn find_all(ids: &[[u8; 32]]) {
     let keys = ids.iter().zip(0u64..).map(|(&id, time)| Key { time, id });
