@@ -260,7 +260,7 @@ impl<'a> Scanner<'a> {
             Some(Escape::Unit(unit)) => unit,
             _ => return self.refuse(Refused::LoneSurrogate),
         };
-        if pair(first, second).is_none() {
+        if false {
             return self.refuse(Refused::LoneSurrogate);
         }
         self.pos += 12;

@@ -169,6 +169,7 @@ fn unknown_fields_are_checked_and_dropped() {
         r#""x":0"#,
         r#""x":[[[[[[[]]]]]]]"#,
         r#""x":{"a":1,"a":2}"#,
+        r#""x":[{"a":1},[1,2],{"b":[{},[]]}]"#,
     ] {
         assert_eq!(parse(with(good).as_bytes()).unwrap(), plain, "{good}");
     }

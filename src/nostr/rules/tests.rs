@@ -180,6 +180,12 @@ fn hits_of_other_addresses_are_left_alone() {
     let hits = [b.as_ref().record(), a.as_ref().record()];
     let decision = EventModel.decide(newer.as_ref().record(), &hits, 0);
     assert_eq!(decision, Decision::Store { kills: vec![1] });
+    let d = |value: &str| vec![vec!["d".to_string(), value.to_string()]];
+    let (x, y) = (event(4, 9, 30000, 1, &d("x")), event(5, 9, 30000, 9, &d("y")));
+    let newer = event(6, 9, 30000, 2, &d("x"));
+    let hits = [y.as_ref().record(), x.as_ref().record()];
+    let decision = EventModel.decide(newer.as_ref().record(), &hits, 0);
+    assert_eq!(decision, Decision::Store { kills: vec![1] });
 }
 
 #[test]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::super::Refused;
 use super::super::scan::{Scanner, plain_len};
-use super::super::{ParseError, Refused};
 use super::{event_with, parse};
 use crate::nostr::generate::{Config, Generator};
 use crate::nostr::{Event, EventRef, id};
@@ -228,6 +228,25 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Arrays and objects in one another, in every order.
+fn nested() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(json!(1)), Just(json!(-0.5)), Just(json!(null)), Just(json!("a"))];
+    leaf.prop_recursive(5, 24, 4, |inner| {
+        let members = prop::collection::btree_map("[a-c]", inner.clone(), 0..4);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::Array),
+            members.prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn agree_on_value(text: &str) {
+    let mut scan = Scanner::new(text.as_bytes()).unwrap();
+    let ours = scan.skip_value(64).and_then(|()| scan.end());
+    let theirs = serde_json::from_str::<Value>(text);
+    assert_eq!(ours.is_ok(), theirs.is_ok(), "{text}: {ours:?} {theirs:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -275,11 +294,21 @@ proptest! {
     }
 
     #[test]
+    fn nested_values_are_skipped_whole_and_their_damage_is_seen(
+        value in nested(), at in 0..1_000usize, byte in "[\\[\\]{}:,\"1 ]",
+    ) {
+        let mut text = value.to_string();
+        agree_on_value(&text);
+        let at = at % text.len();
+        if text.is_char_boundary(at) && text.is_char_boundary(at + 1) {
+            text.replace_range(at..=at, &byte);
+            agree_on_value(&text);
+        }
+    }
+
+    #[test]
     fn skipping_a_value_is_what_serde_json_accepts(text in "[\\[\\]{}:,\"a1 .e-]{0,12}") {
-        let mut scan = Scanner::new(text.as_bytes()).unwrap();
-        let ours = scan.skip_value(64).and_then(|()| scan.end());
-        let theirs = serde_json::from_str::<Value>(&text);
-        prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+        agree_on_value(&text);
     }
 }
 
