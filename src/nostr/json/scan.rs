@@ -260,7 +260,7 @@ impl<'a> Scanner<'a> {
             Some(Escape::Unit(unit)) => unit,
             _ => return self.refuse(Refused::LoneSurrogate),
         };
-        if false {
+        if pair(first, second).is_none() {
             return self.refuse(Refused::LoneSurrogate);
         }
         self.pos += 12;
