@@ -10,5 +10,8 @@ pub mod model;
 #[cfg(feature = "nostr")]
 pub mod nostr;
 pub mod pool;
+pub mod query;
 pub mod segment;
+pub mod shard;
+pub mod store;
 pub mod wal;

@@ -19,7 +19,9 @@ pub mod format;
 pub mod generate;
 pub mod id;
 pub mod json;
+mod plan;
 pub mod rules;
+mod store;
 pub mod terms;
 pub mod verify;
 
@@ -28,5 +30,7 @@ pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
 pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
+pub use plan::select;
 pub use rules::{Class, EventModel, class};
+pub use store::{EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

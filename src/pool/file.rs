@@ -92,9 +92,10 @@ impl PagedFile {
 
     /// Asks for pages to be read ahead, in one batch, and returns at once. Best effort: pages that are in
     /// memory or under way are left out, and so is the rest when no frame is to be had. Without a `Fetch`
-    /// it does nothing.
-    pub fn prefetch(&self, numbers: &[u32]) {
-        let (Some(fetch), Some(me)) = (&self.fetch, self.me.upgrade()) else { return };
+    /// it does nothing. Returns how many pages were asked for: 0 means that a further batch is likely
+    /// to be in memory too.
+    pub fn prefetch(&self, numbers: &[u32]) -> usize {
+        let (Some(fetch), Some(me)) = (&self.fetch, self.me.upgrade()) else { return 0 };
         let frames = &self.pool.frames;
         let mut reads = Vec::new();
         for &number in numbers {
@@ -113,9 +114,11 @@ impl PagedFile {
                 Err(_) => break,
             }
         }
-        if !reads.is_empty() {
+        let asked = reads.len();
+        if asked > 0 {
             fetch.fetch(reads);
         }
+        asked
     }
 
     /// Page `number` with a pin that borrows nothing, for records handed to callers.

@@ -59,8 +59,8 @@ impl Way {
 pub(super) enum Walk {
     /// Every ordinal.
     All,
-    /// A posting list.
-    List(segment::Cursor, Way),
+    /// A posting list. Boxed: a cursor holds a decoded block, and walks are moved about.
+    List(Box<segment::Cursor>, Way),
     /// Ordinals at hand, in the order of the walk.
     Known(Vec<Ordinal>, usize, Way),
     Union(Union),
@@ -251,7 +251,8 @@ mod tests {
             let both = Walk::intersection(vec![Walk::union(vec![walk(0), walk(1)], way), walk(2)]);
             let expected = &(&sets[0] | &sets[1]) & &sets[2];
             assert_eq!(collect(both, way, 0..universe), naive(&expected, way));
-            let difference = Walk::difference(Walk::All, Walk::union(vec![walk(2), walk(3)], way), way);
+            let difference =
+                Walk::difference(Walk::All, Walk::union(vec![walk(2), walk(3)], way), way);
             let all: BTreeSet<Ordinal> = (0..universe).collect();
             let expected = &all - &(&sets[2] | &sets[3]);
             assert_eq!(collect(difference, way, 0..universe), naive(&expected, way));

@@ -138,23 +138,21 @@ impl Bodies {
     }
 
     /// Asks for the pages of `ordinals` in one batch, best effort: whatever fails here is reported
-    /// where the body is read.
-    pub fn prefetch(&self, pages: &Pages, ordinals: &[Ordinal]) {
+    /// where the body is read. Returns how many pages were asked for.
+    pub fn prefetch(&self, pages: &Pages, ordinals: &[Ordinal]) -> usize {
         let known = ordinals.iter().filter(|&&o| o < self.locations.items());
         let mut numbers: Vec<u32> = known.clone().map(|&o| self.locations.page_of(o)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.truncate(PREFETCH_PAGES_MAX);
-        if numbers.len() > 1 {
-            pages.prefetch(&numbers);
-        }
+        let mut asked = if numbers.len() > 1 { pages.prefetch(&numbers) } else { 0 };
         numbers.clear();
         for &ordinal in known {
-            let Ok(start) = self.location(pages, ordinal) else { return };
+            let Ok(start) = self.location(pages, ordinal) else { return asked };
             // Y2: the next body's start is this one's end.
             let next = (ordinal + 1 < self.locations.items()).then_some(ordinal + 1);
             let end = next.map_or(Ok(self.bytes), |next| self.location(pages, next));
-            let Ok(end) = end else { return };
+            let Ok(end) = end else { return asked };
             if end > start {
                 let room = PREFETCH_PAGES_MAX - numbers.len();
                 numbers.extend(self.pages_of(pages, start, end).take(room));
@@ -162,6 +160,7 @@ impl Bodies {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        pages.prefetch(&numbers);
+        asked += pages.prefetch(&numbers);
+        asked
     }
 }

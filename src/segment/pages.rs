@@ -187,8 +187,8 @@ impl Pages {
     }
 
     /// Asks for pages ahead of their use, best effort.
-    pub fn prefetch(&self, numbers: &[u32]) {
-        self.0.prefetch(numbers);
+    pub fn prefetch(&self, numbers: &[u32]) -> usize {
+        self.0.prefetch(numbers)
     }
 
     /// Payload bytes of a page.

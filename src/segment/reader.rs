@@ -221,8 +221,8 @@ impl Segment {
 
     /// Asks for the pages of these bodies in one batch, best effort. Reads the pages that say where the
     /// bodies are.
-    pub fn prefetch_bodies(&self, ordinals: &[Ordinal]) {
-        self.bodies.prefetch(&self.pages, ordinals);
+    pub fn prefetch_bodies(&self, ordinals: &[Ordinal]) -> usize {
+        self.bodies.prefetch(&self.pages, ordinals)
     }
 }
 

@@ -9,7 +9,7 @@
 //!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
 //! ```
 //!
-//! Reading order: `inbox`, `write`, `flush`, `checkpoint`, `recover`, `view`.
+//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `recover`, `view`.
 //!
 //! Invariants:
 //! I1. A record is answered only when it is as durable as the sync mode says.
@@ -20,6 +20,7 @@
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
 mod checkpoint;
+mod commit;
 mod config;
 mod dead;
 mod flush;
@@ -29,6 +30,7 @@ mod manifest;
 mod reads;
 mod recover;
 mod run;
+mod sync;
 mod tail;
 mod ticket;
 mod view;

@@ -80,7 +80,8 @@ pub(super) fn open(
         flushed: false,
         terms: Terms::new(),
     };
-    let replayed = wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
+    let replayed =
+        wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
     if replayed.torn {
         tracing::info!(shard = shared.config.shard, end = %replayed.end, "the log ends in a torn write");
     }
@@ -137,7 +138,11 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
         segments.iter().map(|live| segment::file_name(live.segment.info().id)).collect();
     for name in shared.env.disk.list(&config.dir)? {
         if name.ends_with(".seg") && !known.contains(&name) {
-            tracing::info!(shard = config.shard, name, "removing a segment that was never finished");
+            tracing::info!(
+                shard = config.shard,
+                name,
+                "removing a segment that was never finished"
+            );
             shared.env.disk.remove(&config.dir.join(name))?;
         }
     }
@@ -232,7 +237,7 @@ impl Replay {
 
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.
     fn resize(&mut self) {
-        if self.writer.memtable().len() == 0 {
+        if self.writer.memtable().is_empty() {
             let config = memtable_config(self.shared.config.memtable_bytes);
             let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
             self.writer = writer;

@@ -26,7 +26,10 @@ pub struct Shard {
 }
 
 enum Driver {
-    Threads { writer: threads::Thread<()>, worker: threads::Thread<()> },
+    Threads {
+        writer: threads::Thread<()>,
+        worker: threads::Thread<()>,
+    },
     /// No threads: whoever waits for the shard runs it.
     Inline(Box<Inline>),
     Closed,
@@ -270,7 +273,7 @@ fn start_threads(
     let number = shared.config.shard;
     let (started, has_started) = unbounded();
     let writer_shared = shared.clone();
-    let writer = threads::spawn(&format!("ratite-shard-{number}"), move || {
+    let writer = threads::spawn(format!("ratite-shard-{number}"), move || {
         threads::raise_priority_current();
         match Core::new(writer_shared.clone(), start, jobs_in, results_out, false) {
             Ok(core) => {
@@ -282,7 +285,8 @@ fn start_threads(
             }
         }
     });
-    let worker = threads::spawn(&format!("ratite-work-{number}"), move || worker.run(&jobs, &results));
+    let worker =
+        threads::spawn(format!("ratite-work-{number}"), move || worker.run(&jobs, &results));
     match has_started.recv() {
         Ok(Ok(())) => Ok(Driver::Threads { writer, worker }),
         Ok(Err(error)) => Err(error),
@@ -326,7 +330,8 @@ impl Core {
             return false;
         }
         let memtable = self.memtable.memtable();
-        if memtable.len() > 0 && memtable.bytes_used() >= self.shared.config.flush_at_close_bytes {
+        if !memtable.is_empty() && memtable.bytes_used() >= self.shared.config.flush_at_close_bytes
+        {
             self.seal();
         }
         self.sealed.is_empty() && self.jobs_out == 0
