@@ -113,6 +113,11 @@ fn index_insertions_that_split_buckets() {
 }
 
 #[test]
+fn index_insertions_behind_what_was_found() {
+    a_reader_finds_all_it_knows_of(&[0b000, 0b100, 0b010]);
+}
+
+#[test]
 fn index_insertions_of_equal_hashes() {
     a_reader_finds_all_it_knows_of(&[5, 5, 5]);
 }
