@@ -101,6 +101,12 @@ fn a_header_that_contradicts_itself_or_its_file_is_refused() {
             assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at} + {change}");
         }
     }
+    // Fewer records than the columns have pages for.
+    let mut page = bytes[..4096].to_vec();
+    page[88..92].copy_from_slice(&100u32.to_le_bytes());
+    seal_page(&mut page, &new.id.0, 0, format::kind::HEADER);
+    put(&*file, 0, &page);
+    assert!(matches!(open(&*disk, new, 64), Err(Error::Corrupt { offset: 0, .. })));
     // All regions fill the pages that the header counts, but the file has one more.
     let mut longer = bytes.clone();
     longer[92] = longer[92].wrapping_add(1);
