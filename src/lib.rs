@@ -7,6 +7,11 @@ pub mod base;
 pub mod io;
 pub mod memtable;
 pub mod model;
+#[cfg(feature = "nostr")]
+pub mod nostr;
 pub mod pool;
+pub mod query;
 pub mod segment;
+pub mod shard;
+pub mod store;
 pub mod wal;

@@ -76,7 +76,7 @@ impl Options {
         Options {
             shards: Some(2),
             pool_bytes: 1 << 20,
-            memtable_bytes: 64 << 10,
+            memtable_bytes: 192 << 10,
             log_file_bytes: 256 << 10,
             ring_bytes: 256 << 10,
             in_flight: 256,
@@ -98,7 +98,7 @@ impl Options {
             }
             Err(Error::invalid(what, format!("{value} is not from {least} to {most}")))
         };
-        within("memtable_bytes", self.memtable_bytes, 16 << 10, 4 << 30)?;
+        within("memtable_bytes", self.memtable_bytes, 64 << 10, 4 << 30)?;
         within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
@@ -190,7 +190,7 @@ impl Store {
         } else {
             (0..shard_count).map(open).collect::<Result<Vec<_>>>()?
         };
-        let readers = Readers::start(if options.threads { options.readers } else { 0 })?;
+        let readers = Readers::start(if options.threads { options.readers } else { 0 });
         Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
     }
 
@@ -252,10 +252,9 @@ impl Store {
     /// As [`Store::insert`], and what the shard answers.
     pub async fn insert_async(&self, record: Record<'_>) -> Result<Outcome> {
         let shard = self.shard_of(record);
-        let ticket =
-            std::future::poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
-                shard.poll_insert(record, context)
-            });
+        let ticket = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
+            shard.poll_insert(record, context)
+        });
         ticket.await?.await
     }
 
@@ -418,7 +417,8 @@ fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env) -> Result
         let why = format!("{} holds no store, but the file {foreign}", dir.display());
         return Err(Error::invalid("data directory", why));
     }
-    let shards = options.shards.unwrap_or_else(|| threads::cores().next_power_of_two().min(SHARDS_MAX));
+    let shards =
+        options.shards.unwrap_or_else(|| threads::cores().next_power_of_two().min(SHARDS_MAX));
     let page = options.page.unwrap_or_default();
     let mut random = [0; 10];
     env.entropy.fill(&mut random);
@@ -452,7 +452,9 @@ fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env) -> Result
 fn clear_unborn(disk: &dyn Disk, shard: &Path) -> Result<()> {
     let names = match disk.list(shard) {
         Ok(names) => names,
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     if let Some(name) = names.iter().find(|n| !n.starts_with("manifest-")) {
@@ -487,7 +489,8 @@ fn read_birth(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
     let align = file.align();
     let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
     file.read_at(0, &mut buf)?;
-    let birth = Birth::read_from_prefix(&buf).map_err(|_| Error::corrupt(&path, 0, "it is too short"));
+    let birth =
+        Birth::read_from_prefix(&buf).map_err(|_| Error::corrupt(&path, 0, "it is too short"));
     let (birth, _) = birth?;
     if birth.magic != MAGIC {
         return Err(Error::corrupt(path, 0, "it does not begin like a STORE file"));
@@ -522,11 +525,16 @@ fn check_birth(
         return mismatch("model version", &birth.model_version.get(), &model.version());
     }
     let page_bytes = birth.page_bytes.get() as usize;
-    let (Some(page), shards) = (PageSize::from_bytes(page_bytes), birth.shards.get() as usize) else {
+    let (Some(page), shards) = (PageSize::from_bytes(page_bytes), birth.shards.get() as usize)
+    else {
         return Err(Error::corrupt(dir.join(STORE), 12, format!("{page_bytes} is no page size")));
     };
     if !shards.is_power_of_two() || shards > SHARDS_MAX {
-        return Err(Error::corrupt(dir.join(STORE), 32, format!("{shards} is no number of shards")));
+        return Err(Error::corrupt(
+            dir.join(STORE),
+            32,
+            format!("{shards} is no number of shards"),
+        ));
     }
     if let Some(asked) = options.page.filter(|&asked| asked != page) {
         return mismatch("page size", &page.bytes(), &asked.bytes());
@@ -544,3 +552,6 @@ impl Birth {
 }
 
 const _: () = assert!(RECORD_BYTES_MAX * 4 <= 64 << 20);
+
+#[cfg(test)]
+mod tests;

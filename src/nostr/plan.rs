@@ -16,18 +16,23 @@ pub fn select(filter: &Filter) -> Select {
     let mut all_of = Vec::new();
     match (&filter.authors, &filter.kinds) {
         (Some(authors), Some(kinds)) if authors.len() * kinds.len() <= PAIRS_MAX => {
-            let pairs = authors.iter().flat_map(|author| kinds.iter().map(move |kind| (author, *kind)));
-            all_of.push(collect(pairs, |(author, kind), out| terms::author_kind(author, kind, out)));
+            let pairs =
+                authors.iter().flat_map(|author| kinds.iter().map(move |kind| (author, *kind)));
+            all_of
+                .push(collect(pairs, |(author, kind), out| terms::author_kind(author, kind, out)));
         }
         (authors, kinds) => {
             all_of.extend(authors.as_ref().map(|list| collect(list, terms::author)));
-            all_of.extend(kinds.as_ref().map(|list| collect(list, |kind, out| terms::kind(*kind, out))));
+            all_of.extend(
+                kinds.as_ref().map(|list| collect(list, |kind, out| terms::kind(*kind, out))),
+            );
         }
     }
     for (letter, values) in &filter.tags {
         all_of.push(collect(values, |value, out| terms::tag(*letter, value.item(), out)));
     }
-    let routes = filter.authors.as_ref().map(|list| list.iter().map(|author| hash64(author)).collect());
+    let routes =
+        filter.authors.as_ref().map(|list| list.iter().map(|author| hash64(author)).collect());
     let matching = Arc::new(filter.clone());
     Select {
         all_of,

@@ -15,13 +15,17 @@ use std::sync::Arc;
 /// # Errors
 /// `Corrupt` or `Io`.
 pub fn count(selects: &[Select], snapshots: &[Snapshot], readers: &Readers) -> Result<u64> {
-    let selects: Vec<Select> =
-        selects.iter().map(|s| Select { limit: None, ..s.clone() }).filter(|s| !s.is_empty()).collect();
+    let selects: Vec<Select> = selects
+        .iter()
+        .map(|s| Select { limit: None, ..s.clone() })
+        .filter(|s| !s.is_empty())
+        .collect();
     let Some(first) = selects.first() else { return Ok(0) };
     let walks = selects.len() > 1 || !is_one_list(first);
     if walks && let Some(sender) = readers.for_large(first, snapshots)? {
         let selects = Arc::new(selects);
-        let counts = scatter::run(&sender, snapshots, move |snapshot| in_shard(&selects, snapshot))?;
+        let counts =
+            scatter::run(&sender, snapshots, move |snapshot| in_shard(&selects, snapshot))?;
         return counts.into_iter().sum();
     }
     snapshots.iter().map(|snapshot| in_shard(&selects, snapshot)).sum()
@@ -97,7 +101,9 @@ fn in_list(
 fn union_in_segment(live: &LiveSegment, at: Seq, selects: &[Select]) -> Result<u64> {
     let mut found = vec![0u64; live.segment.records().div_ceil(64) as usize];
     for select in selects {
-        let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? else { continue };
+        let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? else {
+            continue;
+        };
         while let Some(o) = source.next()? {
             found[o as usize / 64] |= 1 << (o % 64);
         }

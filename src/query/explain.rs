@@ -16,7 +16,11 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
     for (i, select) in selects.iter().enumerate() {
         let limit = select.limit.map_or("no limit".to_string(), |n| format!("limit {n}"));
         let first = if order == Order::Newest { "newest first" } else { "oldest first" };
-        line(&mut out, 0, format_args!("selection {} of {}: {first}, {limit}", i + 1, selects.len()));
+        line(
+            &mut out,
+            0,
+            format_args!("selection {} of {}: {first}, {limit}", i + 1, selects.len()),
+        );
         for (c, any_of) in select.all_of.iter().enumerate() {
             line(&mut out, 1, format_args!("condition {}: any of {} terms", c + 1, any_of.len()));
         }
@@ -57,7 +61,9 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
         Access::Lists(index, lists) => {
             let postings: u64 = lists.iter().map(|l| u64::from(l.count())).sum();
             let (lists, condition) = (lists.len(), index + 1);
-            format!("walk condition {condition} ({lists} lists, {postings} postings), check each record")
+            format!(
+                "walk condition {condition} ({lists} lists, {postings} postings), check each record"
+            )
         }
     }
 }
@@ -75,7 +81,8 @@ fn segment_plan(live: &LiveSegment, select: &Select) -> Result<String> {
     }
     for (i, condition) in plan.walked.iter().enumerate() {
         let does = if i == 0 { "walk" } else { "intersect" };
-        let (number, lists, postings) = (condition.index + 1, condition.lists.len(), condition.postings);
+        let (number, lists, postings) =
+            (condition.index + 1, condition.lists.len(), condition.postings);
         steps.push(format!("{does} condition {number} ({lists} lists, {postings} postings)"));
     }
     if !plan.without.is_empty() {

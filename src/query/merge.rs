@@ -18,7 +18,11 @@ use std::sync::Arc;
 /// One place that matches come from.
 pub(super) enum Source {
     /// Not looked into yet: no match comes before this time.
-    Unopened { live: LiveSegment, at: Seq, bound: u64 },
+    Unopened {
+        live: LiveSegment,
+        at: Seq,
+        bound: u64,
+    },
     Segment(Box<SegmentSource>, Head),
     Memtable(Arc<Memtable>, std::vec::IntoIter<(Key, Ordinal)>, (Key, Ordinal)),
     /// Matches of a whole shard, read by another thread.

@@ -37,15 +37,15 @@ pub struct Readers {
 
 impl Readers {
     /// Starts `count` threads; with none, nothing is ever scattered.
-    pub fn start(count: usize) -> Result<Readers> {
+    pub fn start(count: usize) -> Readers {
         let (jobs, next) = unbounded::<Job>();
         let start = |i| {
             let next = next.clone();
-            threads::spawn(&format!("ratite-read-{i}"), move || next.iter().for_each(|job| job()))
+            threads::spawn(format!("ratite-read-{i}"), move || next.iter().for_each(|job| job()))
         };
-        let threads = (0..count).map(start).collect::<Result<Vec<_>>>()?;
+        let threads = (0..count).map(start).collect();
         let jobs = (count > 0).then_some(jobs);
-        Ok(Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) })
+        Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) }
     }
 
     /// A handle to give jobs with, if there are threads.
@@ -54,7 +54,11 @@ impl Readers {
     }
 
     /// A handle to give jobs with, if `select` over `snapshots` is worth them.
-    pub(super) fn for_large(&self, select: &Select, snapshots: &[Snapshot]) -> Result<Option<Sender<Job>>> {
+    pub(super) fn for_large(
+        &self,
+        select: &Select,
+        snapshots: &[Snapshot],
+    ) -> Result<Option<Sender<Job>>> {
         if snapshots.len() < 2 || select.limit.is_some_and(|limit| limit <= LIMIT_LOCAL) {
             return Ok(None);
         }
@@ -66,7 +70,8 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!("{error}");
@@ -83,7 +88,9 @@ pub(super) fn estimate(select: &Select, snapshots: &[Snapshot]) -> Result<u64> {
             postings += match memtable::access(table, select) {
                 memtable::Access::Nothing => 0,
                 memtable::Access::Ids(ids) => ids.len() as u64,
-                memtable::Access::Lists(_, lists) => lists.iter().map(|l| u64::from(l.count())).sum(),
+                memtable::Access::Lists(_, lists) => {
+                    lists.iter().map(|l| u64::from(l.count())).sum()
+                }
                 memtable::Access::All => u64::from(table.len()),
             };
         }
@@ -123,7 +130,9 @@ pub(super) fn scatter(
 ) -> Result<Vec<Source>> {
     let ask = |snapshot: &Snapshot| {
         let (select, snapshot) = (select.clone(), snapshot.clone());
-        Remote::ask(sender.clone(), move || Merged::open(select, order, std::slice::from_ref(&snapshot)))
+        Remote::ask(sender.clone(), move || {
+            Merged::open(select, order, std::slice::from_ref(&snapshot))
+        })
     };
     let asked: Vec<Pending> = snapshots.iter().map(ask).collect::<Result<_>>()?;
     let mut sources = Vec::new();

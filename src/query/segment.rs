@@ -74,10 +74,13 @@ impl Plan {
             return Walk::known(known, way);
         }
         let union = |lists: Vec<Postings>| {
-            Walk::union(lists.iter().map(|l| Walk::List(l.cursor(segment), way)).collect(), way)
+            Walk::union(
+                lists.iter().map(|l| Walk::List(Box::new(l.cursor(segment)), way)).collect(),
+                way,
+            )
         };
         let walks = self.walked.into_iter().map(|c| union(c.lists)).collect();
-        let walk = Walk::intersection(walks, way);
+        let walk = Walk::intersection(walks);
         if self.without.is_empty() {
             walk
         } else {
@@ -94,12 +97,13 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
     }
     if let Some(ids) = &select.ids {
         let mut known = Vec::new();
-        for id in ids {
+        for id in ids.iter().filter(|id| segment.may_have_id(id)) {
             known.extend(segment.find(id)?.filter(|o| plan.range.contains(o)));
         }
         plan.empty = known.is_empty();
         plan.by_id = Some(known);
-        plan.residual = (0..select.all_of.len() + usize::from(!select.none_of.is_empty())).collect();
+        plan.residual =
+            (0..select.all_of.len() + usize::from(!select.none_of.is_empty())).collect();
         return Ok(plan);
     }
     let mut order: Vec<usize> = (0..select.all_of.len()).collect();
@@ -126,7 +130,7 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
 
 fn look_up(segment: &Arc<Segment>, index: usize, terms: &[Vec<u8>]) -> Result<Condition> {
     let mut lists = Vec::new();
-    for term in terms {
+    for term in terms.iter().filter(|term| segment.may_have_term(term)) {
         lists.extend(segment.term(term)?);
     }
     let postings = lists.iter().map(|l| u64::from(l.count())).sum();
@@ -220,7 +224,7 @@ impl SegmentSource {
         if self.ahead.len() > 1 {
             if self.warm > 0 {
                 self.warm -= 1;
-            } else if self.live.segment.prefetch_bodies(self.ahead.make_contiguous())? == 0 {
+            } else if self.live.segment.prefetch_bodies(self.ahead.make_contiguous()) == 0 {
                 self.warm = WARM_BATCHES;
             }
         }
@@ -237,7 +241,8 @@ impl SegmentSource {
 
     /// The body of `o`, good until the next call.
     pub(super) fn load(&mut self, o: Ordinal) -> Result<&[u8]> {
-        let spare = self.body.take().map_or_else(|| std::mem::take(&mut self.spare), Body::into_spare);
+        let spare =
+            self.body.take().map_or_else(|| std::mem::take(&mut self.spare), Body::into_spare);
         Ok(self.body.insert(self.live.segment.body(o, spare)?))
     }
 }

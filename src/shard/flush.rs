@@ -51,7 +51,8 @@ impl Core {
 pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>) -> Result<Flushed> {
     let mut map = vec![NOWHERE; memtable.len() as usize];
     // 1
-    let mut live: Vec<Ordinal> = (0..memtable.len()).filter(|&o| memtable.killed_at(o) == 0).collect();
+    let mut live: Vec<Ordinal> =
+        (0..memtable.len()).filter(|&o| memtable.killed_at(o) == 0).collect();
     live.sort_unstable_by_key(|&o| memtable.key(o));
     if live.is_empty() {
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });

@@ -54,7 +54,8 @@ impl Inbox {
     /// `Closed`, or `Invalid` if the record is too long ever to fit.
     pub(super) fn try_insert(&self, record: Record<'_>) -> Result<Option<Ticket>> {
         if record.body.len() > RECORD_BYTES_MAX {
-            let why = format!("{} bytes are over the limit of {RECORD_BYTES_MAX}", record.body.len());
+            let why =
+                format!("{} bytes are over the limit of {RECORD_BYTES_MAX}", record.body.len());
             return Err(Error::invalid("record", why));
         }
         self.try_send(0, &[&message_head(&record.key), record.body])
@@ -145,10 +146,10 @@ impl Inbox {
     }
 
     /// Announces that the shard is about to sleep; false if it must not, since there is work.
-    pub(super) fn going_idle(&self) -> bool {
+    pub(super) fn going_idle(&self, has_message: impl Fn() -> bool) -> bool {
         self.idle.store(true, SeqCst);
         fence(SeqCst);
-        let sleep = self.ring.is_empty() && !self.closing.load(SeqCst);
+        let sleep = !has_message() && !self.closing.load(SeqCst);
         if !sleep {
             self.idle.store(false, SeqCst);
         }

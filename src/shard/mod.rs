@@ -9,7 +9,7 @@
 //!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
 //! ```
 //!
-//! Reading order: `inbox`, `write`, `flush`, `checkpoint`, `recover`, `view`.
+//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `recover`, `view`.
 //!
 //! Invariants:
 //! I1. A record is answered only when it is as durable as the sync mode says.
@@ -20,6 +20,7 @@
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
 mod checkpoint;
+mod commit;
 mod config;
 mod dead;
 mod flush;
@@ -29,6 +30,7 @@ mod manifest;
 mod reads;
 mod recover;
 mod run;
+mod sync;
 mod tail;
 mod ticket;
 mod view;
@@ -37,7 +39,7 @@ mod write;
 
 pub use config::{Config, SyncMode};
 pub use dead::Dead;
-pub use run::Shard;
+pub use run::{Shard, ShardStats};
 pub use tail::Tail;
 pub use ticket::Ticket;
 pub use view::{LiveSegment, Snapshot, View};

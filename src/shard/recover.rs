@@ -21,7 +21,7 @@ use crate::memtable::{self, Memtable};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::segment;
-use crate::wal::{self, Files, Ring};
+use crate::wal::{self, Ring};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -80,7 +80,8 @@ pub(super) fn open(
         flushed: false,
         terms: Terms::new(),
     };
-    let replayed = wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
+    let replayed =
+        wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
     if replayed.torn {
         tracing::info!(shard = shared.config.shard, end = %replayed.end, "the log ends in a torn write");
     }
@@ -89,7 +90,7 @@ pub(super) fn open(
     let in_use = manifest.log_start.file()..=replayed.end.file();
     let numbers = files.list()?;
     for &number in numbers.iter().filter(|n| in_use.contains(n)) {
-        files.open(number)?.sync()?;
+        shared.env.disk.open(&files.path(number))?.sync()?;
     }
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
@@ -108,7 +109,9 @@ pub(super) fn open(
     let worker = Worker::new(shared.clone(), number + 1, unneeded);
     let memtable = replay.writer;
     let sealed = VecDeque::new();
-    let start = Start { drainer, memtable, sealed, log, log_align, log_start, generation };
+    let group_bytes_max = files.group_bytes_max().min(GROUP_BYTES_MAX);
+    let start =
+        Start { drainer, memtable, sealed, log, log_align, group_bytes_max, log_start, generation };
     Ok(Opened { shared, start, worker })
 }
 
@@ -135,7 +138,11 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
         segments.iter().map(|live| segment::file_name(live.segment.info().id)).collect();
     for name in shared.env.disk.list(&config.dir)? {
         if name.ends_with(".seg") && !known.contains(&name) {
-            tracing::info!(shard = config.shard, name, "removing a segment that was never finished");
+            tracing::info!(
+                shard = config.shard,
+                name,
+                "removing a segment that was never finished"
+            );
             shared.env.disk.remove(&config.dir.join(name))?;
         }
     }
@@ -169,7 +176,7 @@ impl Replay {
             self.block = block;
         }
         let damaged = |what: &str| {
-            let path = self.shared.config.dir.join(Files::name(block.file()));
+            let path = log_files(&self.shared.config, &self.shared).path(block.file());
             Error::corrupt(path, u64::from(block.offset()), what)
         };
         let entry = read_entry(bytes).map_err(damaged)?;
@@ -230,7 +237,7 @@ impl Replay {
 
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.
     fn resize(&mut self) {
-        if self.writer.memtable().len() == 0 {
+        if self.writer.memtable().is_empty() {
             let config = memtable_config(self.shared.config.memtable_bytes);
             let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
             self.writer = writer;

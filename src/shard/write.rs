@@ -17,13 +17,13 @@
 //!     from a block on.
 
 use super::format::{entry_head, read_message};
-use super::reads::{FIRST_TOKEN, InFlight};
+use super::reads::InFlight;
 use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
-use super::{Outcome, Shared, SyncMode};
-use crate::base::limits::{GROUP_BYTES_MAX, KILLS_PER_RECORD_MAX, MEMTABLES_SEALED_MAX, RING_DEPTH};
-use crate::base::{Error, Key, Lsn, Ordinal, Result, Seq, Terms};
-use crate::io::{Done, File, Op, Queue, Wait};
+use super::{Outcome, Shared};
+use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH};
+use crate::base::{Error, Key, Lsn, Ordinal, Result, Seq, Terms, hash64};
+use crate::io::{Done, File, Queue, Wait};
 use crate::memtable::{self, Memtable};
 use crate::model::{Decision, Record};
 use crate::wal::{self, Drainer, Group};
@@ -32,14 +32,12 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// Tag bit of a ring message that asks for a flush and carries no record.
 pub(super) const FLUSH: u64 = 1 << 32;
 
-const TOKEN_COMMIT: u64 = 1;
-const TOKEN_SYNC: u64 = 2;
-const _: () = assert!(TOKEN_SYNC < FIRST_TOKEN);
+/// What a log entry takes beside its own bytes, at most: its length and its padding.
+const ENTRY_SLACK: usize = 16;
 
 /// Messages taken from the ring in one turn: bounds the time to the next look at the completions.
 const MESSAGES_PER_TURN: usize = 4096;
@@ -54,9 +52,9 @@ pub(super) struct Sealed {
 
 /// Records and answers that travel together.
 #[derive(Default)]
-struct Batch {
-    answers: Vec<(u32, Result<Outcome>)>,
-    last: Option<Seq>,
+pub(super) struct Batch {
+    pub(super) answers: Vec<(u32, Result<Outcome>)>,
+    pub(super) last: Option<Seq>,
 }
 
 /// A place of a live record, newest state.
@@ -81,41 +79,46 @@ enum Applied {
 /// The single writer of a shard.
 pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
-    queue: Box<dyn Queue>,
+    pub(super) queue: Box<dyn Queue>,
     /// Taken out while it is drained.
-    drainer: Option<Drainer>,
-    done: Vec<Done>,
-    reads: InFlight,
+    pub(super) drainer: Option<Drainer>,
+    pub(super) done: Vec<Done>,
+    pub(super) reads: InFlight,
     /// A message that did not fit, to be tried again first.
-    held: Option<(u64, Vec<u8>)>,
+    pub(super) held: Option<(u64, Vec<u8>)>,
     pub(super) memtable: memtable::Writer,
     pub(super) next_seq: Seq,
     pub(super) sealed: VecDeque<Sealed>,
     pub(super) seal_wanted: bool,
-    log: wal::Writer,
-    group: Option<Group>,
-    spare_group: Option<Group>,
-    open: Batch,
-    flying: Option<Batch>,
+    pub(super) log: wal::Writer,
+    /// The old log file is being synced before the new one may be written.
+    pub(super) rotating: bool,
+    pub(super) group_bytes_max: usize,
+    pub(super) group: Option<Group>,
+    pub(super) spare_group: Option<Group>,
+    pub(super) open: Batch,
+    pub(super) flying: Option<Batch>,
     /// Log files with writes that no sync has covered, oldest first.
     pub(super) unsynced: Vec<Arc<dyn File>>,
     /// Log files whose sync is under way.
     pub(super) in_sync: Vec<Arc<dyn File>>,
-    unsynced_bytes: u64,
-    unsynced_since: u64,
-    syncing: usize,
+    pub(super) unsynced_bytes: u64,
+    pub(super) unsynced_since: u64,
+    pub(super) syncing: usize,
+    /// Where the log ended when the sync under way began.
+    pub(super) sync_to: Lsn,
     /// Where replay would begin if the segments of the current view were the durable ones.
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
-    flush_waiters: Vec<u32>,
+    pub(super) flush_waiters: Vec<u32>,
     pub(super) jobs: Sender<Job>,
-    results: Receiver<Finished>,
+    pub(super) results: Receiver<Finished>,
     pub(super) jobs_out: usize,
     /// Prepared log files, by number.
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
-    terms: Terms,
-    probes: Terms,
+    pub(super) terms: Terms,
+    pub(super) probes: Terms,
 }
 
 /// What recovery hands to the writer.
@@ -125,24 +128,30 @@ pub(super) struct Start {
     pub(super) sealed: VecDeque<Sealed>,
     pub(super) log: wal::Writer,
     pub(super) log_align: usize,
+    pub(super) group_bytes_max: usize,
     pub(super) log_start: Lsn,
     pub(super) generation: u64,
 }
 
 impl Core {
-    /// Builds the writer on the thread that will run it: the queue belongs to this thread.
+    /// Builds the writer on the thread that will run it: the queue belongs to this thread. An inline
+    /// one carries out no reads for others: nobody would run it while they wait.
     pub(super) fn new(
         shared: Arc<Shared>,
         start: Start,
         jobs: Sender<Job>,
         results: Receiver<Finished>,
+        inline: bool,
     ) -> Result<Core> {
         let queue = shared.env.disk.queue(RING_DEPTH)?;
         shared.inbox.set_wake(queue.waker());
-        shared.reads.set_wake(queue.waker());
-        let group = || Group::new(GROUP_BYTES_MAX.min(shared.config.log_file_bytes as usize), start.log_align);
-        let (group, spare_group) = (Some(group()), Some(group()));
-        let next_seq = start.memtable.memtable().base() + u64::from(start.memtable.memtable().len()) + 1;
+        if !inline {
+            shared.reads.serve(queue.waker());
+        }
+        let group = || Some(Group::new(start.group_bytes_max, start.log_align));
+        let (group, spare_group) = (group(), group());
+        let next_seq =
+            start.memtable.memtable().base() + u64::from(start.memtable.memtable().len()) + 1;
         let reads = InFlight::new(shared.reads.clone());
         Ok(Core {
             queue,
@@ -155,6 +164,8 @@ impl Core {
             sealed: start.sealed,
             seal_wanted: false,
             log: start.log,
+            rotating: false,
+            group_bytes_max: start.group_bytes_max,
             group,
             spare_group,
             open: Batch::default(),
@@ -164,6 +175,7 @@ impl Core {
             unsynced_bytes: 0,
             unsynced_since: 0,
             syncing: 0,
+            sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
             jobs,
@@ -212,7 +224,7 @@ impl Core {
             // The completion, or the worker's result, wakes us; the ring need not.
             true
         } else {
-            self.shared.inbox.going_idle()
+            self.shared.inbox.going_idle(|| self.drainer.as_ref().is_some_and(Drainer::is_ready))
         };
         match (asleep, self.until_sync()) {
             (false, _) => Wait::No,
@@ -264,7 +276,7 @@ impl Core {
         }
         if tag & FLUSH != 0 {
             self.flush_waiters.push(ticket);
-            self.seal_wanted = self.memtable.memtable().len() > 0;
+            self.seal_wanted |= !self.memtable.memtable().is_empty();
             return ControlFlow::Continue(());
         }
         match self.apply(read_message(message)) {
@@ -335,8 +347,17 @@ impl Core {
     fn store(&mut self, record: Record<'_>, hits: Vec<Hit>) -> Applied {
         let head = entry_head(record, hits.len());
         let entry_bytes = head.len() + hits.len() * 32 + record.body.len();
-        let Some(group) = self.group.as_mut().filter(|g| g.has_room(entry_bytes)) else {
-            return Applied::GroupFull;
+        let needed = entry_bytes + ENTRY_SLACK;
+        let room = |group: &Group| group.bytes() + needed <= self.group_bytes_max;
+        let Some(group) = self.group.as_mut().filter(|g| room(g)) else {
+            if needed <= self.group_bytes_max {
+                return Applied::GroupFull;
+            }
+            let limit = self.group_bytes_max as u64;
+            return Applied::Answer(Err(Error::Full {
+                what: "log block, bytes of one record",
+                limit,
+            }));
         };
         self.terms.clear();
         self.shared.model.terms(record, &mut self.terms);
@@ -356,209 +377,6 @@ impl Core {
         self.open.last = Some(seq);
         self.shared.stats.stored.fetch_add(1, Relaxed);
         Applied::Answer(Ok(Outcome::Stored { seq, replaced: hits.len() as u32 }))
-    }
-
-    // --- 3 commit ---
-
-    /// Sends the open group to the log if none is in flight.
-    fn commit(&mut self) {
-        if self.flying.is_some() || self.shared.poison.get().is_some() {
-            return;
-        }
-        let Some(group) = self.group.take_if(|g| !g.is_empty()) else {
-            // Nothing to write: everything these answers speak of is durable already (I5).
-            self.answer_all(Batch { last: None, answers: std::mem::take(&mut self.open.answers) });
-            return;
-        };
-        if self.must_sync_first() {
-            self.group = Some(group);
-            return;
-        }
-        if !self.log.fits(&group) && !self.rotate() {
-            self.group = Some(group);
-            return;
-        }
-        let durable = self.shared.config.sync == SyncMode::Always;
-        let placed = self.log.place(group, durable);
-        let bytes = match &placed.op {
-            Op::Write { file, buf, .. } => {
-                self.note_unsynced(durable, file, buf.len() as u64);
-                buf.len() as u64
-            }
-            Op::Read { .. } | Op::Sync { .. } => 0,
-        };
-        self.shared.stats.commits.fetch_add(1, Relaxed);
-        self.shared.stats.log_bytes.fetch_add(bytes, Relaxed);
-        let pushed = self.queue.push(TOKEN_COMMIT, placed.op);
-        assert!(pushed.is_ok(), "places in the ring are reserved for the log");
-        self.flying = Some(std::mem::take(&mut self.open));
-        self.group = self.spare_group.take();
-    }
-
-    /// Moves on to the next prepared log file; false if none is ready yet.
-    fn rotate(&mut self) -> bool {
-        let Some((number, file)) = self.spares.pop_front() else { return false };
-        self.log.rotate(file, number);
-        self.send(Job::PrepareLog);
-        true
-    }
-
-    /// Seals the active memtable between two groups (I6).
-    fn seal_if_wanted(&mut self) {
-        let between = self.group.as_ref().is_none_or(|g| g.is_empty());
-        if self.seal_wanted && between && self.sealed.len() < MEMTABLES_SEALED_MAX {
-            self.seal_wanted = false;
-            self.seal();
-        }
-    }
-
-    /// Answers who asked for a flush, once every memtable before them is a segment, durably.
-    fn answer_flush_waiters(&mut self) {
-        if !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && self.is_settled() {
-            for ticket in std::mem::take(&mut self.flush_waiters) {
-                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Refused(0)));
-            }
-        }
-    }
-
-    pub(super) fn seal(&mut self) {
-        let config = memtable_config(self.shared.config.memtable_bytes);
-        let (writer, active) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.memtable, writer);
-        old.memtable().set_next(active.clone());
-        let view = self.shared.published.view();
-        let sealed = std::iter::once(old.memtable()).chain(&view.sealed).cloned().collect();
-        self.shared.published.install(View { active, sealed, segments: view.segments.clone() });
-        let log_end = self.log.position();
-        self.sealed.push_back(Sealed { memtable: old, log_end, flushing: false });
-        self.flush_if_ready();
-    }
-
-    // --- 4 complete ---
-
-    fn completed(&mut self, done: Done) {
-        match done.token {
-            TOKEN_COMMIT => self.committed(done),
-            TOKEN_SYNC => {
-                self.syncing -= 1;
-                match done.result {
-                    Ok(()) if self.syncing == 0 => self.in_sync.clear(),
-                    Ok(()) => {}
-                    Err(error) => self.poison("a sync of the log", &error),
-                }
-            }
-            _ => self.reads.completed(done),
-        }
-    }
-
-    fn committed(&mut self, done: Done) {
-        let Some(batch) = self.flying.take() else { return };
-        if let Err(error) = done.result {
-            self.flying = Some(batch);
-            self.poison("a write of the log", &error);
-            return;
-        }
-        if let Some(buf) = done.buf {
-            let group = Group::reuse(buf, self.log.align());
-            if self.group.is_none() { self.group = Some(group) } else { self.spare_group = Some(group) }
-        }
-        self.answer_all(batch);
-        self.flush_if_ready();
-    }
-
-    fn answer_all(&mut self, batch: Batch) {
-        if let Some(last) = batch.last {
-            self.shared.published.advance(last);
-        }
-        for (ticket, answer) in batch.answers {
-            self.shared.inbox.tickets.answer(ticket, answer);
-        }
-        self.shared.inbox.made_room();
-        if batch.last.is_some() {
-            self.wake_tails();
-        }
-    }
-
-    fn wake_tails(&self) {
-        let tails = self.shared.tails.lock();
-        let mut tails = tails.unwrap_or_else(std::sync::PoisonError::into_inner);
-        tails.retain(|tail| tail.upgrade().map(|t| t.wake()).is_some());
-    }
-
-    /// Stops writes for good: nothing that is not durable yet is answered as stored.
-    pub(super) fn poison(&mut self, stage: &'static str, error: &Error) {
-        tracing::error!(
-            shard = self.shared.config.shard,
-            code = error.code(),
-            "{stage} failed: {error}; the shard takes no more writes until the store is reopened"
-        );
-        // Only the first failure is kept: it is the cause.
-        let _first = self.shared.poison.set((stage, error.to_string()));
-        let held = self.held.take().map(|(tag, _)| tag as u32);
-        let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
-        let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
-        let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
-        for ticket in tickets.chain(held) {
-            let error = self.shared.poisoned().unwrap_or(Error::Closed);
-            self.shared.inbox.tickets.answer(ticket, Err(error));
-        }
-    }
-
-    // --- syncs of the `Batch` mode ---
-
-    fn note_unsynced(&mut self, durable: bool, file: &Arc<dyn File>, bytes: u64) {
-        if durable {
-            return;
-        }
-        if !self.unsynced.iter().any(|f| Arc::ptr_eq(f, file)) {
-            self.unsynced.push(file.clone());
-        }
-        if self.unsynced_bytes == 0 {
-            self.unsynced_since = self.shared.env.clock.monotonic_nanos();
-        }
-        self.unsynced_bytes += bytes;
-    }
-
-    fn until_sync(&self) -> Option<Duration> {
-        let SyncMode::Batch { interval, .. } = self.shared.config.sync else { return None };
-        if self.unsynced_bytes == 0 || self.syncing > 0 {
-            return None;
-        }
-        let waited = self.shared.env.clock.monotonic_nanos().saturating_sub(self.unsynced_since);
-        Some(interval.saturating_sub(Duration::from_nanos(waited)))
-    }
-
-    fn must_sync_first(&self) -> bool {
-        matches!(self.shared.config.sync, SyncMode::Batch { bytes, .. }
-            if self.unsynced_bytes >= bytes || self.syncing > 0 && self.window_is_over())
-    }
-
-    fn window_is_over(&self) -> bool {
-        let SyncMode::Batch { interval, .. } = self.shared.config.sync else { return false };
-        let waited = self.shared.env.clock.monotonic_nanos().saturating_sub(self.unsynced_since);
-        self.unsynced_bytes > 0 && waited >= interval.as_nanos() as u64
-    }
-
-    fn sync_if_due(&mut self) {
-        let SyncMode::Batch { bytes, .. } = self.shared.config.sync else { return };
-        // A sync covers the writes that completed before it, so it waits for the one in flight.
-        if self.syncing > 0 || self.flying.is_some() || self.shared.poison.get().is_some() {
-            return;
-        }
-        if self.unsynced_bytes >= bytes || self.window_is_over() {
-            self.sync_now();
-        }
-    }
-
-    /// Starts a sync of everything written so far.
-    pub(super) fn sync_now(&mut self) {
-        self.in_sync = std::mem::take(&mut self.unsynced);
-        for file in &self.in_sync {
-            let pushed = self.queue.push(TOKEN_SYNC, Op::Sync { file: file.clone() });
-            assert!(pushed.is_ok(), "places in the ring are reserved for the log");
-            self.syncing += 1;
-        }
-        self.unsynced_bytes = 0;
     }
 
     // --- for the end ---
@@ -599,8 +417,10 @@ fn find_live(view: &View, id: &[u8; 32]) -> Result<Option<Place>> {
             return Ok(Some(Place::Memtable(memtable.clone(), ordinal)));
         }
     }
+    let hash = hash64(id);
     for live in &view.segments {
-        if let Some(ordinal) = live.segment.find(id)?
+        if live.segment.may_have_id_hash(hash)
+            && let Some(ordinal) = live.segment.find(id)?
             && !live.dead.is_killed(ordinal)
         {
             return Ok(Some(Place::Segment(live.clone(), ordinal)));
@@ -620,10 +440,15 @@ fn probe(view: &View, term: &[u8], hits: &mut Vec<Hit>) -> Result<()> {
         let Some(postings) = memtable.postings(term) else { continue };
         for o in postings.iter_back().filter(|&o| memtable.killed_at(o) == 0) {
             let body = memtable.body(o).to_vec();
-            hits.push(Hit { key: memtable.key(o), body, place: Place::Memtable(memtable.clone(), o) });
+            hits.push(Hit {
+                key: memtable.key(o),
+                body,
+                place: Place::Memtable(memtable.clone(), o),
+            });
         }
     }
-    for live in &view.segments {
+    let hash = hash64(term);
+    for live in view.segments.iter().filter(|live| live.segment.may_have_term_hash(hash)) {
         let Some(postings) = live.segment.term(term)? else { continue };
         let mut cursor = postings.cursor(&live.segment);
         let mut from = cursor.seek_le(Ordinal::MAX)?;
@@ -640,12 +465,7 @@ fn probe(view: &View, term: &[u8], hits: &mut Vec<Hit>) -> Result<()> {
 }
 
 /// Marks the record at `place` dead as of `seq`.
-fn kill(
-    active: &mut memtable::Writer,
-    sealed: &mut VecDeque<Sealed>,
-    place: &Place,
-    seq: Seq,
-) {
+fn kill(active: &mut memtable::Writer, sealed: &mut VecDeque<Sealed>, place: &Place, seq: Seq) {
     match place {
         Place::Segment(live, ordinal) => live.dead.kill(*ordinal, seq),
         Place::Memtable(memtable, ordinal) => {

@@ -1,0 +1,191 @@
+//! The write path, second half: from a group to the log, and from its completion to the answers.
+//!
+//! ```text
+//!   commit    no group in flight: place the open one, push its write; rotate the log file first if full
+//!   seal      between two groups: a new memtable, the old one waits for its flush
+//!   complete  publish, answer, tell the tails; or, after a failure, poison
+//! ```
+//!
+//! The invariants are those of `write`.
+
+use super::reads::FIRST_TOKEN;
+use super::view::View;
+use super::work::Job;
+use super::write::{Batch, Core, Sealed, memtable_config};
+use super::{Outcome, SyncMode};
+use crate::base::Error;
+use crate::base::limits::MEMTABLES_SEALED_MAX;
+use crate::io::{Done, Op};
+use crate::memtable;
+use crate::wal::Group;
+use std::sync::atomic::Ordering::Relaxed;
+
+const TOKEN_COMMIT: u64 = 1;
+pub(super) const TOKEN_SYNC: u64 = 2;
+const TOKEN_ROTATE: u64 = 3;
+const _: () = assert!(TOKEN_ROTATE < FIRST_TOKEN);
+
+impl Core {
+    /// Sends the open group to the log if none is in flight.
+    pub(super) fn commit(&mut self) {
+        if self.flying.is_some() || self.rotating || self.shared.poison.get().is_some() {
+            return;
+        }
+        let Some(group) = self.group.take_if(|g| !g.is_empty()) else {
+            // Nothing to write: everything these answers speak of is durable already (I5).
+            let answers = std::mem::take(&mut self.open.answers);
+            self.answer_all(Batch { answers, last: None });
+            return;
+        };
+        if self.must_sync_first() {
+            self.group = Some(group);
+            return;
+        }
+        if !self.log.fits(&group) && !self.rotate() {
+            self.group = Some(group);
+            return;
+        }
+        let durable = self.shared.config.sync == SyncMode::Always;
+        let placed = self.log.place(group, durable);
+        let bytes = match &placed.op {
+            Op::Write { file, buf, .. } => {
+                self.note_unsynced(durable, file, buf.len() as u64);
+                buf.len() as u64
+            }
+            Op::Read { .. } | Op::Sync { .. } => 0,
+        };
+        self.shared.stats.commits.fetch_add(1, Relaxed);
+        self.shared.stats.log_bytes.fetch_add(bytes, Relaxed);
+        self.push(TOKEN_COMMIT, placed.op);
+        self.flying = Some(std::mem::take(&mut self.open));
+        self.group = self.spare_group.take();
+    }
+
+    pub(super) fn push(&mut self, token: u64, op: Op) {
+        let pushed = self.queue.push(token, op);
+        assert!(pushed.is_ok(), "places in the ring are reserved for the log");
+    }
+
+    /// Moves on to the next prepared log file; false if it cannot be written yet.
+    pub(super) fn rotate(&mut self) -> bool {
+        let Some((number, file)) = self.spares.pop_front() else { return false };
+        self.send(Job::PrepareLog);
+        if let Some(sync) = self.log.rotate(file, number) {
+            self.push(TOKEN_ROTATE, sync);
+            self.rotating = true;
+        }
+        !self.rotating
+    }
+
+    /// Seals the active memtable between two groups (I6).
+    pub(super) fn seal_if_wanted(&mut self) {
+        let between = self.group.as_ref().is_none_or(|g| g.is_empty());
+        if self.seal_wanted && between && self.sealed.len() < MEMTABLES_SEALED_MAX {
+            self.seal_wanted = false;
+            self.seal();
+        }
+    }
+
+    /// Answers who asked for a flush, once every memtable before them is a segment, durably.
+    pub(super) fn answer_flush_waiters(&mut self) {
+        if !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && self.is_settled() {
+            for ticket in std::mem::take(&mut self.flush_waiters) {
+                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Refused(0)));
+            }
+        }
+    }
+
+    pub(super) fn seal(&mut self) {
+        let config = memtable_config(self.shared.config.memtable_bytes);
+        let (writer, active) = memtable::new(config, self.next_seq - 1);
+        let old = std::mem::replace(&mut self.memtable, writer);
+        old.memtable().set_next(active.clone());
+        let view = self.shared.published.view();
+        let sealed = std::iter::once(old.memtable()).chain(&view.sealed).cloned().collect();
+        self.shared.published.install(View { active, sealed, segments: view.segments.clone() });
+        let log_end = self.log.end();
+        self.sealed.push_back(Sealed { memtable: old, log_end, flushing: false });
+        self.flush_if_ready();
+    }
+
+    pub(super) fn completed(&mut self, done: Done) {
+        match done.token {
+            TOKEN_COMMIT => self.committed(done),
+            TOKEN_SYNC => {
+                self.syncing -= 1;
+                match done.result {
+                    Ok(()) if self.syncing == 0 => {
+                        self.in_sync.clear();
+                        self.log.synced(self.sync_to);
+                    }
+                    Ok(()) => {}
+                    Err(error) => self.poison("a sync of the log", &error),
+                }
+            }
+            TOKEN_ROTATE => {
+                self.rotating = false;
+                if let Err(error) = done.result {
+                    self.poison("the sync of a full log file", &error);
+                }
+            }
+            _ => self.reads.completed(done),
+        }
+    }
+
+    pub(super) fn committed(&mut self, done: Done) {
+        let Some(batch) = self.flying.take() else { return };
+        if let Err(error) = done.result {
+            self.flying = Some(batch);
+            self.poison("a write of the log", &error);
+            return;
+        }
+        if let Some(buf) = done.buf {
+            let group = Group::reuse(buf);
+            if self.group.is_none() {
+                self.group = Some(group)
+            } else {
+                self.spare_group = Some(group)
+            }
+        }
+        self.answer_all(batch);
+        self.flush_if_ready();
+    }
+
+    pub(super) fn answer_all(&mut self, batch: Batch) {
+        if let Some(last) = batch.last {
+            self.shared.published.advance(last);
+        }
+        for (ticket, answer) in batch.answers {
+            self.shared.inbox.tickets.answer(ticket, answer);
+        }
+        self.shared.inbox.made_room();
+        if batch.last.is_some() {
+            self.wake_tails();
+        }
+    }
+
+    pub(super) fn wake_tails(&self) {
+        let tails = self.shared.tails.lock();
+        let mut tails = tails.unwrap_or_else(std::sync::PoisonError::into_inner);
+        tails.retain(|tail| tail.upgrade().map(|t| t.wake()).is_some());
+    }
+
+    /// Stops writes for good: nothing that is not durable yet is answered as stored.
+    pub(super) fn poison(&mut self, stage: &'static str, error: &Error) {
+        tracing::error!(
+            shard = self.shared.config.shard,
+            code = error.code(),
+            "{stage} failed: {error}; the shard takes no more writes until the store is reopened"
+        );
+        // Only the first failure is kept: it is the cause.
+        let _first = self.shared.poison.set((stage, error.to_string()));
+        let held = self.held.take().map(|(tag, _)| tag as u32);
+        let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
+        let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
+        let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
+        for ticket in tickets.chain(held) {
+            let error = self.shared.poisoned().unwrap_or(Error::Closed);
+            self.shared.inbox.tickets.answer(ticket, Err(error));
+        }
+    }
+}
