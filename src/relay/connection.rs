@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -80,7 +80,7 @@ pub(super) async fn run(front: Rc<Front>, socket: Socket) {
     let closing = front.limits().closing;
     let frame = match end {
         End::Gone => return,
-        End::Silent => return drop(front.counters.silent_clients.add()),
+        End::Silent => return front.counters.silent_clients.add(),
         End::Closed => {
             // Reading on answers the client's close frame.
             let _ = timeout(closing, async { while frames.next().await.is_some() {} }).await;

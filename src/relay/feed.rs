@@ -49,7 +49,7 @@ pub(super) async fn follow(
             _ = ephemeral.recv_many(&mut batch, EPHEMERAL_SLICE) => {}
         }
         for event in batch.drain(..) {
-            front.deliver(None, &event.as_ref());
+            front.deliver(None, &Event::as_ref(&event));
         }
         for (tail, shard) in tails.iter_mut().zip(0..) {
             poll(&front, tail, shard);

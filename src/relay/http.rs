@@ -86,9 +86,7 @@ fn respond(
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
             response
         }
-        Route::Document => {
-            open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config)))
-        }
+        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => page(front, headers),
         Route::Refused(status, text) => {

@@ -21,10 +21,12 @@ impl SubId {
 
     fn parse(element: Option<&[u8]>) -> Result<SubId, Refused> {
         let refused = || {
-            let text = format!("a subscription id is a string of 1 to {SUBID_CHARS_MAX} characters");
+            let text =
+                format!("a subscription id is a string of 1 to {SUBID_CHARS_MAX} characters");
             Refused::Notice(format!("invalid: {text}"))
         };
-        let id: String = element.and_then(|e| serde_json::from_slice(e).ok()).ok_or_else(refused)?;
+        let id: String =
+            element.and_then(|e| serde_json::from_slice(e).ok()).ok_or_else(refused)?;
         let chars = id.chars().take(SUBID_CHARS_MAX + 1).count();
         if !(1..=SUBID_CHARS_MAX).contains(&chars) {
             return Err(refused());

@@ -75,9 +75,7 @@ pub(super) fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -
         Ok(Inserted::Duplicate) => {
             (&counters.events_duplicate, true, "duplicate: already have this event")
         }
-        Ok(Inserted::Older) => {
-            (&counters.events_older, true, "duplicate: have a newer version")
-        }
+        Ok(Inserted::Older) => (&counters.events_older, true, "duplicate: have a newer version"),
         Ok(Inserted::Ephemeral) => (&counters.events_ephemeral, true, ""),
         Ok(Inserted::Malformed) => {
             (&counters.events_malformed, false, "invalid: the store does not take this event")

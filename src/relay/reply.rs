@@ -2,8 +2,8 @@
 
 use super::message::SubId;
 use crate::nostr::{EventRef, write_event};
-use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 /// `["EVENT",<id>,<event>]` of an event that is JSON already.
 pub(super) fn event_json(id: &SubId, event: &[u8]) -> Message {

@@ -72,8 +72,7 @@ impl Relay {
             return Err(Error::invalid("threads", "a relay needs at least one"));
         }
         let count = config.threads;
-        let cannot_listen =
-            |error| Error::io("listen on", config.listen.to_string(), error);
+        let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
@@ -99,7 +98,7 @@ impl Relay {
                 feed,
             };
             let ready = ready.clone();
-            let run = move || run_thread(seat, &ready);
+            let run = move || run_thread(seat, ready);
             let thread = threads::spawn(format!("ratite-relay-{number}"), run);
             relay.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
@@ -169,12 +168,12 @@ fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSock
     Ok((address, sockets))
 }
 
-fn run_thread(seat: Seat, ready: &channel::Sender<io::Result<()>>) {
+fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    runtime.run(async {
+    runtime.run(async move {
         let Seat { store, config, counters, doors, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
@@ -185,7 +184,9 @@ fn run_thread(seat: Seat, ready: &channel::Sender<io::Result<()>>) {
         let tails = store.tails(&store.snapshot(), &wake);
         let front = Rc::new(Front::new(store, config, counters, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
-        let _ = ready.send(Ok(()));
+        drop(ready.send(Ok(())));
+        // The starting thread waits until every sender is gone.
+        drop(ready);
         let mut clients = JoinSet::new();
         accept(&front, &doors, listener, &mut clients, stop).await;
         front.stop();
@@ -216,7 +217,7 @@ async fn accept(
                         front.counters.connections_accepted.add();
                         clients.spawn_local(client(front.clone(), stream, entry, stopped.clone()));
                     }
-                    None => drop(front.counters.connections_refused.add()),
+                    None => front.counters.connections_refused.add(),
                 },
                 // The client was gone before it was let in.
                 Err(error) if is_clients_own(&error) => {}

@@ -140,8 +140,10 @@ impl Session {
         };
         let values: usize = filters.iter().map(request::values).sum();
         if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
-            let text =
-                format!("restricted: a connection has at most {} subscriptions", limits.subscriptions);
+            let text = format!(
+                "restricted: a connection has at most {} subscriptions",
+                limits.subscriptions
+            );
             return self.refuse(&id, &text);
         }
         if kind == Kind::Events && self.live_values + values > limits.connection_values {
@@ -172,8 +174,7 @@ impl Session {
 
     fn begin_events(&mut self, id: SubId, filters: Vec<Filter>) -> Running {
         let values = filters.iter().map(request::values).sum();
-        let (key, live, snapshot) =
-            self.front.subscribe(id.clone(), filters.clone(), &self.outbox);
+        let (key, live, snapshot) = self.front.subscribe(id.clone(), filters.clone(), &self.outbox);
         self.live.insert(id, Subscribed { key, values });
         self.live_values += values;
         Running::Events(Stored::new(live, snapshot, filters))

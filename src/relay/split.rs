@@ -160,8 +160,22 @@ mod tests {
         let all = [r#""a\"]""#, r#"{"b":["]}"],"c":{}}"#, "[[],[1]]", "null", "-1.5e3"];
         assert_eq!(split(json).unwrap(), all);
         for bad in [
-            "", "{}", "\"a\"", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[]]", "[] x", "[\"a]",
-            "[\"a\\\"]", "[{]", "[\"", "[\"\\",
+            "",
+            "{}",
+            "\"a\"",
+            "[",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[]]",
+            "[] x",
+            "[\"a]",
+            "[\"a\\\"]",
+            "[{]",
+            "[\"",
+            "[\"\\",
         ] {
             assert!(split(bad).is_err(), "{bad}");
         }
@@ -172,7 +186,8 @@ mod tests {
         let id = |json: &'static str| member(json.as_bytes(), "id").map(|v| str::from_utf8(v));
         assert_eq!(id(r#"{"id":"x"}"#), Some(Ok(r#""x""#)));
         assert_eq!(id(r#" { "a" : {"id":1} , "id" : [2] } "#), Some(Ok("[2]")));
-        for none in ["{}", "", "[]", r#"{"a":"id"}"#, r#"{"id""#, r#"{"id":}"#, "{1:2}", "{\"a\":1"] {
+        for none in ["{}", "", "[]", r#"{"a":"id"}"#, r#"{"id""#, r#"{"id":}"#, "{1:2}", "{\"a\":1"]
+        {
             assert_eq!(id(none), None, "{none}");
         }
     }

@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts one; says which it was.
-    pub(super) fn add(&self) -> u64 {
-        self.0.fetch_add(1, Relaxed) + 1
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
     }
 
     /// Counts one and says whether it is the 1st, 2nd, 4th, 8th ...: how often a fault that a
     /// client can provoke is logged.
     pub(super) fn add_and_tell(&self) -> bool {
-        self.add().is_power_of_two()
+        (self.0.fetch_add(1, Relaxed) + 1).is_power_of_two()
     }
 
     fn get(&self) -> u64 {
