@@ -169,7 +169,9 @@ fn walk(files: &[Arc<PagedFile>; 3], mut seed: u64, steps: usize) {
         let (id, paged) = (file as u8 + 1, &files[file]);
         let number = (next(&mut seed) % 100).min(next(&mut seed) % 100);
         match next(&mut seed) % 16 {
-            0 => paged.prefetch(&[number, (number + 1) % 100, (number + 2) % 100]),
+            0 => {
+                paged.prefetch(&[number, (number + 1) % 100, (number + 2) % 100]);
+            }
             1 => match paged.hold(number) {
                 Ok(page) => {
                     assert!(is_page(&page, id, number));
