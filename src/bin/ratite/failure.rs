@@ -10,6 +10,8 @@ pub type Outcome<T> = Result<T, Failure>;
 pub enum Failure {
     /// For the person at the keyboard.
     Sentence(String),
+    /// The same, about arguments that do not go together.
+    Usage(String),
     /// Whoever reads standard output has had enough: the quiet end of `ratite scan ... | head`.
     PipeClosed,
     /// Standard error has it already.

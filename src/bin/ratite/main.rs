@@ -48,6 +48,10 @@ fn main() -> ExitCode {
             say(format_args!("ratite: {sentence}"));
             ExitCode::FAILURE
         }
+        Err(Failure::Usage(sentence)) => {
+            say(format_args!("ratite: {sentence}"));
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -148,7 +148,7 @@ impl Args {
         if config.limits.limit_default > config.limits.limit_max {
             let (default, max) = (config.limits.limit_default, config.limits.limit_max);
             let sentence = format!("--default-limit {default} is over --max-limit, which is {max}");
-            return Err(Failure::Sentence(sentence));
+            return Err(Failure::Usage(sentence));
         }
         Ok(config)
     }

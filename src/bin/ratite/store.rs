@@ -114,7 +114,7 @@ impl StoreArgs {
     fn sync_mode(&self) -> Outcome<SyncMode> {
         if self.sync_interval_ms.is_some() && self.sync != Sync::Batch {
             let sentence = "--sync-interval-ms says nothing without --sync batch";
-            return Err(Failure::Sentence(sentence.into()));
+            return Err(Failure::Usage(sentence.into()));
         }
         Ok(match (self.sync, SyncMode::BATCH) {
             (Sync::Always, _) => SyncMode::Always,

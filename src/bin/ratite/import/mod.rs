@@ -104,7 +104,7 @@ fn tell(ended: &Outcome<Ended>, closed: &ratite::base::Result<()>) -> bool {
     match ended {
         Ok(Ended::AtTheEnd) => {}
         Ok(Ended::Stopped(signal)) => say(format_args!("ratite: stopped by {signal}")),
-        Err(Failure::Sentence(sentence)) => say(format_args!("ratite: {sentence}")),
+        Err(Failure::Sentence(sentence) | Failure::Usage(sentence)) => say(format_args!("ratite: {sentence}")),
         Err(Failure::PipeClosed | Failure::Said) => {}
     }
     if let Err(error) = closed {
