@@ -7,6 +7,8 @@ pub mod base;
 pub mod io;
 pub mod memtable;
 pub mod model;
+#[cfg(feature = "nostr")]
+pub mod nostr;
 pub mod pool;
 pub mod segment;
 pub mod wal;

@@ -76,7 +76,7 @@ impl Options {
         Options {
             shards: Some(2),
             pool_bytes: 1 << 20,
-            memtable_bytes: 64 << 10,
+            memtable_bytes: 192 << 10,
             log_file_bytes: 256 << 10,
             ring_bytes: 256 << 10,
             in_flight: 256,
@@ -98,7 +98,7 @@ impl Options {
             }
             Err(Error::invalid(what, format!("{value} is not from {least} to {most}")))
         };
-        within("memtable_bytes", self.memtable_bytes, 16 << 10, 4 << 30)?;
+        within("memtable_bytes", self.memtable_bytes, 64 << 10, 4 << 30)?;
         within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
@@ -190,7 +190,7 @@ impl Store {
         } else {
             (0..shard_count).map(open).collect::<Result<Vec<_>>>()?
         };
-        let readers = Readers::start(if options.threads { options.readers } else { 0 })?;
+        let readers = Readers::start(if options.threads { options.readers } else { 0 });
         Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
     }
 
@@ -544,3 +544,6 @@ impl Birth {
 }
 
 const _: () = assert!(RECORD_BYTES_MAX * 4 <= 64 << 20);
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,21 @@
 //! I5. Offsets, lengths and buffer addresses are multiples of `File::align`.
 
 pub mod buf;
+mod clock;
+#[cfg(test)]
+mod conformance;
+mod entropy;
+mod fs;
+mod posix;
+mod signal;
+pub mod sim;
+pub mod threads;
+mod uring;
 
 pub use buf::Buf;
+pub use clock::{ManualClock, SystemClock};
+pub use entropy::{Rng, SeededEntropy, SystemEntropy};
+pub use sim::{Faults, SimDisk};
 
 use crate::base::Result;
 use std::fmt::Debug;
@@ -37,6 +50,50 @@ pub struct Env {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// How [`system`] reaches files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// io_uring where the system allows it, else `pread` and `pwrite`.
+    #[default]
+    Auto,
+    /// io_uring or an error.
+    Uring,
+    /// `pread` and `pwrite` on the calling thread.
+    Posix,
+}
+
+/// The machine itself. `Auto` builds one ring to find out whether the system allows them (containers
+/// and hardened hosts often do not), and says why in one warning if it does not.
+///
+/// # Errors
+/// `Io` if `Uring` was asked for and no ring can be built.
+pub fn system(backend: Backend) -> Result<Env> {
+    let rings = match (backend, uring::probe()) {
+        (Backend::Posix, _) => false,
+        (_, Ok(())) => true,
+        (Backend::Uring, Err(error)) => return Err(error),
+        (Backend::Auto, Err(error)) => {
+            tracing::warn!(%error, "no io_uring here; files are read and written by pread and pwrite");
+            false
+        }
+    };
+    Ok(Env {
+        disk: Arc::new(fs::SystemDisk::new(rings)),
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy),
+    })
+}
+
+/// A machine in memory whose every choice follows from `seed`, with handles to break its disk and to
+/// move its clock (which starts at 2024-01-01 and stands still).
+pub fn simulated(seed: u64, faults: Faults) -> (Env, Arc<SimDisk>, Arc<ManualClock>) {
+    let disk = SimDisk::new(seed, faults);
+    let clock = Arc::new(ManualClock::new(1_704_067_200_000_000));
+    // Another stream than the disk's, so that a fault knob does not change what the program draws.
+    let entropy = Arc::new(SeededEntropy::new(!seed));
+    (Env { disk: disk.clone(), clock: clock.clone(), entropy }, disk, clock)
 }
 
 /// Wall and monotonic time.
@@ -167,11 +224,10 @@ pub enum Wait {
 
 /// Operations of one thread. Completions come in any order, but an operation pushed after another's
 /// completion was taken starts after it.
-pub trait Queue {
+pub trait Queue: Send {
     /// Queues an operation.
     /// # Errors
     /// Gives the operation back when `depth` operations are in flight.
-    #[expect(clippy::result_large_err, reason = "the operation itself comes back")]
     fn push(&mut self, token: u64, op: Op) -> std::result::Result<(), Op>;
     /// Starts what was pushed, waits as told, and appends what is done. Returns at once if something
     /// is already done or a wake is pending. An error means that the queue itself is broken.

@@ -25,8 +25,6 @@ mod merge;
 mod scatter;
 mod segment;
 mod select;
-#[cfg(test)]
-mod tests;
 mod walk;
 
 pub use count::count;

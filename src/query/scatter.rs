@@ -37,15 +37,15 @@ pub struct Readers {
 
 impl Readers {
     /// Starts `count` threads; with none, nothing is ever scattered.
-    pub fn start(count: usize) -> Result<Readers> {
+    pub fn start(count: usize) -> Readers {
         let (jobs, next) = unbounded::<Job>();
         let start = |i| {
             let next = next.clone();
             threads::spawn(&format!("ratite-read-{i}"), move || next.iter().for_each(|job| job()))
         };
-        let threads = (0..count).map(start).collect::<Result<Vec<_>>>()?;
+        let threads = (0..count).map(start).collect();
         let jobs = (count > 0).then_some(jobs);
-        Ok(Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) })
+        Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) }
     }
 
     /// A handle to give jobs with, if there are threads.

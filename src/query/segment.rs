@@ -77,7 +77,7 @@ impl Plan {
             Walk::union(lists.iter().map(|l| Walk::List(l.cursor(segment), way)).collect(), way)
         };
         let walks = self.walked.into_iter().map(|c| union(c.lists)).collect();
-        let walk = Walk::intersection(walks, way);
+        let walk = Walk::intersection(walks);
         if self.without.is_empty() {
             walk
         } else {

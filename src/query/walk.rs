@@ -80,7 +80,6 @@ pub(super) struct Union {
 /// Members of all walks, the sparsest first.
 pub(super) struct Intersection {
     walks: Vec<Walk>,
-    way: Way,
 }
 
 /// Members of the first that are not in the second.
@@ -109,11 +108,11 @@ impl Walk {
     }
 
     /// Members of all of `walks`; everything if there are none.
-    pub(super) fn intersection(mut walks: Vec<Walk>, way: Way) -> Walk {
+    pub(super) fn intersection(mut walks: Vec<Walk>) -> Walk {
         match walks.len() {
             0 => Walk::All,
             1 => walks.remove(0),
-            _ => Walk::Intersection(Intersection { walks, way }),
+            _ => Walk::Intersection(Intersection { walks }),
         }
     }
 
@@ -249,7 +248,7 @@ mod tests {
             let union = Walk::union(vec![walk(0), walk(1), walk(2)], way);
             let either = &(&sets[0] | &sets[1]) | &sets[2];
             assert_eq!(collect(union, way, 0..universe), naive(&either, way));
-            let both = Walk::intersection(vec![Walk::union(vec![walk(0), walk(1)], way), walk(2)], way);
+            let both = Walk::intersection(vec![Walk::union(vec![walk(0), walk(1)], way), walk(2)]);
             let expected = &(&sets[0] | &sets[1]) & &sets[2];
             assert_eq!(collect(both, way, 0..universe), naive(&expected, way));
             let difference = Walk::difference(Walk::All, Walk::union(vec![walk(2), walk(3)], way), way);

@@ -37,7 +37,7 @@ mod write;
 
 pub use config::{Config, SyncMode};
 pub use dead::Dead;
-pub use run::Shard;
+pub use run::{Shard, ShardStats};
 pub use tail::Tail;
 pub use ticket::Ticket;
 pub use view::{LiveSegment, Snapshot, View};

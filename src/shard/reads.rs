@@ -9,6 +9,7 @@ use crate::io::{Done, Queue, Wake};
 use crate::pool::{Fetch, FetchRead, FetchToken};
 use crossbeam::queue::ArrayQueue;
 use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 
 /// Requests that wait for a place in the ring; beyond them readers read for themselves.
 const WAITING_MAX: usize = 4096;
@@ -22,29 +23,35 @@ const RESERVED: usize = 4;
 /// Where readers leave requests.
 pub(super) struct Reads {
     waiting: ArrayQueue<FetchRead>,
-    wake: OnceLock<Arc<dyn Wake>>,
+    /// The ring's thread, and what wakes it.
+    ring: OnceLock<(ThreadId, Arc<dyn Wake>)>,
 }
 
 impl Reads {
     pub(super) fn new() -> Arc<Reads> {
-        Arc::new(Reads { waiting: ArrayQueue::new(WAITING_MAX), wake: OnceLock::new() })
+        Arc::new(Reads { waiting: ArrayQueue::new(WAITING_MAX), ring: OnceLock::new() })
     }
 
-    pub(super) fn set_wake(&self, wake: Arc<dyn Wake>) {
-        let set = self.wake.set(wake);
+    /// From now on the calling thread carries out reads; `wake` ends its sleep.
+    pub(super) fn serve(&self, wake: Arc<dyn Wake>) {
+        let set = self.ring.set((std::thread::current().id(), wake));
         debug_assert!(set.is_ok(), "a shard has one queue");
     }
 }
 
 impl Fetch for Reads {
     fn fetch(&self, reads: Vec<FetchRead>) {
-        let Some(wake) = self.wake.get() else { return };
+        let Some((_, wake)) = self.ring.get() else { return };
         for read in reads {
             if self.waiting.push(read).is_err() {
                 break;
             }
         }
         wake.wake();
+    }
+
+    fn completes_here(&self) -> bool {
+        self.ring.get().is_some_and(|(thread, _)| *thread == std::thread::current().id())
     }
 }
 

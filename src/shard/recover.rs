@@ -21,7 +21,7 @@ use crate::memtable::{self, Memtable};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::segment;
-use crate::wal::{self, Files, Ring};
+use crate::wal::{self, Ring};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -89,7 +89,7 @@ pub(super) fn open(
     let in_use = manifest.log_start.file()..=replayed.end.file();
     let numbers = files.list()?;
     for &number in numbers.iter().filter(|n| in_use.contains(n)) {
-        files.open(number)?.sync()?;
+        shared.env.disk.open(&files.path(number))?.sync()?;
     }
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
@@ -108,7 +108,9 @@ pub(super) fn open(
     let worker = Worker::new(shared.clone(), number + 1, unneeded);
     let memtable = replay.writer;
     let sealed = VecDeque::new();
-    let start = Start { drainer, memtable, sealed, log, log_align, log_start, generation };
+    let group_bytes_max = files.group_bytes_max().min(GROUP_BYTES_MAX);
+    let start =
+        Start { drainer, memtable, sealed, log, log_align, group_bytes_max, log_start, generation };
     Ok(Opened { shared, start, worker })
 }
 
@@ -169,7 +171,7 @@ impl Replay {
             self.block = block;
         }
         let damaged = |what: &str| {
-            let path = self.shared.config.dir.join(Files::name(block.file()));
+            let path = log_files(&self.shared.config, &self.shared).path(block.file());
             Error::corrupt(path, u64::from(block.offset()), what)
         };
         let entry = read_entry(bytes).map_err(damaged)?;

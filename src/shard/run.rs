@@ -8,7 +8,7 @@ use super::{Config, Outcome, Shared, Snapshot, Tail};
 use crate::base::{Error, Result, ShardId};
 use crate::io::{Env, Wait, Wake, threads};
 use crate::model::{Model, Record};
-use crate::pool::{self, Pool};
+use crate::pool::Pool;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -91,7 +91,7 @@ impl Shard {
         let (jobs_in, jobs) = unbounded();
         let (results, results_out) = unbounded();
         let driver = if inline {
-            let mut core = Core::new(shared.clone(), start, jobs_in, results_out)?;
+            let mut core = Core::new(shared.clone(), start, jobs_in, results_out, true)?;
             core.send(Job::PrepareLog);
             Driver::Inline(Box::new(Inline { core, worker, jobs, results }))
         } else {
@@ -272,9 +272,7 @@ fn start_threads(
     let writer_shared = shared.clone();
     let writer = threads::spawn(&format!("ratite-shard-{number}"), move || {
         threads::raise_priority_current();
-        // This thread carries out the pool's reads, so it can wait for none of them.
-        pool::never_wait_on_this_thread();
-        match Core::new(writer_shared.clone(), start, jobs_in, results_out) {
+        match Core::new(writer_shared.clone(), start, jobs_in, results_out, false) {
             Ok(core) => {
                 let _told = started.send(Ok(()));
                 run(core, &writer_shared);
@@ -283,8 +281,8 @@ fn start_threads(
                 let _told = started.send(Err(error));
             }
         }
-    })?;
-    let worker = threads::spawn(&format!("ratite-work-{number}"), move || worker.run(&jobs, &results))?;
+    });
+    let worker = threads::spawn(&format!("ratite-work-{number}"), move || worker.run(&jobs, &results));
     match has_started.recv() {
         Ok(Ok(())) => Ok(Driver::Threads { writer, worker }),
         Ok(Err(error)) => Err(error),

@@ -21,7 +21,7 @@ use super::reads::{FIRST_TOKEN, InFlight};
 use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::{Outcome, Shared, SyncMode};
-use crate::base::limits::{GROUP_BYTES_MAX, KILLS_PER_RECORD_MAX, MEMTABLES_SEALED_MAX, RING_DEPTH};
+use crate::base::limits::{KILLS_PER_RECORD_MAX, MEMTABLES_SEALED_MAX, RING_DEPTH};
 use crate::base::{Error, Key, Lsn, Ordinal, Result, Seq, Terms};
 use crate::io::{Done, File, Op, Queue, Wait};
 use crate::memtable::{self, Memtable};
@@ -39,7 +39,10 @@ pub(super) const FLUSH: u64 = 1 << 32;
 
 const TOKEN_COMMIT: u64 = 1;
 const TOKEN_SYNC: u64 = 2;
-const _: () = assert!(TOKEN_SYNC < FIRST_TOKEN);
+const TOKEN_ROTATE: u64 = 3;
+/// What a log entry takes beside its own bytes, at most: its length and its padding.
+const ENTRY_SLACK: usize = 16;
+const _: () = assert!(TOKEN_ROTATE < FIRST_TOKEN);
 
 /// Messages taken from the ring in one turn: bounds the time to the next look at the completions.
 const MESSAGES_PER_TURN: usize = 4096;
@@ -93,6 +96,9 @@ pub(super) struct Core {
     pub(super) sealed: VecDeque<Sealed>,
     pub(super) seal_wanted: bool,
     log: wal::Writer,
+    /// The old log file is being synced before the new one may be written.
+    rotating: bool,
+    group_bytes_max: usize,
     group: Option<Group>,
     spare_group: Option<Group>,
     open: Batch,
@@ -104,6 +110,8 @@ pub(super) struct Core {
     unsynced_bytes: u64,
     unsynced_since: u64,
     syncing: usize,
+    /// Where the log ended when the sync under way began.
+    sync_to: Lsn,
     /// Where replay would begin if the segments of the current view were the durable ones.
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
@@ -125,23 +133,28 @@ pub(super) struct Start {
     pub(super) sealed: VecDeque<Sealed>,
     pub(super) log: wal::Writer,
     pub(super) log_align: usize,
+    pub(super) group_bytes_max: usize,
     pub(super) log_start: Lsn,
     pub(super) generation: u64,
 }
 
 impl Core {
-    /// Builds the writer on the thread that will run it: the queue belongs to this thread.
+    /// Builds the writer on the thread that will run it: the queue belongs to this thread. An inline
+    /// one carries out no reads for others: nobody would run it while they wait.
     pub(super) fn new(
         shared: Arc<Shared>,
         start: Start,
         jobs: Sender<Job>,
         results: Receiver<Finished>,
+        inline: bool,
     ) -> Result<Core> {
         let queue = shared.env.disk.queue(RING_DEPTH)?;
         shared.inbox.set_wake(queue.waker());
-        shared.reads.set_wake(queue.waker());
-        let group = || Group::new(GROUP_BYTES_MAX.min(shared.config.log_file_bytes as usize), start.log_align);
-        let (group, spare_group) = (Some(group()), Some(group()));
+        if !inline {
+            shared.reads.serve(queue.waker());
+        }
+        let group = || Some(Group::new(start.group_bytes_max, start.log_align));
+        let (group, spare_group) = (group(), group());
         let next_seq = start.memtable.memtable().base() + u64::from(start.memtable.memtable().len()) + 1;
         let reads = InFlight::new(shared.reads.clone());
         Ok(Core {
@@ -155,6 +168,8 @@ impl Core {
             sealed: start.sealed,
             seal_wanted: false,
             log: start.log,
+            rotating: false,
+            group_bytes_max: start.group_bytes_max,
             group,
             spare_group,
             open: Batch::default(),
@@ -164,6 +179,7 @@ impl Core {
             unsynced_bytes: 0,
             unsynced_since: 0,
             syncing: 0,
+            sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
             jobs,
@@ -335,8 +351,14 @@ impl Core {
     fn store(&mut self, record: Record<'_>, hits: Vec<Hit>) -> Applied {
         let head = entry_head(record, hits.len());
         let entry_bytes = head.len() + hits.len() * 32 + record.body.len();
-        let Some(group) = self.group.as_mut().filter(|g| g.has_room(entry_bytes)) else {
-            return Applied::GroupFull;
+        let needed = entry_bytes + ENTRY_SLACK;
+        let room = |group: &Group| group.bytes() + needed <= self.group_bytes_max;
+        let Some(group) = self.group.as_mut().filter(|g| room(g)) else {
+            if needed <= self.group_bytes_max {
+                return Applied::GroupFull;
+            }
+            let limit = self.group_bytes_max as u64;
+            return Applied::Answer(Err(Error::Full { what: "log block, bytes of one record", limit }));
         };
         self.terms.clear();
         self.shared.model.terms(record, &mut self.terms);
@@ -362,12 +384,13 @@ impl Core {
 
     /// Sends the open group to the log if none is in flight.
     fn commit(&mut self) {
-        if self.flying.is_some() || self.shared.poison.get().is_some() {
+        if self.flying.is_some() || self.rotating || self.shared.poison.get().is_some() {
             return;
         }
         let Some(group) = self.group.take_if(|g| !g.is_empty()) else {
             // Nothing to write: everything these answers speak of is durable already (I5).
-            self.answer_all(Batch { last: None, answers: std::mem::take(&mut self.open.answers) });
+            let answers = std::mem::take(&mut self.open.answers);
+            self.answer_all(Batch { answers, last: None });
             return;
         };
         if self.must_sync_first() {
@@ -389,18 +412,25 @@ impl Core {
         };
         self.shared.stats.commits.fetch_add(1, Relaxed);
         self.shared.stats.log_bytes.fetch_add(bytes, Relaxed);
-        let pushed = self.queue.push(TOKEN_COMMIT, placed.op);
-        assert!(pushed.is_ok(), "places in the ring are reserved for the log");
+        self.push(TOKEN_COMMIT, placed.op);
         self.flying = Some(std::mem::take(&mut self.open));
         self.group = self.spare_group.take();
     }
 
-    /// Moves on to the next prepared log file; false if none is ready yet.
+    fn push(&mut self, token: u64, op: Op) {
+        let pushed = self.queue.push(token, op);
+        assert!(pushed.is_ok(), "places in the ring are reserved for the log");
+    }
+
+    /// Moves on to the next prepared log file; false if it cannot be written yet.
     fn rotate(&mut self) -> bool {
         let Some((number, file)) = self.spares.pop_front() else { return false };
-        self.log.rotate(file, number);
         self.send(Job::PrepareLog);
-        true
+        if let Some(sync) = self.log.rotate(file, number) {
+            self.push(TOKEN_ROTATE, sync);
+            self.rotating = true;
+        }
+        !self.rotating
     }
 
     /// Seals the active memtable between two groups (I6).
@@ -429,7 +459,7 @@ impl Core {
         let view = self.shared.published.view();
         let sealed = std::iter::once(old.memtable()).chain(&view.sealed).cloned().collect();
         self.shared.published.install(View { active, sealed, segments: view.segments.clone() });
-        let log_end = self.log.position();
+        let log_end = self.log.end();
         self.sealed.push_back(Sealed { memtable: old, log_end, flushing: false });
         self.flush_if_ready();
     }
@@ -442,9 +472,18 @@ impl Core {
             TOKEN_SYNC => {
                 self.syncing -= 1;
                 match done.result {
-                    Ok(()) if self.syncing == 0 => self.in_sync.clear(),
+                    Ok(()) if self.syncing == 0 => {
+                        self.in_sync.clear();
+                        self.log.synced(self.sync_to);
+                    }
                     Ok(()) => {}
                     Err(error) => self.poison("a sync of the log", &error),
+                }
+            }
+            TOKEN_ROTATE => {
+                self.rotating = false;
+                if let Err(error) = done.result {
+                    self.poison("the sync of a full log file", &error);
                 }
             }
             _ => self.reads.completed(done),
@@ -459,7 +498,7 @@ impl Core {
             return;
         }
         if let Some(buf) = done.buf {
-            let group = Group::reuse(buf, self.log.align());
+            let group = Group::reuse(buf);
             if self.group.is_none() { self.group = Some(group) } else { self.spare_group = Some(group) }
         }
         self.answer_all(batch);
@@ -553,9 +592,9 @@ impl Core {
     /// Starts a sync of everything written so far.
     pub(super) fn sync_now(&mut self) {
         self.in_sync = std::mem::take(&mut self.unsynced);
-        for file in &self.in_sync {
-            let pushed = self.queue.push(TOKEN_SYNC, Op::Sync { file: file.clone() });
-            assert!(pushed.is_ok(), "places in the ring are reserved for the log");
+        self.sync_to = self.log.end();
+        for file in self.in_sync.clone() {
+            self.push(TOKEN_SYNC, Op::Sync { file });
             self.syncing += 1;
         }
         self.unsynced_bytes = 0;

@@ -1,0 +1,164 @@
+//! The terms of a memtable: each distinct term once, with its posting list.
+//!
+//! ```text
+//!   hash64(term) --> index --> node n (32 bytes):  links | place and length of the bytes | list
+//!                                                             |                            |
+//!                                                           arena                        pool
+//! ```
+//!
+//! Invariants:
+//! I1. A term stands in one node; nodes are compared by all their bytes.
+//! I2. A node that the index leads to has at least one posting.
+//!
+//! Publication: a node's value is written relaxed and published by the index (`index.rs`); its list
+//! publishes what comes later (`postings.rs`).
+
+use super::arena::{Arena, ArenaWriter};
+use super::index::{Index, Link};
+use super::postings::{List, Pool, Postings};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::base::{Ordinal, Terms, hash64};
+use crossbeam::utils::CachePadded;
+use std::sync::Arc;
+
+/// What a node carries.
+#[derive(Default)]
+struct Term {
+    place: AtomicU64,
+    /// Its tag is the length of the term in bytes.
+    list: List,
+}
+
+const _: () = assert!(size_of::<Term>() == 24);
+
+/// Bytes that a term takes at least, the index's share included.
+pub(super) const TERM_BYTES_COST_MIN: usize = size_of::<Term>() + 8;
+
+/// What a record's terms ask of a dictionary.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Wants {
+    /// Terms that are not there yet, and their bytes.
+    pub(super) terms: usize,
+    pub(super) term_bytes: usize,
+    /// Slots for the postings of those that are.
+    pub(super) slots: usize,
+}
+
+/// One term of a record about to be appended.
+pub(super) struct Planned {
+    pub(super) hash: u64,
+    link: Link,
+    /// Its node, if it has one.
+    pub(super) node: Option<u32>,
+}
+
+/// The terms and their posting lists.
+pub(super) struct Dictionary {
+    index: Index<Term>,
+    pool: Pool,
+    arena: Arc<Arena>,
+    /// Nodes made. The writer's own.
+    count: CachePadded<AtomicU32>,
+}
+
+impl Dictionary {
+    /// No term, with room for `terms` terms and `slots` slots of posting lists.
+    pub(super) fn new(terms: usize, slots: usize, bits_max: u32, arena: Arc<Arena>) -> Dictionary {
+        Dictionary {
+            index: Index::new(terms, bits_max),
+            pool: Pool::new(slots),
+            arena,
+            count: CachePadded::default(),
+        }
+    }
+
+    /// Bytes allocated, without the arena.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.bytes() + self.pool.bytes()
+    }
+
+    /// Bytes that `wants` may add, without the arena.
+    pub(super) fn growth(&self, wants: Wants) -> usize {
+        let mut bytes = self.pool.growth(wants.slots);
+        if wants.terms > 0 {
+            let count = self.count.load(Ordering::Relaxed) as usize + wants.terms;
+            bytes += self.index.growth(count);
+        }
+        bytes
+    }
+
+    /// The node of a term whose hash is `hash`.
+    pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
+        self.find_from(hash, self.index.enter(hash), term)
+    }
+
+    /// The node of a term, from a link that the index gave for its hash.
+    fn find_from(&self, hash: u64, from: Link, term: &[u8]) -> Option<u32> {
+        let mut candidates = self.index.candidates_from(hash, from);
+        let found = candidates.find(|(_, node)| {
+            let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
+            bytes == term.len() && self.arena.get(node.place.load(Ordering::Relaxed), bytes) == term
+        });
+        found.map(|(number, _)| number)
+    }
+
+    /// Looks up all terms of a record, in order, and sums up what one more posting of each takes.
+    /// Writer only.
+    ///
+    /// Every lookup is a chain of cache misses: bucket, node, bytes. Step by step for all terms instead
+    /// of term by term, the misses of one step overlap.
+    ///
+    /// # Panics
+    /// If the terms are not sealed: a term twice in one record would stand here twice.
+    pub(super) fn plan(&self, terms: &Terms, plan: &mut Vec<Planned>) -> Wants {
+        plan.clear();
+        // 1. The buckets.
+        let mut last: &[u8] = &[];
+        for term in terms.iter() {
+            assert!(last < term, "the terms of a record are not sealed");
+            last = term;
+            let hash = hash64(term);
+            plan.push(Planned { hash, link: self.index.enter(hash), node: None });
+        }
+        // 2. The nodes.
+        for planned in plan.iter_mut() {
+            planned.link = self.index.approach(planned.hash, planned.link);
+        }
+        // 3. The bytes.
+        let mut wants = Wants::default();
+        for (planned, term) in plan.iter_mut().zip(terms.iter()) {
+            planned.node = self.find_from(planned.hash, planned.link, term);
+            match planned.node {
+                Some(node) => wants.slots += self.index.value(node).list.slots_wanted() as usize,
+                None => {
+                    wants.terms += 1;
+                    wants.term_bytes += term.len();
+                }
+            }
+        }
+        wants
+    }
+
+    /// The posting list of a node.
+    pub(super) fn postings(&self, node: u32) -> Postings<'_> {
+        self.index.value(node).list.read(&self.pool)
+    }
+
+    /// Appends a posting to a node. Writer only.
+    pub(super) fn push(&self, node: u32, ordinal: Ordinal) {
+        self.index.value(node).list.push(&self.pool, ordinal);
+    }
+
+    /// Adds a term that is not there, with its first posting. Writer only.
+    pub(super) fn insert(&self, arena: &mut ArenaWriter, hash: u64, term: &[u8], first: Ordinal) {
+        let number = self.count.load(Ordering::Relaxed);
+        self.count.store(number + 1, Ordering::Relaxed);
+        let place = arena.push(&[term]);
+        // The node whole: bytes, and a list of one (I2).
+        self.index.insert(hash, number, |node| {
+            node.place.store(place, Ordering::Relaxed);
+            node.list.tag.store(term.len() as u32, Ordering::Relaxed);
+            node.list.start(first);
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! The writer of a memtable: the one that appends and kills.
+//!
+//! Invariants:
+//! I1. There is one writer a memtable: it is not `Clone`, and `new` makes it with the memtable.
+//! I2. An append that answers `None` has changed nothing: all is counted before anything is written.
+//! I3. A memtable with a record in it never grows past its budget.
+
+use super::arena::ArenaWriter;
+use super::dictionary::{Planned, Wants};
+use super::records::Records;
+use super::{Config, Memtable};
+use crate::base::limits::{RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX};
+use crate::base::{Key, Ordinal, Seq, Terms, hash64};
+use std::sync::Arc;
+
+/// Appends records to a memtable and marks them dead. It belongs to the shard's thread.
+pub struct Writer {
+    memtable: Arc<Memtable>,
+    arena: ArenaWriter,
+    config: Config,
+    /// The terms of the record at hand; kept for its memory.
+    plan: Vec<Planned>,
+}
+
+impl Writer {
+    pub(super) fn new(memtable: Arc<Memtable>, arena: ArenaWriter, config: Config) -> Writer {
+        Writer { memtable, arena, config, plan: Vec::new() }
+    }
+
+    /// Appends a record under its (sealed) terms and returns its ordinal, or `None` if the memtable is
+    /// full: its count of records is reached, or its budget does not cover this one. Nothing has
+    /// changed then. An empty memtable takes any record within the limits.
+    ///
+    /// From its return on, the record is readable through its ordinal, and may already be found by id
+    /// and terms; readers hold what they find against the `visible` count that the shard publishes.
+    ///
+    /// Cost: one hash and one lookup a term, one copy of body, id and new terms.
+    ///
+    /// # Panics
+    /// If the memtable has a successor, if the record is over `RECORD_BYTES_MAX` or
+    /// `TERMS_PER_RECORD_MAX`, or if the terms are not sealed: the caller sees to that.
+    pub fn append(&mut self, key: Key, body: &[u8], terms: &Terms) -> Option<Ordinal> {
+        let memtable = &*self.memtable;
+        assert!(memtable.next().is_none(), "an append to a memtable that has a successor");
+        assert!(body.len() <= RECORD_BYTES_MAX, "a body of {} bytes", body.len());
+        assert!(terms.len() <= TERMS_PER_RECORD_MAX, "{} terms", terms.len());
+
+        // 1. What is there, and what that makes the record cost (I2).
+        let wants = memtable.terms.plan(terms, &mut self.plan);
+        if !self.fits(body.len(), wants) {
+            return None;
+        }
+        // 2. The record, so that whoever finds its ordinal can read it.
+        let memtable = &*self.memtable;
+        let ordinal = memtable.records.append(&mut self.arena, key, body);
+        // 3. Its id.
+        memtable.ids.insert(hash64(&key.id), ordinal, |()| {});
+        // 4. Its postings.
+        for (term, planned) in terms.iter().zip(&self.plan) {
+            match planned.node {
+                Some(node) => memtable.terms.push(node, ordinal),
+                None => memtable.terms.insert(&mut self.arena, planned.hash, term, ordinal),
+            }
+        }
+        Some(ordinal)
+    }
+
+    /// Marks a record as dead as of sequence number `seq`. The first kill wins.
+    ///
+    /// # Panics
+    /// If there is no such ordinal, or `seq` is 0, which stands for alive.
+    pub fn kill(&mut self, ordinal: Ordinal, seq: Seq) {
+        assert!(seq > 0, "a removal without a number");
+        self.memtable.records.kill(ordinal, seq);
+    }
+
+    /// The memtable, for readers.
+    pub fn memtable(&self) -> &Arc<Memtable> {
+        &self.memtable
+    }
+
+    /// Whether count and budget cover the record (I3).
+    fn fits(&self, body_bytes: usize, wants: Wants) -> bool {
+        let memtable = &*self.memtable;
+        let len = memtable.len();
+        if len == 0 || len >= self.config.records {
+            return len == 0;
+        }
+        let growth = memtable.records.growth()
+            + memtable.ids.growth(len as usize + 1)
+            + memtable.terms.growth(wants)
+            + self.arena.growth(Records::item_bytes(body_bytes), wants.term_bytes);
+        memtable.bytes_used() + growth <= self.config.bytes
+    }
+}

@@ -1,0 +1,32 @@
+//! The pure part of the Nostr floor: events, filters and the rules of NIP-01, without I/O and clock.
+//!
+//! ```text
+//!   JSON --json::parse_event--> body + Key --id::check, verify::signature--> engine (rules, terms)
+//!   JSON <--json::write_event-- EventRef  <---------------------------------- engine
+//!   JSON --filter_json::parse_filter--> Filter --terms--> engine, Filter::matches for the residual
+//! ```
+//!
+//! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
+//! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
+//! `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! and a step in `rules`; nothing else here knows them.
+
+mod build;
+mod event;
+mod filter;
+mod filter_json;
+pub mod format;
+pub mod generate;
+pub mod id;
+pub mod json;
+pub mod rules;
+pub mod terms;
+pub mod verify;
+
+pub use event::{Event, EventRef, Item, TagRef};
+pub use filter::{Filter, TagValue};
+pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
+pub use format::FormatError;
+pub use json::{JsonLimits, ParseError, parse_event, write_event};
+pub use rules::{Class, EventModel, class};
+pub use verify::Signer;

@@ -1,0 +1,167 @@
+//! Bodies: a byte stream of length-prefixed records, and the offset of each in a column.
+//!
+//! ```text
+//!   LOCATIONS[ordinal] -> offset -> | u32 length | bytes ... | next
+//!                                    within a page: borrowed; across pages: copied
+//! ```
+//!
+//! Invariants: Y1. a length over `RECORD_BYTES_MAX` or beyond the stream is `Corrupt`, so that no
+//! damage allocates more; Y2. bodies stand in ordinal order.
+
+use super::columns::Column;
+use super::format::{BODY_HEAD_BYTES, LOCATION_BYTES, Region, get_u32, kind};
+use super::pages::Pages;
+use crate::base::limits::RECORD_BYTES_MAX;
+use crate::base::{Ordinal, Result};
+use crate::pool::HeldPage;
+use std::fmt;
+use std::ops::{Deref, Range};
+
+/// Pages that one call asks for ahead; more would push one another out of a small pool.
+const PREFETCH_PAGES_MAX: usize = 512;
+
+/// A record's body: a part of a page that stays pinned while it lives, or a copy.
+pub struct Body {
+    page: Option<(HeldPage, Range<usize>)>,
+    /// The copy, or memory for a later one.
+    copy: Vec<u8>,
+}
+
+impl Body {
+    /// Gives back the memory that a copy would use, for the next call.
+    pub fn into_spare(self) -> Vec<u8> {
+        self.copy
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.page {
+            Some((page, range)) => &page[range.clone()],
+            None => &self.copy,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.len())
+    }
+}
+
+/// The bodies of an open segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Bodies {
+    region: Region,
+    bytes: u64,
+    locations: Column<LOCATION_BYTES>,
+}
+
+impl Bodies {
+    /// The stream of `bytes` bytes in `region`.
+    pub fn new(region: Region, bytes: u64, locations: Column<LOCATION_BYTES>) -> Bodies {
+        Bodies { region, bytes, locations }
+    }
+
+    fn location(&self, pages: &Pages, ordinal: Ordinal) -> Result<u64> {
+        let at = u64::from_le_bytes(self.locations.get(pages, ordinal)?);
+        if at.checked_add(BODY_HEAD_BYTES as u64).is_none_or(|end| end > self.bytes) {
+            let page = self.locations.page_of(ordinal);
+            return Err(pages.corrupt(page, "a body's location lies outside the bodies"));
+        }
+        Ok(at)
+    }
+
+    /// The body of `ordinal`; `spare` is used if it has to be copied.
+    ///
+    /// # Errors
+    /// `Invalid` beyond the last record; `Io` and `Corrupt` as a page read says.
+    pub fn get(&self, pages: &Pages, ordinal: Ordinal, mut spare: Vec<u8>) -> Result<Body> {
+        let at = self.location(pages, ordinal)?;
+        let payload = pages.payload_bytes();
+        let (number, within) = self.place(payload, at);
+        let page = pages.hold(number, kind::BODIES)?;
+        let start = within + BODY_HEAD_BYTES;
+        if start > payload {
+            drop(page);
+            let mut head = [0; BODY_HEAD_BYTES];
+            pages.read_stream(self.region, kind::BODIES, at, &mut head)?;
+            let len = self.check(pages, at, u32::from_le_bytes(head))?;
+            self.copy(pages, at, len, &mut spare)?;
+            return Ok(Body { page: None, copy: spare });
+        }
+        let head = get_u32(&page, within).map_err(|what| pages.corrupt(number, what))?;
+        let len = self.check(pages, at, head)?;
+        if start + len <= payload {
+            spare.clear();
+            return Ok(Body { page: Some((page, start..start + len)), copy: spare });
+        }
+        drop(page);
+        self.copy(pages, at, len, &mut spare)?;
+        Ok(Body { page: None, copy: spare })
+    }
+
+    /// The page of byte `at`, which is below `bytes`, and the byte in its payload.
+    fn place(&self, payload: usize, at: u64) -> (u32, usize) {
+        let (page, within) = (at / payload as u64, at % payload as u64);
+        (self.region.first + page as u32, within as usize)
+    }
+
+    fn check(&self, pages: &Pages, at: u64, len: u32) -> Result<usize> {
+        let end = at + BODY_HEAD_BYTES as u64 + u64::from(len);
+        if len as usize > RECORD_BYTES_MAX || end > self.bytes {
+            let (page, _) = self.place(pages.payload_bytes(), at);
+            return Err(pages.corrupt(page, "a body is longer than there are bytes"));
+        }
+        Ok(len as usize)
+    }
+
+    fn copy(&self, pages: &Pages, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
+        let start = at + BODY_HEAD_BYTES as u64;
+        let numbers = self.pages_of(pages, start, start + len as u64);
+        if numbers.len() > 1 {
+            pages.prefetch(&numbers.take(PREFETCH_PAGES_MAX).collect::<Vec<_>>());
+        }
+        out.clear();
+        out.resize(len, 0);
+        pages.read_stream(self.region, kind::BODIES, start, out)
+    }
+
+    /// The pages of bytes `start..end` of the stream.
+    fn pages_of(&self, pages: &Pages, start: u64, end: u64) -> Range<u32> {
+        let payload = pages.payload_bytes() as u64;
+        let page = |at: u64| (at.min(self.bytes) / payload) as u32;
+        let last = if end > start { page(end - 1) } else { page(start) };
+        self.region.first + page(start)..self.region.first + last + 1
+    }
+
+    /// Asks for the pages of `ordinals` in one batch, best effort: whatever fails here is reported
+    /// where the body is read.
+    pub fn prefetch(&self, pages: &Pages, ordinals: &[Ordinal]) {
+        let known = ordinals.iter().filter(|&&o| o < self.locations.items());
+        let mut numbers: Vec<u32> = known.clone().map(|&o| self.locations.page_of(o)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.truncate(PREFETCH_PAGES_MAX);
+        if numbers.len() > 1 {
+            pages.prefetch(&numbers);
+        }
+        numbers.clear();
+        for &ordinal in known {
+            let Ok(start) = self.location(pages, ordinal) else { return };
+            // Y2: the next body's start is this one's end.
+            let next = (ordinal + 1 < self.locations.items()).then_some(ordinal + 1);
+            let end = next.map_or(Ok(self.bytes), |next| self.location(pages, next));
+            let Ok(end) = end else { return };
+            if end > start {
+                let room = PREFETCH_PAGES_MAX - numbers.len();
+                numbers.extend(self.pages_of(pages, start, end).take(room));
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        pages.prefetch(&numbers);
+    }
+}

@@ -1,0 +1,351 @@
+//! The bytes of a segment file: its header page, its regions and what every page of them holds.
+//!
+//! ```text
+//!   page 0   header (written last)
+//!   BODIES   a byte stream: each body u32 length, then its bytes; may cross pages
+//!   TIMES    u64 time of each ordinal            fixed-width items, none crosses a page
+//!   IDS      32 bytes of each ordinal            "
+//!   LOCATIONS u64 offset of each body in BODIES  "
+//!   IDINDEX  (first 8 bytes of the id as a big-endian number, ordinal) sorted by id, 12 bytes each
+//!   TERMS    leaves and interior pages of the dictionary, and posting pages, in order of completion
+//!   FILTER   a byte stream: the two filters
+//! ```
+//!
+//! A page is `page size - PAGE_TRAILER_BYTES` bytes of payload and the pool's trailer, which names the
+//! segment, the page's number and its kind. All numbers are little-endian.
+//!
+//! Header page:
+//!
+//! | offset | bytes | field |
+//! | ---: | ---: | --- |
+//! | 0 | 8 | magic `RATSEGM1` |
+//! | 8 | 4 | format version |
+//! | 12 | 4 | page bytes |
+//! | 16 | 16 | store id |
+//! | 32 | 16 | segment id |
+//! | 48 | 2 | shard |
+//! | 50 | 1 | bytes of the model's name |
+//! | 51 | 1 | levels of the dictionary, 0 if it is empty |
+//! | 52 | 4 | model version |
+//! | 56 | 32 | model name, zero-padded |
+//! | 88 | 4 | records |
+//! | 92 | 4 | pages of the file, this one included |
+//! | 96 | 8 | lowest time (0 without records) |
+//! | 104 | 8 | highest time (0 without records) |
+//! | 112 | 8 | bytes in BODIES |
+//! | 120 | 8 | terms |
+//! | 128 | 8 | postings of all terms |
+//! | 136 | 8 | bytes in FILTER |
+//! | 144 | 4 | page of the dictionary's root |
+//! | 148 | 4 | zero |
+//! | 152 | 56 | seven regions in the order above: u32 first page, u32 pages |
+//!
+//! Invariants, checked when a segment is opened:
+//! F1. Regions lie one behind the other without gaps and end where the file ends.
+//! F2. A region has exactly the pages that its items need; the root lies in TERMS.
+
+use super::{NewSegment, SegmentInfo};
+use crate::base::SegmentId;
+use crate::pool::format::PAGE_TRAILER_BYTES;
+use std::mem::{offset_of, size_of};
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// First bytes of a segment.
+pub const MAGIC: [u8; 8] = *b"RATSEGM1";
+/// The version this program writes and reads.
+pub const VERSION: u32 = 1;
+/// Bytes kept for the model's name.
+pub const MODEL_NAME_BYTES: usize = 32;
+/// Levels that a dictionary may have. Four children a page already reach 2^32 pages with 16.
+pub const LEVELS_MAX: u8 = 16;
+/// Bytes of an item of TIMES.
+pub const TIME_BYTES: usize = 8;
+/// Bytes of an item of IDS.
+pub const ID_BYTES: usize = 32;
+/// Bytes of an item of LOCATIONS.
+pub const LOCATION_BYTES: usize = 8;
+/// Bytes of an item of IDINDEX.
+pub const ID_ENTRY_BYTES: usize = 12;
+/// Bytes before a body in BODIES.
+pub const BODY_HEAD_BYTES: usize = 4;
+/// Records that a segment may hold, so that `Ordinal::MAX` stays a sentinel.
+pub const RECORDS_MAX: u32 = u32::MAX - 1;
+
+/// Kinds of pages, kept in their trailers.
+pub mod kind {
+    /// The header.
+    pub const HEADER: u32 = 0x10;
+    /// Part of the stream of bodies.
+    pub const BODIES: u32 = 0x11;
+    /// Times.
+    pub const TIMES: u32 = 0x12;
+    /// Ids.
+    pub const IDS: u32 = 0x13;
+    /// Locations.
+    pub const LOCATIONS: u32 = 0x14;
+    /// The id index.
+    pub const ID_INDEX: u32 = 0x15;
+    /// A leaf of the dictionary.
+    pub const LEAF: u32 = 0x16;
+    /// An interior page of the dictionary.
+    pub const INTERIOR: u32 = 0x17;
+    /// Posting lists.
+    pub const POSTINGS: u32 = 0x18;
+    /// Part of the stream of filters.
+    pub const FILTER: u32 = 0x19;
+}
+
+/// A range of pages.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct RawRegion {
+    /// Its first page.
+    pub first: U32,
+    /// How many there are.
+    pub pages: U32,
+}
+
+/// The header as it lies in page 0.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// `MAGIC`.
+    pub magic: [u8; 8],
+    /// `VERSION`.
+    pub version: U32,
+    /// Bytes of a page.
+    pub page_bytes: U32,
+    /// The store it belongs to.
+    pub store: [u8; 16],
+    /// Its own name.
+    pub segment: [u8; 16],
+    /// The shard it belongs to.
+    pub shard: U16,
+    /// Bytes of `model` that count.
+    pub model_len: u8,
+    /// Levels of the dictionary.
+    pub levels: u8,
+    /// The model's version.
+    pub model_version: U32,
+    /// The model's name.
+    pub model: [u8; MODEL_NAME_BYTES],
+    /// Records.
+    pub records: U32,
+    /// Pages of the file.
+    pub pages: U32,
+    /// Lowest time.
+    pub time_min: U64,
+    /// Highest time.
+    pub time_max: U64,
+    /// Bytes in BODIES.
+    pub body_bytes: U64,
+    /// Terms.
+    pub terms: U64,
+    /// Postings of all terms.
+    pub postings: U64,
+    /// Bytes in FILTER.
+    pub filter_bytes: U64,
+    /// The dictionary's root page.
+    pub root: U32,
+    /// Zero.
+    pub zero: U32,
+    /// The regions.
+    pub regions: [RawRegion; 7],
+}
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = size_of::<Header>();
+
+const _: () = assert!(HEADER_BYTES == 208);
+const _: () = assert!(offset_of!(Header, page_bytes) == 12);
+const _: () = assert!(offset_of!(Header, shard) == 48);
+const _: () = assert!(offset_of!(Header, model) == 56);
+const _: () = assert!(offset_of!(Header, time_min) == 96);
+const _: () = assert!(offset_of!(Header, root) == 144);
+const _: () = assert!(offset_of!(Header, regions) == 152);
+const _: () = assert!(HEADER_BYTES + PAGE_TRAILER_BYTES <= 4096);
+
+/// A range of pages: `first .. first + pages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its first page.
+    pub first: u32,
+    /// How many there are.
+    pub pages: u32,
+}
+
+/// Where everything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Regions {
+    /// The stream of bodies.
+    pub bodies: Region,
+    /// Times.
+    pub times: Region,
+    /// Ids.
+    pub ids: Region,
+    /// Locations.
+    pub locations: Region,
+    /// The id index.
+    pub id_index: Region,
+    /// The dictionary and the posting lists.
+    pub terms: Region,
+    /// The filters.
+    pub filter: Region,
+}
+
+impl Regions {
+    fn list(&self) -> [Region; 7] {
+        let Regions { bodies, times, ids, locations, id_index, terms, filter } = *self;
+        [bodies, times, ids, locations, id_index, terms, filter]
+    }
+
+    /// As it stands in the header.
+    pub fn to_raw(self) -> [RawRegion; 7] {
+        self.list().map(|r| RawRegion { first: r.first.into(), pages: r.pages.into() })
+    }
+}
+
+/// What decoders say: the value, or what does not hold. The caller adds file and offset.
+pub type Decoded<T> = std::result::Result<T, &'static str>;
+
+/// Payload bytes of a page.
+pub const fn payload_bytes(page_bytes: usize) -> usize {
+    page_bytes - PAGE_TRAILER_BYTES
+}
+
+/// Pages that `items` of `width` bytes take if none crosses a page.
+pub fn pages_for(items: u64, width: usize, payload: usize) -> u64 {
+    items.div_ceil((payload / width) as u64)
+}
+
+impl Header {
+    /// The header of a segment about to be described; counts and regions are the caller's.
+    pub fn new(new: &NewSegment) -> Header {
+        let mut header = Header::read_from_bytes(&[0; HEADER_BYTES])
+            .unwrap_or_else(|_| unreachable!("the size is the struct's own"));
+        let name = new.model.0.as_bytes();
+        header.magic = MAGIC;
+        header.version = VERSION.into();
+        header.page_bytes = (new.page.bytes() as u32).into();
+        header.store = new.store.0;
+        header.segment = new.id.0;
+        header.shard = new.shard.into();
+        header.model_len = name.len() as u8;
+        header.model[..name.len()].copy_from_slice(name);
+        header.model_version = new.model.1.into();
+        header
+    }
+
+    /// The header at the start of a page's payload; only its length is checked.
+    pub fn parse(payload: &[u8]) -> Decoded<Header> {
+        Header::read_from_prefix(payload).map(|(h, _)| h).map_err(|_| "the header is cut off")
+    }
+
+    /// The model's name.
+    pub fn model_name(&self) -> Decoded<&str> {
+        let name = self.model.get(..usize::from(self.model_len));
+        name.and_then(|n| std::str::from_utf8(n).ok()).ok_or("the model's name is not text")
+    }
+
+    /// The counts in it.
+    pub fn info(&self) -> SegmentInfo {
+        let pages = self.pages.get();
+        SegmentInfo {
+            id: SegmentId(self.segment),
+            records: self.records.get(),
+            bytes: u64::from(pages) * u64::from(self.page_bytes.get()),
+            pages,
+            time_min: self.time_min.get(),
+            time_max: self.time_max.get(),
+            terms: self.terms.get(),
+            postings: self.postings.get(),
+            body_bytes: self.body_bytes.get(),
+        }
+    }
+
+    /// Checks the counts against one another and returns the regions (F1, F2).
+    pub fn regions(&self, payload: usize) -> Decoded<Regions> {
+        let mut next = 1u64;
+        for r in &self.regions {
+            if u64::from(r.first.get()) != next {
+                return Err("a region does not begin where the one before it ends");
+            }
+            next += u64::from(r.pages.get());
+        }
+        if next != u64::from(self.pages.get()) {
+            return Err("the regions do not fill the file");
+        }
+        let at = |i: usize| Region {
+            first: self.regions[i].first.get(),
+            pages: self.regions[i].pages.get(),
+        };
+        let regions = Regions {
+            bodies: at(0),
+            times: at(1),
+            ids: at(2),
+            locations: at(3),
+            id_index: at(4),
+            terms: at(5),
+            filter: at(6),
+        };
+        let records = u64::from(self.records.get());
+        let needed = [
+            self.body_bytes.get().div_ceil(payload as u64),
+            pages_for(records, TIME_BYTES, payload),
+            pages_for(records, ID_BYTES, payload),
+            pages_for(records, LOCATION_BYTES, payload),
+            pages_for(records, ID_ENTRY_BYTES, payload),
+            u64::from(regions.terms.pages),
+            self.filter_bytes.get().div_ceil(payload as u64),
+        ];
+        if regions.list().iter().zip(needed).any(|(r, n)| u64::from(r.pages) != n) {
+            return Err("a region's pages are not what its items need");
+        }
+        self.check_counts(&regions).map(|()| regions)
+    }
+
+    fn check_counts(&self, regions: &Regions) -> Decoded<()> {
+        let root = self.root.get();
+        if self.records.get() > RECORDS_MAX || self.time_min.get() > self.time_max.get() {
+            return Err("the header's counts or times are impossible");
+        }
+        if self.levels == 0 && self.terms.get() == 0 && root == 0 {
+            return Ok(());
+        }
+        if self.levels > LEVELS_MAX || self.terms.get() == 0 || !regions.terms.contains(root) {
+            return Err("the dictionary's root is impossible");
+        }
+        Ok(())
+    }
+}
+
+impl Region {
+    /// Whether page `page` belongs to it.
+    pub fn contains(&self, page: u32) -> bool {
+        page >= self.first && page - self.first < self.pages
+    }
+}
+
+/// The `u16` at `at`.
+pub fn get_u16(bytes: &[u8], at: usize) -> Decoded<u16> {
+    field(bytes, at).map(u16::from_le_bytes)
+}
+
+/// The `u32` at `at`.
+pub fn get_u32(bytes: &[u8], at: usize) -> Decoded<u32> {
+    field(bytes, at).map(u32::from_le_bytes)
+}
+
+/// The `u64` at `at`.
+pub fn get_u64(bytes: &[u8], at: usize) -> Decoded<u64> {
+    field(bytes, at).map(u64::from_le_bytes)
+}
+
+/// The `N` bytes at `at`.
+pub fn field<const N: usize>(bytes: &[u8], at: usize) -> Decoded<[u8; N]> {
+    let rest = bytes.get(at..).ok_or("a field lies outside its page")?;
+    rest.first_chunk().copied().ok_or("a field lies outside its page")
+}

@@ -1,0 +1,240 @@
+//! Pages going out in one pass, and pages coming in through the pool.
+//!
+//! ```text
+//!   reserve -> [ window of 64 pages, numbered from `first` ] -> sealed, one write -> file
+//!                ^ payload_mut, as long as the page is in the window
+//! ```
+//!
+//! Invariants: W1. pages get ascending numbers from 1 and each is written once; page 0 is written last.
+//! W2. a page may be filled until the window leaves, so that a shared page needs no second write.
+//! Errors of the reading side carry the offset of the page that does not hold.
+
+use super::format::{Region, field, kind, payload_bytes};
+use crate::base::{Error, Result};
+use crate::io::{Buf, File};
+use crate::pool::format::{PAGE_TRAILER_BYTES, seal_page};
+use crate::pool::{HeldPage, Page, PagedFile};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Pages written at once: 256 KiB of the smallest pages saturate the device.
+const WINDOW_PAGES: usize = 64;
+const OTHER_KIND: &str = "a page of another kind stands where this one is referred to";
+
+/// Appends sealed pages to a file.
+pub struct PageWriter {
+    file: Arc<dyn File>,
+    id: [u8; 16],
+    page_bytes: usize,
+    window: Buf,
+    /// Kinds of the pages in the window, and the number of the first of them.
+    kinds: Vec<u32>,
+    first: u32,
+}
+
+impl PageWriter {
+    /// Writes to `file`, from page 1 on.
+    pub fn new(file: Arc<dyn File>, id: [u8; 16], page_bytes: usize) -> PageWriter {
+        let window = Buf::zeroed(WINDOW_PAGES * page_bytes, file.align().max(page_bytes));
+        let kinds = Vec::with_capacity(WINDOW_PAGES);
+        PageWriter { file, id, page_bytes, window, kinds, first: 1 }
+    }
+
+    /// Payload bytes of each page.
+    pub fn payload_bytes(&self) -> usize {
+        payload_bytes(self.page_bytes)
+    }
+
+    /// The number that the next reserved page gets.
+    pub fn next(&self) -> u32 {
+        self.first + self.kinds.len() as u32
+    }
+
+    /// Starts the next page, zeroed, and returns its number. Older pages may leave the window.
+    ///
+    /// # Errors
+    /// `Io`; `Full` at 2^32 pages.
+    pub fn reserve(&mut self, kind: u32) -> Result<u32> {
+        if self.kinds.len() == WINDOW_PAGES {
+            self.flush()?;
+        }
+        if self.next() >= u32::MAX - WINDOW_PAGES as u32 {
+            return Err(Error::Full { what: "segment pages", limit: u64::from(u32::MAX) });
+        }
+        let number = self.next();
+        self.kinds.push(kind);
+        Ok(number)
+    }
+
+    /// The payload of a page that is still in the window.
+    pub fn payload_mut(&mut self, page: u32) -> Option<&mut [u8]> {
+        let slot = page.checked_sub(self.first)? as usize;
+        if slot >= self.kinds.len() {
+            return None;
+        }
+        let payload = self.payload_bytes();
+        Some(&mut self.window[slot * self.page_bytes..][..payload])
+    }
+
+    /// Appends a page with this payload and returns its number.
+    ///
+    /// # Errors
+    /// As `reserve`.
+    pub fn append(&mut self, kind: u32, payload: &[u8]) -> Result<u32> {
+        let page = self.reserve(kind)?;
+        if let Some(out) = self.payload_mut(page) {
+            out[..payload.len()].copy_from_slice(payload);
+        }
+        Ok(page)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let used = self.kinds.len() * self.page_bytes;
+        let pages = self.window[..used].chunks_exact_mut(self.page_bytes);
+        for ((page, &kind), number) in pages.zip(&self.kinds).zip(self.first..) {
+            seal_page(page, &self.id, number, kind);
+        }
+        if used > 0 {
+            let offset = u64::from(self.first) * self.page_bytes as u64;
+            self.file.write_at(offset, &self.window[..used])?;
+        }
+        self.window[..used].fill(0);
+        self.first += self.kinds.len() as u32;
+        self.kinds.clear();
+        Ok(())
+    }
+
+    /// Writes what is buffered, then page 0, and makes all of it durable.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn finish(mut self, header: &[u8]) -> Result<()> {
+        self.flush()?;
+        let page = &mut self.window[..self.page_bytes];
+        page[..header.len()].copy_from_slice(header);
+        seal_page(page, &self.id, 0, kind::HEADER);
+        self.file.write_at(0, page)?;
+        self.file.sync()
+    }
+}
+
+/// A byte stream over the payloads of consecutive pages.
+pub struct StreamWriter {
+    kind: u32,
+    page: Option<u32>,
+    bytes: u64,
+}
+
+impl StreamWriter {
+    /// An empty stream in pages of `kind`.
+    pub fn new(kind: u32) -> StreamWriter {
+        StreamWriter { kind, page: None, bytes: 0 }
+    }
+
+    /// Bytes written so far: where the next byte goes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends `bytes`; nobody else may have reserved a page since the stream began.
+    ///
+    /// # Errors
+    /// As [`PageWriter::reserve`].
+    pub fn write(&mut self, out: &mut PageWriter, mut bytes: &[u8]) -> Result<()> {
+        let payload = out.payload_bytes();
+        while !bytes.is_empty() {
+            let used = (self.bytes % payload as u64) as usize;
+            let page = match self.page.filter(|_| used > 0) {
+                Some(page) => page,
+                None => *self.page.insert(out.reserve(self.kind)?),
+            };
+            let (now, later) = bytes.split_at(bytes.len().min(payload - used));
+            if let Some(room) = out.payload_mut(page) {
+                room[used..][..now.len()].copy_from_slice(now);
+            }
+            self.bytes += now.len() as u64;
+            bytes = later;
+        }
+        Ok(())
+    }
+}
+
+/// The pages of an open segment.
+pub struct Pages(Arc<PagedFile>);
+
+impl Pages {
+    /// The pages of `file`.
+    pub fn new(file: Arc<PagedFile>) -> Pages {
+        Pages(file)
+    }
+
+    /// The payload of page `number`, which is of `kind`, pinned until dropped.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` if the page is not what was written, is of another kind, or is not there.
+    pub fn page(&self, number: u32, kind: u32) -> Result<Page<'_>> {
+        let page = self.0.page(number)?;
+        if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
+    }
+
+    /// As `page`, for keeping.
+    ///
+    /// # Errors
+    /// As `page`.
+    pub fn hold(&self, number: u32, kind: u32) -> Result<HeldPage> {
+        let page = self.0.hold(number)?;
+        if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
+    }
+
+    /// Asks for pages ahead of their use, best effort.
+    pub fn prefetch(&self, numbers: &[u32]) {
+        self.0.prefetch(numbers);
+    }
+
+    /// Payload bytes of a page.
+    pub fn payload_bytes(&self) -> usize {
+        self.0.payload_bytes()
+    }
+
+    /// The segment's file.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Damage found in page `number`.
+    pub fn corrupt(&self, number: u32, what: &str) -> Error {
+        let page_bytes = self.payload_bytes() + PAGE_TRAILER_BYTES;
+        Error::corrupt(self.path(), u64::from(number) * page_bytes as u64, what)
+    }
+
+    /// Copies `out.len()` bytes from byte `at` of the stream in `region`, whose pages are of `kind`.
+    ///
+    /// # Errors
+    /// As `page`; `Corrupt` if the region ends before.
+    pub fn read_stream(
+        &self,
+        region: Region,
+        kind: u32,
+        mut at: u64,
+        mut out: &mut [u8],
+    ) -> Result<()> {
+        let payload = self.payload_bytes();
+        while !out.is_empty() {
+            let (page, within) = (at / payload as u64, (at % payload as u64) as usize);
+            if page >= u64::from(region.pages) {
+                return Err(self.corrupt(region.first, "a stream ends before its data"));
+            }
+            let now = out.len().min(payload - within);
+            let source = self.page(region.first + page as u32, kind)?;
+            out[..now].copy_from_slice(&source[within..][..now]);
+            out = &mut out[now..];
+            at += now as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The `N` bytes at `at`, where the page is known to reach that far.
+pub fn bytes_at<const N: usize>(payload: &[u8], at: usize) -> [u8; N] {
+    field(payload, at).unwrap_or([0; N])
+}

@@ -1,0 +1,277 @@
+//! An open segment: what a query, a rule or a compaction asks of one file.
+//!
+//! ```text
+//!   time range -> bounds -> ordinals                     id -> may_have_id -> find -> ordinal
+//!   term -> may_have_term -> term -> Postings -> Cursor -> ordinals
+//!   ordinal -> time, id, key, body
+//! ```
+//!
+//! Everything but the header and the filters is read through the pool when it is asked for. Any thread
+//! may ask; a page that is not resident is read where the caller stands.
+//!
+//! Invariant O1: a segment that opened has the counts and regions that its header says (F1, F2), so that
+//! every page number computed from them is in the file.
+
+use super::bodies::{Bodies, Body};
+use super::columns::Column;
+use super::dictionary::{Dictionary, TermScan};
+use super::filter::{Filters, Salt};
+use super::format::{Header, ID_BYTES, MAGIC, TIME_BYTES, VERSION, kind};
+use super::ids::IdIndex;
+use super::pages::Pages;
+use super::postings::Postings;
+use super::{SegmentInfo, file_name};
+use crate::base::{Error, Key, Ordinal, PageSize, Result, SegmentId, ShardId, StoreId, hash64};
+use crate::io::{Buf, Disk, File};
+use crate::pool::format::check_page;
+use crate::pool::{Fetch, PagedFile, Pool};
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a segment must belong to: store, shard, and the model's name and version.
+pub type Expect<'a> = (StoreId, ShardId, &'a str, u32);
+
+/// An open segment.
+pub struct Segment {
+    info: SegmentInfo,
+    pages: Pages,
+    times: Column<TIME_BYTES>,
+    ids: Column<ID_BYTES>,
+    id_index: IdIndex,
+    bodies: Bodies,
+    dictionary: Dictionary,
+    filters: Filters,
+}
+
+impl Segment {
+    /// Opens segment `id` in `dir` and loads its filters. Reads page 0 and the filter pages.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` if the header or the filters are damaged or the file's length is not what the
+    /// header says; `WrongVersion` for another format; `Mismatch` if the page size is not the pool's, or
+    /// the segment does not belong to what is expected.
+    pub fn open(
+        pool: &Arc<Pool>,
+        disk: &dyn Disk,
+        dir: &Path,
+        id: SegmentId,
+        expect: Expect<'_>,
+        fetch: Option<Arc<dyn Fetch>>,
+    ) -> Result<Arc<Segment>> {
+        let file = disk.open(&dir.join(file_name(id)))?;
+        let header = read_header(&*file, id)?;
+        check_belonging(&header, file.path(), pool.page_size(), expect)?;
+        let bad = |what: &str| Error::corrupt(file.path(), 0, what);
+        let regions = header.regions(pool.payload_bytes()).map_err(bad)?;
+        let info = header.info();
+        if file.len() != info.bytes {
+            let what = format!("the file has {} bytes, not {}", file.len(), info.bytes);
+            return Err(bad(&what));
+        }
+        let payload = pool.payload_bytes();
+        let file = PagedFile::new(pool, file, id.0, info.pages, fetch);
+        let pages = Pages::new(file);
+        let filter_bytes = header.filter_bytes.get();
+        let filters = Filters::load(&pages, regions.filter, filter_bytes, Salt::new(id))?;
+        let locations = Column::new(regions.locations, kind::LOCATIONS, info.records, payload);
+        let (root, levels) = (header.root.get(), header.levels);
+        Ok(Arc::new(Segment {
+            times: Column::new(regions.times, kind::TIMES, info.records, payload),
+            ids: Column::new(regions.ids, kind::IDS, info.records, payload),
+            id_index: IdIndex::new(regions.id_index, info.records, payload),
+            bodies: Bodies::new(regions.bodies, info.body_bytes, locations),
+            dictionary: Dictionary::new(regions.terms, root, levels, info.records),
+            filters,
+            info,
+            pages,
+        }))
+    }
+
+    /// Counts, sizes and the time range.
+    pub fn info(&self) -> &SegmentInfo {
+        &self.info
+    }
+
+    /// Records in it, removed ones included. Ordinals are below this.
+    pub fn records(&self) -> u32 {
+        self.info.records
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        self.pages.path()
+    }
+
+    /// Bytes of memory that stay with an open segment: filters and page table.
+    pub fn memory_bytes(&self) -> u64 {
+        self.filters.bytes() as u64 + 4 * u64::from(self.info.pages)
+    }
+
+    pub(super) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    pub(super) fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+
+    /// The ordinals of records with `since <= time <= until`. Reads no page if all or none are; else one
+    /// for each halving of the time pages, at either end that lies inside.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn bounds(&self, since: u64, until: u64) -> Result<Range<Ordinal>> {
+        let SegmentInfo { records, time_min, time_max, .. } = self.info;
+        if records == 0 || since > until || since > time_max || until < time_min {
+            return Ok(0..0);
+        }
+        let search = |low: u32, below: &dyn Fn(u64) -> bool| {
+            let below = |time| below(u64::from_le_bytes(time));
+            self.times.partition_point(&self.pages, (low, records), below)
+        };
+        let start = if since <= time_min { 0 } else { search(0, &|time| time < since)? };
+        let end = if until >= time_max { records } else { search(start, &|time| time <= until)? };
+        Ok(start..end)
+    }
+
+    /// The time of a record. One page.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such record; `Io` and `Corrupt` as a page read says.
+    pub fn time(&self, ordinal: Ordinal) -> Result<u64> {
+        self.times.get(&self.pages, ordinal).map(u64::from_le_bytes)
+    }
+
+    /// The id of a record. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn id(&self, ordinal: Ordinal) -> Result<[u8; 32]> {
+        self.ids.get(&self.pages, ordinal)
+    }
+
+    /// Whether a record has this id. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn id_eq(&self, ordinal: Ordinal, id: &[u8; 32]) -> Result<bool> {
+        self.id(ordinal).map(|found| found == *id)
+    }
+
+    /// The key of a record. Two pages.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn key(&self, ordinal: Ordinal) -> Result<Key> {
+        Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
+    }
+
+    /// Whether a record with this id may be here; false is certain, true wrong once in 250 times. No page.
+    pub fn may_have_id(&self, id: &[u8; 32]) -> bool {
+        self.may_have_id_hash(hash64(id))
+    }
+
+    /// As [`Segment::may_have_id`], for who asks many segments: by the id's `hash64`.
+    pub fn may_have_id_hash(&self, hash: u64) -> bool {
+        self.filters.may_have_id(hash)
+    }
+
+    /// The ordinal of the record with this id. Does not ask the filter. Two or three pages.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn find(&self, id: &[u8; 32]) -> Result<Option<Ordinal>> {
+        self.id_index.find(&self.pages, &self.ids, id)
+    }
+
+    /// Whether a term may be here; false is certain, true wrong once in 250 times. No page.
+    pub fn may_have_term(&self, term: &[u8]) -> bool {
+        self.may_have_term_hash(hash64(term))
+    }
+
+    /// As [`Segment::may_have_term`], for who asks many segments: by the term's `hash64`.
+    pub fn may_have_term_hash(&self, hash: u64) -> bool {
+        self.filters.may_have_term(hash)
+    }
+
+    /// The posting list of a term. Does not ask the filter. One page for each level of the dictionary,
+    /// no allocation.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn term(&self, term: &[u8]) -> Result<Option<Postings>> {
+        self.dictionary.find(&self.pages, term)
+    }
+
+    /// All terms and their posting lists, in order.
+    pub fn terms(self: &Arc<Self>) -> TermScan {
+        TermScan::new(self.clone())
+    }
+
+    /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it
+    /// crosses pages, copied into `spare`.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn body(&self, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
+        self.bodies.get(&self.pages, ordinal, spare)
+    }
+
+    /// Asks for the pages of these bodies in one batch, best effort. Reads the pages that say where the
+    /// bodies are.
+    pub fn prefetch_bodies(&self, ordinals: &[Ordinal]) {
+        self.bodies.prefetch(&self.pages, ordinals);
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Segment({}, {} records)", self.info.id, self.info.records)
+    }
+}
+
+/// Reads page 0 in the size that it claims, so that another page size is told from damage.
+fn read_header(file: &dyn File, id: SegmentId) -> Result<Header> {
+    let bad = |what: &str| Error::corrupt(file.path(), 0, what);
+    let read = |bytes: usize| -> Result<Buf> {
+        if file.len() < bytes as u64 {
+            return Err(bad("the file is shorter than its header"));
+        }
+        let mut buf = Buf::zeroed(bytes, file.align().max(bytes));
+        file.read_at(0, &mut buf)?;
+        Ok(buf)
+    };
+    let claimed = Header::parse(&read(PageSize::K4.bytes())?).map_err(bad)?;
+    if claimed.magic != MAGIC {
+        return Err(bad("the file does not begin like a segment"));
+    }
+    let size = PageSize::from_bytes(claimed.page_bytes.get() as usize);
+    let page = read(size.ok_or_else(|| bad("the page size is none"))?.bytes())?;
+    check_page(&page, &id.0, 0).map_err(bad)?;
+    Header::parse(&page).map_err(bad)
+}
+
+fn check_belonging(header: &Header, path: &Path, page: PageSize, expect: Expect<'_>) -> Result<()> {
+    let version = header.version.get();
+    if version != VERSION {
+        let path = path.to_path_buf();
+        return Err(Error::WrongVersion { path, found: version, supported: VERSION });
+    }
+    let name = header.model_name().map_err(|what| Error::corrupt(path, 0, what))?;
+    let stored = (StoreId(header.store), header.shard.get(), name, header.model_version.get());
+    let pairs = [
+        ("page bytes", header.page_bytes.get().to_string(), page.bytes().to_string()),
+        ("store id", stored.0.to_string(), expect.0.to_string()),
+        ("shard", stored.1.to_string(), expect.1.to_string()),
+        ("model", stored.2.to_string(), expect.2.to_string()),
+        ("model version", stored.3.to_string(), expect.3.to_string()),
+    ];
+    match pairs.into_iter().find(|(_, stored, asked)| stored != asked) {
+        Some((what, stored, asked)) => {
+            Err(Error::Mismatch { path: path.to_path_buf(), what, stored, asked })
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,438 @@
+//! The engine under a toy model: 8-byte keys and values, a `BTreeMap` as oracle, on the simulated disk.
+//!
+//! A record is `slot u64 | value u64 | kind u8`. Kind 0 is kept beside others; kind 1 replaces the older
+//! record of its slot, as an addressable event does.
+
+use super::*;
+use crate::base::{Key, Terms};
+use crate::io::sim::{Faults, SimDisk};
+use crate::io::{self, ManualClock, Rng};
+use crate::model::Decision;
+use crate::query::Order;
+use std::collections::BTreeMap;
+
+struct Toy;
+
+const OLDER: u8 = 7;
+
+fn slot_term(slot: u64) -> [u8; 9] {
+    let mut term = [b's'; 9];
+    term[1..].copy_from_slice(&slot.to_be_bytes());
+    term
+}
+
+impl Model for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn route(&self, record: Record<'_>) -> u64 {
+        crate::base::hash64(&record.body[..8])
+    }
+    fn terms(&self, record: Record<'_>, out: &mut Terms) {
+        out.push(&[b"s", &slot_of(record.body).to_be_bytes()]);
+        out.push(&[b"v", &record.body[8..16]]);
+        out.push(&[b"k", &record.body[16..17]]);
+    }
+    fn probes(&self, record: Record<'_>, out: &mut Terms) {
+        if record.body[16] == 1 {
+            out.push(&[&slot_term(slot_of(record.body))]);
+        }
+    }
+    fn decide(&self, record: Record<'_>, hits: &[Record<'_>], _now: u64) -> Decision {
+        if record.body[16] != 1 {
+            return Decision::Store { kills: Vec::new() };
+        }
+        let rivals = || hits.iter().enumerate().filter(|(_, hit)| hit.body[16] == 1);
+        if rivals().any(|(_, hit)| hit.key > record.key) {
+            return Decision::Refuse { reason: OLDER };
+        }
+        Decision::Store { kills: rivals().map(|(i, _)| i).collect() }
+    }
+}
+
+fn slot_of(body: &[u8]) -> u64 {
+    u64::from_le_bytes(*body.first_chunk().unwrap())
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    key: Key,
+    body: Vec<u8>,
+}
+
+impl Item {
+    /// A new record, or with `past` now and then one that was seen before: an id stands for one
+    /// content, as a hash does.
+    fn random(rng: &mut Rng, now: u64, past: &mut Vec<Item>) -> Item {
+        if rng.chance(8) && !past.is_empty() {
+            return past[rng.below(past.len() as u64) as usize].clone();
+        }
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
+        let late = if rng.chance(4) { rng.below(500) } else { 0 };
+        let slot = rng.below(20);
+        let mut body = slot.to_le_bytes().to_vec();
+        body.extend_from_slice(&rng.below(50).to_le_bytes());
+        body.push(u8::from(rng.chance(3)));
+        body.resize(17 + rng.below(200) as usize, 9);
+        let item = Item { key: Key { time: now.saturating_sub(late), id }, body };
+        past.push(item.clone());
+        item
+    }
+
+    fn record(&self) -> Record<'_> {
+        Record { key: self.key, body: &self.body }
+    }
+
+    fn has(&self, term: &[u8]) -> bool {
+        let mut terms = Terms::new();
+        Toy.terms(self.record(), &mut terms);
+        terms.iter().any(|t| t == term)
+    }
+}
+
+/// The literal rules over a map.
+#[derive(Default, Clone)]
+struct Oracle(BTreeMap<Key, Item>);
+
+impl Oracle {
+    fn insert(&mut self, item: &Item) -> Outcome {
+        if self.0.keys().any(|key| key.id == item.key.id) {
+            return Outcome::Duplicate;
+        }
+        let rivals: Vec<Key> = self
+            .0
+            .values()
+            .filter(|o| o.body[16] == 1 && item.body[16] == 1 && o.body[..8] == item.body[..8])
+            .map(|o| o.key)
+            .collect();
+        if rivals.iter().any(|key| *key > item.key) {
+            return Outcome::Refused(OLDER);
+        }
+        rivals.iter().for_each(|key| drop(self.0.remove(key)));
+        self.0.insert(item.key, item.clone());
+        Outcome::Stored { seq: 0, replaced: rivals.len() as u32 }
+    }
+
+    fn matches(&self, ask: &Ask) -> Vec<Key> {
+        let matching = self.0.values().filter(|item| ask.matches(item)).map(|item| item.key);
+        let mut keys: Vec<Key> = matching.collect();
+        if ask.order == Order::Newest {
+            keys.reverse();
+        }
+        keys
+    }
+}
+
+/// A random selection, and what it means.
+#[derive(Clone, Debug)]
+struct Ask {
+    all_of: Vec<Vec<Vec<u8>>>,
+    none_of: Vec<Vec<u8>>,
+    ids: Option<Vec<[u8; 32]>>,
+    since: u64,
+    until: u64,
+    limit: Option<usize>,
+    order: Order,
+}
+
+impl Ask {
+    fn random(rng: &mut Rng, oracle: &Oracle, now: u64, order: Order) -> Ask {
+        let term = |rng: &mut Rng| match rng.below(3) {
+            0 => slot_term(rng.below(22)).to_vec(),
+            1 => [&b"v"[..], &rng.below(52).to_le_bytes()].concat(),
+            _ => vec![b'k', rng.below(2) as u8],
+        };
+        let list = |rng: &mut Rng, most: u64| (0..rng.below(most)).map(|_| term(rng)).collect();
+        let known: Vec<Key> = oracle.0.keys().copied().collect();
+        let ids = rng.chance(5).then(|| {
+            let mut ids = vec![[0xee; 32]];
+            for _ in 0..rng.below(6) {
+                ids.extend(known.get(rng.below(known.len() as u64 + 1) as usize).map(|key| key.id));
+            }
+            ids
+        });
+        let all_of = (0..rng.below(4)).map(|_| {
+            let mut any_of: Vec<Vec<u8>> = list(rng, 6);
+            if !rng.chance(10) {
+                any_of.push(term(rng));
+            }
+            any_of
+        });
+        let all_of = all_of.collect();
+        Ask {
+            all_of,
+            none_of: if rng.chance(4) { list(rng, 3) } else { Vec::new() },
+            ids,
+            since: if rng.chance(2) { rng.below(now + 1) } else { 0 },
+            until: if rng.chance(2) { rng.below(now + 1) } else { u64::MAX },
+            limit: rng.chance(2).then(|| rng.below(40) as usize),
+            order,
+        }
+    }
+
+    fn matches(&self, item: &Item) -> bool {
+        self.all_of.iter().all(|any_of| any_of.iter().any(|term| item.has(term)))
+            && !self.none_of.iter().any(|term| item.has(term))
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&item.key.id))
+            && (self.since..=self.until).contains(&item.key.time)
+    }
+
+    fn select(&self) -> Select {
+        let me = self.clone();
+        Select {
+            all_of: self.all_of.clone(),
+            none_of: self.none_of.clone(),
+            ids: self.ids.clone(),
+            since: self.since,
+            until: self.until,
+            limit: self.limit,
+            routes: None,
+            matches: Arc::new(move |record| {
+                me.matches(&Item { key: record.key, body: record.body.to_vec() })
+            }),
+        }
+    }
+}
+
+fn run(store: &Store, asks: &[Ask]) -> Vec<Key> {
+    let selects: Vec<Select> = asks.iter().map(Ask::select).collect();
+    let mut cursor = store.query(&selects, asks[0].order).unwrap();
+    let mut keys = Vec::new();
+    while let Some(record) = cursor.next().unwrap() {
+        keys.push(record.key);
+    }
+    assert!(cursor.next().unwrap().is_none());
+    keys
+}
+
+/// Compares `count` random answers with the oracle's.
+fn compare(store: &Store, oracle: &Oracle, rng: &mut Rng, now: u64, count: usize) {
+    for _ in 0..count {
+        let order = if rng.chance(3) { Order::Oldest } else { Order::Newest };
+        let asks: Vec<Ask> =
+            (0..1 + rng.below(3)).map(|_| Ask::random(rng, oracle, now, order)).collect();
+        let mut expected = Vec::new();
+        for ask in &asks {
+            expected.extend(oracle.matches(ask).into_iter().take(ask.limit.unwrap_or(usize::MAX)));
+        }
+        expected.sort();
+        expected.dedup();
+        if order == Order::Newest {
+            expected.reverse();
+        }
+        assert_eq!(run(store, &asks), expected, "{asks:?}");
+        let all: std::collections::BTreeSet<Key> =
+            asks.iter().flat_map(|ask| oracle.matches(ask)).collect();
+        let selects: Vec<Select> = asks.iter().map(Ask::select).collect();
+        assert_eq!(store.count(&selects).unwrap(), all.len() as u64, "{asks:?}");
+        assert!(store.explain(&selects, order).unwrap().contains("selection 1 of"));
+    }
+}
+
+struct Machine {
+    env: Env,
+    disk: Arc<SimDisk>,
+    _clock: Arc<ManualClock>,
+}
+
+impl Machine {
+    fn new(seed: u64) -> Machine {
+        let (env, disk, clock) = io::simulated(seed, Faults::default());
+        Machine { env, disk, _clock: clock }
+    }
+
+    fn open(&self, options: &Options) -> Store {
+        Store::open(Path::new("/store"), Arc::new(Toy), options, self.env.clone()).unwrap()
+    }
+}
+
+fn insert(store: &Store, item: &Item) -> Outcome {
+    match store.insert(item.record()).unwrap().wait().unwrap() {
+        Outcome::Stored { replaced, .. } => Outcome::Stored { seq: 0, replaced },
+        other => other,
+    }
+}
+
+#[test]
+fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
+    for seed in 0..12 {
+        let mut rng = Rng::new(seed);
+        let machine = Machine::new(seed);
+        let mut options = Options::tiny();
+        options.memtable_bytes = 160 << 10;
+        options.shards = Some(1 << rng.below(3));
+        let mut store = machine.open(&options);
+        let mut oracle = Oracle::default();
+        let (mut now, mut past) = (1000, Vec::new());
+        for round in 0..30 {
+            for _ in 0..rng.below(120) {
+                now += rng.below(3);
+                let item = Item::random(&mut rng, now, &mut past);
+                assert_eq!(insert(&store, &item), oracle.insert(&item), "seed {seed}");
+            }
+            if rng.chance(5) {
+                store.flush().unwrap();
+            }
+            if rng.chance(6) {
+                store.close().unwrap();
+                drop(store);
+                store = machine.open(&options);
+            }
+            compare(&store, &oracle, &mut rng, now, 12);
+            if round == 20 {
+                assert!(store.stats().iter().any(|s| s.segments > 0), "seed {seed} never flushed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let machine = Machine::new(1);
+    let store = machine.open(&Options::tiny());
+    let mut rng = Rng::new(3);
+    let mut oracle = Oracle::default();
+    let (mut old, mut past) = (Vec::new(), Vec::new());
+    for now in 1000..3000 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+        if now % 200 == 0 {
+            old.push((store.snapshot(), oracle.clone()));
+        }
+    }
+    assert!(store.stats().iter().any(|s| s.flushes > 1));
+    for (snapshot, oracle) in old {
+        let mut cursor = store.query_at(&snapshot, &[Select::all()], Order::Oldest).unwrap();
+        for expected in oracle.0.values() {
+            let found = cursor.next().unwrap().expect("a record of the snapshot");
+            assert_eq!((found.key, found.body), (expected.key, &expected.body[..]));
+        }
+        assert!(cursor.next().unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_tail_sees_every_stored_record_once() {
+    #[derive(Debug)]
+    struct Quiet;
+    impl Wake for Quiet {
+        fn wake(&self) {}
+    }
+    let machine = Machine::new(2);
+    let store = machine.open(&Options::tiny());
+    let mut rng = Rng::new(4);
+    let wake: Arc<dyn Wake> = Arc::new(Quiet);
+    let mut tails = store.tails(&store.snapshot(), &wake);
+    let (mut expected, mut found, mut past) = (Vec::new(), Vec::new(), Vec::new());
+    for now in 1000..4000 {
+        let item = Item::random(&mut rng, now, &mut past);
+        if matches!(insert(&store, &item), Outcome::Stored { .. }) {
+            expected.push(item.key);
+        }
+        if rng.chance(50) {
+            for tail in &mut tails {
+                tail.poll(&mut |_, record| found.push(record.key));
+            }
+        }
+    }
+    for tail in &mut tails {
+        tail.poll(&mut |_, record| found.push(record.key));
+    }
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn power_loss_keeps_what_was_acknowledged_and_shows_a_prefix_of_the_rest() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let machine = Machine::new(seed);
+        let mut options = Options::tiny();
+        options.memtable_bytes = 96 << 10;
+        options.shards = Some(1);
+        let mut oracle = Oracle::default();
+        let (mut now, mut past) = (1000, Vec::new());
+        for _ in 0..3 {
+            let store = machine.open(&options);
+            assert_same(&store, &oracle, seed);
+            machine.disk.crash_after(1 + rng.below(60));
+            let failed = loop {
+                now += rng.below(3);
+                let item = Item::random(&mut rng, now, &mut past);
+                match store.insert(item.record()).and_then(|pending| pending.wait()) {
+                    Ok(_) => drop(oracle.insert(&item)),
+                    Err(_) => break item,
+                }
+            };
+            drop(store);
+            machine.disk.power_loss();
+            // The write that was cut off may or may not be there; nothing else may differ.
+            let store = machine.open(&options);
+            let mut with = oracle.clone();
+            with.insert(&failed);
+            if keys(&store) == with.0.keys().copied().collect::<Vec<_>>() {
+                oracle = with;
+            }
+            assert_same(&store, &oracle, seed);
+            drop(store);
+            // What was shown once is never lost.
+            machine.disk.power_loss();
+            assert_same(&machine.open(&options), &oracle, seed);
+        }
+    }
+}
+
+fn keys(store: &Store) -> Vec<Key> {
+    let mut cursor = store.query(&[Select::all()], Order::Oldest).unwrap();
+    let mut keys = Vec::new();
+    while let Some(record) = cursor.next().unwrap() {
+        keys.push(record.key);
+    }
+    keys
+}
+
+fn assert_same(store: &Store, oracle: &Oracle, seed: u64) {
+    let expected: Vec<Key> = oracle.0.keys().copied().collect();
+    assert_eq!(keys(store), expected, "seed {seed}");
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    let machine = Machine::new(5);
+    let options = Options::tiny();
+    let dir = Path::new("/store");
+    let open = |options: &Options| Store::open(dir, Arc::new(Toy), options, machine.env.clone());
+    let text = |options: &Options| open(options).err().expect("refused").to_string();
+    let none = Options { create: false, ..options.clone() };
+    machine.env.disk.create_dir(dir).unwrap();
+    assert!(text(&none).contains("holds no store"));
+    let store = open(&options).unwrap();
+    assert!(matches!(open(&options), Err(Error::Locked { .. })));
+    drop(store);
+    let other = Options { page: Some(PageSize::K16), ..options.clone() };
+    assert!(text(&other).contains("page size 4096, not 16384"), "{}", text(&other));
+    let other = Options { shards: Some(8), ..options.clone() };
+    assert!(text(&other).contains("shards of 2, not 8"), "{}", text(&other));
+    let other = Options { shards: Some(3), ..options.clone() };
+    assert!(text(&other).contains("3 is not a power of two"), "{}", text(&other));
+    let other = Options { memtable_bytes: 1, ..options };
+    assert!(text(&other).contains("memtable_bytes"), "{}", text(&other));
+}
+
+#[test]
+fn a_record_too_large_is_refused_and_the_next_one_stored() {
+    let machine = Machine::new(6);
+    let store = machine.open(&Options::tiny());
+    let mut item = Item::random(&mut Rng::new(1), 5, &mut Vec::new());
+    item.body.resize(300 << 10, 1);
+    let refused = store.insert(item.record()).and_then(|pending| pending.wait());
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    item.body.truncate(100);
+    assert!(matches!(insert(&store, &item), Outcome::Stored { .. }));
+}

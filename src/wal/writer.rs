@@ -1,0 +1,149 @@
+//! Where the next block goes, and the write that puts it there. No I/O happens here.
+//!
+//! ```text
+//!   file N   [file header][block][block][ position ...........]      rotate: N+1 continues at `end`
+//!             written with ^ the first
+//! ```
+//!
+//! Invariants:
+//! I1. A sector that was written is never written again in the same round: each block begins at the
+//!     next grain.
+//! I2. A block names the LSN up to which the log was durable before it. Replay takes that as proof that
+//!     what is missing below was lost by the medium, not by a crash. Therefore the write of one
+//!     [`Placed`] must have completed, well, before the next is pushed; a failed one ends the log.
+//! I3. A file's header says where the log ended before, which therefore has to be durable: the
+//!     operation that [`Writer::rotate`] returns must have completed, well, before the next write is
+//!     pushed.
+
+use super::files::Files;
+use super::format::{self, FileInfo, Identity};
+use super::group::Group;
+use crate::base::Lsn;
+use crate::io::{File, Op};
+use std::sync::Arc;
+
+/// The tail of a log.
+#[derive(Debug)]
+pub struct Writer {
+    file: Arc<dyn File>,
+    number: u32,
+    identity: Identity,
+    grain: usize,
+    /// Bytes of each file.
+    file_bytes: u32,
+    /// Where the next block begins in the file; past the header from the start.
+    offset: u32,
+    /// Whether the file has a block, and with it its header.
+    begun: bool,
+    /// Where the log ended before this file.
+    prev_end: Lsn,
+    /// Where the log is known to be durable up to.
+    durable_to: Lsn,
+}
+
+/// A group with its place in the log.
+#[derive(Debug)]
+pub struct Placed {
+    /// The write that puts it there.
+    pub op: Op,
+    /// LSN of its block: replay from here sees this group first.
+    pub start: Lsn,
+    /// LSN behind it: replay from here sees what was placed after it.
+    pub end: Lsn,
+}
+
+impl Writer {
+    /// A writer at the start of `file`, prepared under `number` and never written under it, of a log
+    /// that ended, durably, at `prev_end`: `Replayed::end`, `Lsn(0)` for a new log.
+    pub fn new(files: &Files, file: Arc<dyn File>, number: u32, prev_end: Lsn) -> Writer {
+        let grain = format::grain(file.align());
+        Writer {
+            file,
+            number,
+            identity: files.identity(),
+            grain,
+            file_bytes: files.file_bytes,
+            offset: grain as u32,
+            begun: false,
+            prev_end,
+            durable_to: prev_end,
+        }
+    }
+
+    /// Where the next block will begin, if it fits this file.
+    pub fn position(&self) -> Lsn {
+        Lsn::new(self.number, self.offset)
+    }
+
+    /// Where the log ends: behind the last block placed. Unlike `position` it never lies in a file
+    /// without blocks, so it is what a checkpoint of everything so far records, once it is durable.
+    pub fn end(&self) -> Lsn {
+        if self.begun { self.position() } else { self.prev_end }
+    }
+
+    /// Whether the group fits the rest of this file; if not, rotate.
+    pub fn fits(&self, group: &Group) -> bool {
+        let block = format::block_bytes(group.bytes(), self.grain);
+        self.offset as usize + block <= self.file_bytes as usize
+    }
+
+    /// Goes on in `file`, prepared under the higher `number`. Returns the sync of the old file if any of
+    /// it was not written durably (I3).
+    ///
+    /// # Panics
+    /// If the number is not higher.
+    #[must_use = "the old file has to be durable before the new one is written"]
+    pub fn rotate(&mut self, file: Arc<dyn File>, number: u32) -> Option<Op> {
+        assert!(number > self.number, "log file {number} after {}", self.number);
+        self.prev_end = self.end();
+        let unsynced = self.durable_to < self.prev_end;
+        let old = std::mem::replace(&mut self.file, file);
+        self.number = number;
+        self.grain = format::grain(self.file.align());
+        self.offset = self.grain as u32;
+        self.begun = false;
+        self.durable_to = self.prev_end;
+        unsynced.then_some(Op::Sync { file: old })
+    }
+
+    /// Gives the group its place and makes the write of it; a durable one is synced with all before it.
+    ///
+    /// # Panics
+    /// If it does not fit: ask `fits` first.
+    pub fn place(&mut self, group: Group, durable: bool) -> Placed {
+        assert!(self.fits(&group), "{} bytes at {}", group.bytes(), self.position());
+        let (payload_bytes, entries) = (group.bytes(), group.entries());
+        let block_bytes = format::block_bytes(payload_bytes, self.grain);
+        let front = if self.begun { 0 } else { self.grain };
+        let start = self.position();
+
+        let mut buf = group.into_block(front, block_bytes);
+        let (header, block) = buf.split_at_mut(front);
+        let of = self.identity;
+        format::put_block_header(block, of, start, self.durable_to, payload_bytes, entries);
+        if !self.begun {
+            let info = FileInfo { number: self.number, grain: self.grain, prev_end: self.prev_end };
+            format::put_file_header(header, of, info);
+        }
+
+        self.begun = true;
+        self.offset += block_bytes as u32;
+        let end = self.position();
+        if durable {
+            self.durable_to = end;
+        }
+        let offset = u64::from(start.offset()) - front as u64;
+        let op = Op::Write { file: Arc::clone(&self.file), offset, buf, durable };
+        Placed { op, start, end }
+    }
+
+    /// Takes note that a sync which began after the completion of all writes up to `to` succeeded.
+    pub fn synced(&mut self, to: Lsn) {
+        self.durable_to = self.durable_to.max(to).min(self.end());
+    }
+
+    /// The sync of the file at hand, for [`Writer::synced`]; the last durable write needs none.
+    pub fn sync(&self) -> Op {
+        Op::Sync { file: Arc::clone(&self.file) }
+    }
+}
