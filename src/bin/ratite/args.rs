@@ -36,7 +36,7 @@ pub enum Verb {
     /// connections, close the store and exit with 0; a second signal exits at once, which the store
     /// survives too.
     #[command(after_long_help = RELAY_EXAMPLES)]
-    Relay(relay::Args),
+    Relay(Box<relay::Args>),
 
     /// Store events from standard input, one JSON object a line
     ///
@@ -145,7 +145,9 @@ impl Verb {
 
 /// Prints what clap has to say, help and version among it.
 pub fn explain_refusal(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.use_stderr()
+        && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
         let text = error.render().to_string();
         say(format_args!("ratite: {}", text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
     } else {

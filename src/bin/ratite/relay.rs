@@ -183,8 +183,7 @@ fn serve(
     }
     let signal = signals.stop().recv().unwrap_or("the end of the signal thread");
     say(format_args!("{signal}: closing connections; once more ends at once"));
-    relay.stop();
-    Ok(())
+    Ok(relay.stop()?)
 }
 
 fn introduce(store: &EventStore, sync: SyncMode) -> Outcome<()> {

@@ -108,7 +108,8 @@ fn filters_come_from_standard_input_and_metrics_go_to_standard_error() {
     assert!(measured.err.starts_with("rows 3, first after "), "{}", measured.err);
     assert_eq!(measured.well(), expected);
 
-    for refused in ["{\"kinds\":[\"one\"]}", "{\"search\":\"cats\"}", "kinds", "{\"ids\":[\"ab\"]}"] {
+    for refused in ["{\"kinds\":[\"one\"]}", "{\"search\":\"cats\"}", "kinds", "{\"ids\":[\"ab\"]}"]
+    {
         for verb in ["scan", "count", "explain"] {
             let why = store.run(verb, &[refused]).badly();
             assert!(why.contains("the filter is refused: "), "{why}");
@@ -144,7 +145,8 @@ fn a_store_that_is_not_there_or_not_so_is_refused_in_a_sentence() {
     let nowhere = tempfile::tempdir().unwrap();
     let missing = nowhere.path().join("missing");
     let missing = missing.to_str().unwrap();
-    for verb in [&["export"][..], &["stats"], &["scan", "{}"], &["count", "{}"], &["explain", "{}"]] {
+    for verb in [&["export"][..], &["stats"], &["scan", "{}"], &["count", "{}"], &["explain", "{}"]]
+    {
         for dir in [missing, nowhere.path().to_str().unwrap()] {
             let why = run(&[verb, &["--data", dir]].concat()).badly();
             assert!(why.contains("there is no store in") && why.contains(dir), "{why}");

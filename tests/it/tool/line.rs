@@ -3,8 +3,7 @@
 use super::*;
 use std::io::{BufRead, BufReader, Read};
 
-const VERBS: [&str; 8] =
-    ["relay", "import", "export", "scan", "count", "explain", "stats", "gen"];
+const VERBS: [&str; 8] = ["relay", "import", "export", "scan", "count", "explain", "stats", "gen"];
 
 #[test]
 fn help_names_every_verb_and_every_verb_has_an_example() {
@@ -74,8 +73,7 @@ fn gen_gives_the_generators_sequence_whoever_signs() {
 
 /// Runs `args`, reads one line and goes away.
 fn read_one_line(args: &[&str]) -> (String, Option<i32>, String) {
-    let mut child =
-        ratite(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = ratite(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();

@@ -193,4 +193,3 @@ fn kept(lines: &str) -> Vec<Line> {
 fn texts(lines: &[Line]) -> String {
     lines.iter().map(|line| format!("{}\n", line.text)).collect()
 }
-

@@ -198,9 +198,9 @@ mod tests {
 
     #[test]
     fn every_short_input_in_every_way_of_reading() {
-        for length in 0..=10 {
+        for length in 0..=10u8 {
             for bits in 0..1u32 << length {
-                let byte = |i| if bits >> i & 1 == 1 { b'\n' } else { b'a' + i as u8 };
+                let byte = |i: u8| if bits >> i & 1 == 1 { b'\n' } else { b'a' + i };
                 let input: Vec<u8> = (0..length).map(byte).collect();
                 for pieces in [&[1][..], &[2, 5], &[4, 1, 3], &[100]] {
                     let got = lines(&input, pieces, 4);

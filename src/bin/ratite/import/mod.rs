@@ -23,7 +23,6 @@ use crate::progress::{Progress, TICK};
 use crate::signals::Signals;
 use crate::store::StoreArgs;
 use crossbeam::channel::{Receiver, Sender, after, bounded, never, select};
-use lines::Chunk;
 use ratite::io::threads::{self, Thread};
 use ratite::nostr::EventStore;
 use std::convert::Infallible;
@@ -104,7 +103,9 @@ fn tell(ended: &Outcome<Ended>, closed: &ratite::base::Result<()>) -> bool {
     match ended {
         Ok(Ended::AtTheEnd) => {}
         Ok(Ended::Stopped(signal)) => say(format_args!("ratite: stopped by {signal}")),
-        Err(Failure::Sentence(sentence) | Failure::Usage(sentence)) => say(format_args!("ratite: {sentence}")),
+        Err(Failure::Sentence(sentence) | Failure::Usage(sentence)) => {
+            say(format_args!("ratite: {sentence}"))
+        }
         Err(Failure::PipeClosed | Failure::Said) => {}
     }
     if let Err(error) = closed {
