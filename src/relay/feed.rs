@@ -69,3 +69,48 @@ fn poll(front: &Front, tail: &mut Tail, shard: ShardId) {
         Err(error) => tracing::error!(%error, "the store's feed holds what is no event"),
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nostr::{EventStore, Filter};
+    use crate::query::Order;
+    use crate::relay::RelayStats;
+    use crate::relay::message::{ClientMessage, SubId, parse};
+    use crate::store::Options;
+
+    fn sub(id: &str) -> SubId {
+        match parse(format!("[\"CLOSE\",\"{id}\"]").as_bytes(), 1) {
+            Ok(ClientMessage::Close(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The feed may lag behind the snapshot of a REQ: the test decides when it polls.
+    #[test]
+    fn a_feed_that_lags_repeats_nothing_and_misses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
+        let put = |n: u64| {
+            let event = Event::from_parts([n as u8; 32], n, 1, &[["t", "x"]], "");
+            store.insert(&event.as_ref()).unwrap().wait().unwrap();
+        };
+        let wake: Arc<dyn Wake> = Arc::<Bell>::default();
+        let mut tails = store.tails(&store.snapshot(), &wake);
+        let front = Front::new(store.clone(), Arc::default(), Arc::default(), Vec::new());
+        let mut poll_all = || {
+            tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
+            RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
+        };
+        let outbox = front.connect();
+        let all = [Filter::default()];
+        (1..=4).for_each(put);
+        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox);
+        (5..=7).for_each(put);
+        let mut stored = store.query_at(&snapshot, &all, Order::Newest).unwrap();
+        let count = std::iter::from_fn(|| stored.next().unwrap().map(|_| ())).count();
+        assert_eq!((count, poll_all(), poll_all()), (4, 3, 3));
+        put(8);
+        assert_eq!(poll_all(), 4);
+    }
+}

@@ -89,3 +89,50 @@ impl Drop for Live {
         self.held.get_mut().iter().flatten().for_each(|message| self.outbox.release(message));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::limits::Limits;
+    use crate::relay::message::{ClientMessage, parse};
+
+    fn queued(outbox: &Outbox) -> Vec<String> {
+        outbox.finish();
+        let mut messages = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        while let Some(message) = runtime.block_on(outbox.take()) {
+            messages.push(message.into_text().unwrap().to_string());
+        }
+        messages
+    }
+
+    #[test]
+    fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose() {
+        let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
+        let outbox = Rc::new(Outbox::new(&Limits::default()));
+        let held = RefCell::new(Some(Vec::new()));
+        let live = Live { id, outbox: outbox.clone(), after: [5, 0].into(), held };
+        let wants = |shard, seq| live.wants(Some(Position { shard, seq }));
+        assert!(!wants(0, 4) && !wants(0, 5) && wants(0, 6) && wants(1, 1) && live.wants(None));
+        live.send(b"{1}");
+        outbox.push(Message::text("stored"));
+        live.send(b"{2}");
+        live.stored_is_over();
+        live.send(b"{3}");
+        let event = |n| format!("[\"EVENT\",\"s\",{{{n}}}]");
+        let expected = ["stored", "[\"EOSE\",\"s\"]", &event(1), &event(2), &event(3)];
+        assert_eq!(queued(&outbox), expected);
+    }
+
+    #[test]
+    fn what_is_held_and_never_sent_is_forgotten() {
+        let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
+        let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }));
+        for _ in 0..3 {
+            let held = RefCell::new(Some(Vec::new()));
+            let live = Live { id: id.clone(), outbox: outbox.clone(), after: [].into(), held };
+            live.send(&[b'1'; 30]);
+        }
+        assert!(!outbox.is_overflown() && queued(&outbox).is_empty());
+    }
+}
