@@ -15,7 +15,7 @@
 use super::Shared;
 use super::view::LiveSegment;
 use super::write::Core;
-use crate::base::{Ordinal, Result, SegmentId, Terms};
+use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::Record;
 use crate::segment::{Builder, NewSegment, Segment};
@@ -43,16 +43,15 @@ impl Core {
         let memtable = oldest.memtable.memtable().clone();
         if !oldest.flushing && published >= memtable.base() + u64::from(memtable.len()) {
             oldest.flushing = true;
-            self.send(Job::Flush(memtable));
+            self.send(Job::Flush(memtable, published));
         }
     }
 }
 
-/// Writes the live records of `memtable` as a segment.
-pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>) -> Result<Flushed> {
+/// Writes the records of `memtable` that live for a reader at `at` as a segment.
+pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Result<Flushed> {
     let mut map = vec![NOWHERE; memtable.len() as usize];
     // 1
-    let at = shared.published.seq();
     let mut live: Vec<Ordinal> = (0..memtable.len()).filter(|&o| memtable.is_live(o, at)).collect();
     live.sort_unstable_by_key(|&o| memtable.key(o));
     if live.is_empty() {
@@ -163,10 +162,9 @@ mod tests {
             let key = Key { time, id: [time as u8; 32] };
             writer.append(key, b"body", &Terms::new()).unwrap();
         }
-        shared.published.advance(3);
         writer.kill(0, 3);
         writer.kill(1, 4);
-        let flushed = flush(&shared, &memtable).unwrap();
+        let flushed = flush(&shared, &memtable, 3).unwrap();
         assert_eq!(flushed.map[0], NOWHERE);
         let live = with_late_deaths(&flushed).unwrap();
         assert_eq!(live.segment.records(), 2, "the fourth record is not published either");
