@@ -42,9 +42,9 @@ pub fn memory(field: &str) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Latencies in nanoseconds, three digits.
+/// Latencies in nanoseconds, three digits, up to a minute.
 pub fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are allowed")
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("bounds and digits that are allowed")
 }
 
 /// Wall and thread-CPU time of calls of one kind, and the rows that they gave.

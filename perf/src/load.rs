@@ -101,6 +101,8 @@ struct Sums {
     body_bytes: AtomicU64,
     read_nanos: AtomicU64,
     verify_nanos: AtomicU64,
+    /// All that the handing threads did.
+    hand_nanos: AtomicU64,
     stored: AtomicU64,
 }
 
@@ -140,6 +142,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     let count = sums.events.load(Relaxed).max(1) as f64;
     let read_us = sums.read_nanos.load(Relaxed) as f64 / 1e3;
     let verify_us = sums.verify_nanos.load(Relaxed) as f64 / 1e3;
+    let hand_us = sums.hand_nanos.load(Relaxed) as f64 / 1e3 - read_us - verify_us;
     let disk_bytes = bytes_in(&args.data)?;
     let values = json!({
         "events": count, "threads": threads, "verify": !args.no_verify,
@@ -148,6 +151,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         "events_per_second": (count / seconds).round(),
         "cpu_us_per_event": round((cpu - read_us) / count),
         "verify_us_per_event": round(verify_us / count),
+        "caller_us_per_event": round(hand_us / count),
         "cpu_seconds_by_thread": by_thread,
         "stored": sums.stored.load(Relaxed),
         "body_bytes_per_event": round(sums.body_bytes.load(Relaxed) as f64 / count),
@@ -200,6 +204,7 @@ fn hand_over(
     }
     under_way.into_iter().try_for_each(&mut settle)?;
     sums.stored.fetch_add(stored, Relaxed);
+    sums.hand_nanos.fetch_add(thread_cpu(), Relaxed);
     Ok(())
 }
 
