@@ -13,7 +13,7 @@ use crate::base::{Crc64, Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Buf, Disk, Env, Guard, Wake, threads};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
-use crate::query::{self, Cursor, Order, Readers, Select};
+use crate::query::{self, Cursor, Large, Order, Readers, Select};
 use crate::shard::{Config, Outcome, Shard, ShardStats, Snapshot, SyncMode, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub struct Options {
     pub threads: bool,
     /// Threads that read for large queries. Default: the cores at hand.
     pub readers: usize,
+    /// What counts as a large query. Default: over 2,048 records and 100,000 postings.
+    pub large: Large,
     /// Whether a directory without a store is made into one. Default: yes.
     pub create: bool,
 }
@@ -65,6 +67,7 @@ impl Default for Options {
             in_flight: 8192,
             threads: true,
             readers: threads::cores(),
+            large: Large::default(),
             create: true,
         }
     }
@@ -190,7 +193,8 @@ impl Store {
         } else {
             (0..shard_count).map(open).collect::<Result<Vec<_>>>()?
         };
-        let readers = Readers::start(if options.threads { options.readers } else { 0 });
+        let readers = if options.threads { options.readers } else { 0 };
+        let readers = Readers::start(readers, options.large);
         Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
     }
 

@@ -514,10 +514,10 @@ mod tests {
             ring.enter(Wait::Forever).unwrap();
             answers.extend(ring.ring.completion().map(|entry| (entry.user_data(), entry.result())));
         }
-        assert!(answers[0].0 == HEAD && answers[0].1 < 0, "{answers:?}");
-        assert_eq!(answers[1], (TAIL, -libc::ECANCELED), "the two are one chain");
         let mut flight = ring.flights[0].take().unwrap();
         ring.free.push(0);
+        assert!(answers[0].0 == HEAD && answers[0].1 < 0, "{answers:?}");
+        assert_eq!(answers[1], (TAIL, -libc::ECANCELED), "the two are one chain");
         answers.iter().for_each(|&(part, result)| flight.answered(part == TAIL, result));
         let error = flight.done().result.unwrap_err().to_string();
         assert!(error.starts_with("cannot write"), "{error}");

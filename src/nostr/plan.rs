@@ -33,7 +33,8 @@ pub fn select(filter: &Filter) -> Select {
     }
     let routes =
         filter.authors.as_ref().map(|list| list.iter().map(|author| hash64(author)).collect());
-    let matching = Arc::new(filter.clone());
+    let mut matching = filter.clone();
+    matching.normalize();
     Select {
         all_of,
         none_of: Vec::new(),
@@ -43,7 +44,7 @@ pub fn select(filter: &Filter) -> Select {
         limit: filter.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         routes,
         matches: Arc::new(move |record| {
-            EventRef::new(record.key, record.body).is_ok_and(|event| matching.matches(&event))
+            EventRef::stored(record).is_ok_and(|event| matching.matches_sorted(&event))
         }),
     }
 }

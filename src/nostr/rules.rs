@@ -78,13 +78,13 @@ impl Model for EventModel {
     }
 
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
-        if let Ok(event) = EventRef::new(record.key, record.body) {
+        if let Ok(event) = EventRef::stored(record) {
             terms::of_event(&event, out);
         }
     }
 
     fn probes(&self, record: Record<'_>, out: &mut Terms) {
-        let Ok(event) = EventRef::new(record.key, record.body) else { return };
+        let Ok(event) = EventRef::stored(record) else { return };
         match class(event.kind()) {
             Class::Regular | Class::Ephemeral => {}
             Class::Replaceable => terms::author_kind(event.pubkey(), event.kind(), out),
@@ -132,7 +132,7 @@ fn keep_newest(event: &EventRef<'_>, hits: &[Record<'_>]) -> Verdict {
     let mut kills = Vec::new();
     for (index, hit) in hits.iter().enumerate() {
         // A hit may stand there for another rule's probe.
-        let Ok(stored) = EventRef::new(hit.key, hit.body) else { continue };
+        let Ok(stored) = EventRef::stored(*hit) else { continue };
         if !is_version_of(event, &stored) {
             continue;
         }

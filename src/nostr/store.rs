@@ -190,7 +190,7 @@ impl Events {
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
         let Some(record) = self.0.next()? else { return Ok(None) };
-        let event = EventRef::new(record.key, record.body);
+        let event = EventRef::stored(record);
         event.map(Some).map_err(|error| Error::invalid("stored event", error.to_string()))
     }
 }

@@ -30,5 +30,5 @@ mod walk;
 pub use count::count;
 pub use cursor::Cursor;
 pub use explain::explain;
-pub use scatter::Readers;
+pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};

@@ -17,27 +17,38 @@ use crate::shard::Snapshot;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::{Mutex, PoisonError};
 
-/// Postings from which a selection is scattered: some 10 ms of walking, against 20 us a hop.
-const SCATTER_POSTINGS: u64 = 100_000;
-
-/// Selections with at most this limit are never scattered: they end early.
-const LIMIT_LOCAL: usize = 2_048;
-
 /// Records and bytes of a chunk: enough to be worth a hop, small enough to stay in the cache.
 const CHUNK_RECORDS: usize = 256;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// From what size on a selection is scattered.
+#[derive(Clone, Copy, Debug)]
+pub struct Large {
+    /// Selections with a limit up to this are never scattered: they end early.
+    pub limit: usize,
+    /// Nor are those that walk fewer postings.
+    pub postings: u64,
+}
+
+impl Default for Large {
+    /// Limits over 2,048 and 100,000 postings: some 10 ms of walking, against 20 us a hop.
+    fn default() -> Large {
+        Large { limit: 2_048, postings: 100_000 }
+    }
+}
+
 /// Threads that read for large queries. Dropping it ends them.
 pub struct Readers {
+    large: Large,
     jobs: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<Thread<()>>>,
 }
 
 impl Readers {
-    /// Starts `count` threads; with none, nothing is ever scattered.
-    pub fn start(count: usize) -> Readers {
+    /// Starts `count` threads for what is `large`; with none, nothing is ever scattered.
+    pub fn start(count: usize, large: Large) -> Readers {
         let (jobs, next) = unbounded::<Job>();
         let start = |i| {
             let next = next.clone();
@@ -45,7 +56,7 @@ impl Readers {
         };
         let threads = (0..count).map(start).collect();
         let jobs = (count > 0).then_some(jobs);
-        Readers { jobs: Mutex::new(jobs), threads: Mutex::new(threads) }
+        Readers { large, jobs: Mutex::new(jobs), threads: Mutex::new(threads) }
     }
 
     /// A handle to give jobs with, if there are threads.
@@ -59,11 +70,11 @@ impl Readers {
         select: &Select,
         snapshots: &[Snapshot],
     ) -> Result<Option<Sender<Job>>> {
-        if snapshots.len() < 2 || select.limit.is_some_and(|limit| limit <= LIMIT_LOCAL) {
+        if snapshots.len() < 2 || select.limit.is_some_and(|limit| limit <= self.large.limit) {
             return Ok(None);
         }
         let Some(sender) = self.sender() else { return Ok(None) };
-        Ok((estimate(select, snapshots)? >= SCATTER_POSTINGS).then_some(sender))
+        Ok((estimate(select, snapshots)? >= self.large.postings).then_some(sender))
     }
 }
 

@@ -436,3 +436,85 @@ fn a_record_too_large_is_refused_and_the_next_one_stored() {
     item.body.truncate(100);
     assert!(matches!(insert(&store, &item), Outcome::Stored { .. }));
 }
+
+/// Readers on the way: a slot of kind 1 never shows two records, and never none once it had one.
+fn watch(store: &Store, done: &std::sync::atomic::AtomicUsize, writers: usize) {
+    let ones = Select { all_of: vec![vec![vec![b'k', 1]]], ..Select::all() };
+    let mut seen = std::collections::BTreeSet::new();
+    while done.load(std::sync::atomic::Ordering::Acquire) < writers {
+        let mut cursor = store.query(std::slice::from_ref(&ones), Order::Newest).unwrap();
+        let mut slots = std::collections::BTreeSet::new();
+        while let Some(record) = cursor.next().unwrap() {
+            let slot = slot_of(record.body);
+            assert!(slots.insert(slot), "two records of slot {slot} in one snapshot");
+        }
+        assert!(seen.is_subset(&slots), "a slot lost its record: {seen:?} {slots:?}");
+        seen = slots;
+    }
+}
+
+fn many_threads(options: &Options, backend: io::Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let open =
+        || Store::open(dir.path(), Arc::new(Toy), options, io::system(backend).unwrap()).unwrap();
+    let store = open();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let stored = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let (store, done, stored) = (&store, &done, &stored);
+            scope.spawn(move || {
+                let mut rng = Rng::new(writer);
+                let items: Vec<Item> =
+                    (0..1500).map(|i| Item::random(&mut rng, 1000 + i, &mut Vec::new())).collect();
+                for batch in items.chunks(1 + rng.below(100) as usize) {
+                    let pending: Vec<_> =
+                        batch.iter().map(|item| store.insert(item.record()).unwrap()).collect();
+                    for (item, pending) in batch.iter().zip(pending) {
+                        if matches!(pending.wait().unwrap(), Outcome::Stored { .. }) {
+                            stored.lock().unwrap().push(item.clone());
+                        }
+                    }
+                }
+                done.fetch_add(1, std::sync::atomic::Ordering::Release);
+            });
+        }
+        scope.spawn(|| watch(&store, &done, 3));
+    });
+    let mut oracle = Oracle::default();
+    for item in stored.into_inner().unwrap() {
+        // A replaced record was acknowledged too; what replaced it has the greater key.
+        let (slot, kind) = (slot_of(&item.body), item.body[16]);
+        let rival = |o: &Item| kind == 1 && o.body[16] == 1 && slot_of(&o.body) == slot;
+        let rivals: Vec<Key> = oracle.0.values().filter(|o| rival(o)).map(|o| o.key).collect();
+        if rivals.iter().all(|key| *key < item.key) {
+            rivals.iter().for_each(|key| drop(oracle.0.remove(key)));
+            oracle.0.insert(item.key, item);
+        }
+    }
+    assert_same(&store, &oracle, 0);
+    compare(&store, &oracle, &mut Rng::new(9), 2500, 50);
+    assert!(store.stats().iter().all(|s| s.flushes > 0), "{:?}", store.stats());
+    store.close().unwrap();
+    drop(store);
+    let store = open();
+    assert_same(&store, &oracle, 0);
+    store.flush().unwrap();
+    assert_same(&store, &oracle, 0);
+}
+
+#[test]
+fn many_threads_on_the_real_disk_in_each_sync_mode() {
+    for sync in [SyncMode::Always, SyncMode::BATCH, SyncMode::Never] {
+        // Everything is scattered.
+        let large = Large { limit: 0, postings: 0 };
+        let options = Options { threads: true, sync, readers: 2, large, ..Options::tiny() };
+        many_threads(&options, io::Backend::Auto);
+    }
+}
+
+#[test]
+fn many_threads_on_the_fallback() {
+    let options = Options { threads: true, readers: 0, ..Options::tiny() };
+    many_threads(&options, io::Backend::Posix);
+}

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   program --- Disk / File / Queue ---> State (one mutex) <--- test: crash_after, power_loss, kill,
-//!   faults.rs: the policy    disk.rs: the state    queue.rs: order     set_quota, flip_bit, contents
+//!                                                                   set_quota, flip_bit, contents
+//!   faults.rs: the policy   disk.rs, names.rs: the state   queue.rs: the order of completions
 //! ```
 //!
 //! Built after the simulated storage of TigerBeetle and the crash models of ALICE (Pillai et al.,
@@ -14,6 +15,7 @@
 
 mod disk;
 mod faults;
+mod names;
 mod queue;
 #[cfg(test)]
 mod tests;

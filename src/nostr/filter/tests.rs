@@ -92,6 +92,8 @@ proptest! {
         let parsed = parse_filter(filter.to_string().as_bytes()).unwrap();
         let expected = naive(&filter, &value);
         prop_assert_eq!(parsed.matches(&event.as_ref()), expected, "{} {}", filter, value);
+        let stored = EventRef::stored(event.as_ref().record()).expect("it was checked");
+        prop_assert_eq!(parsed.matches_sorted(&stored), expected, "{} {}", filter, value);
         prop_assert!(!(expected && parsed.is_empty()));
         // The order and number of the values make no difference.
         let mut shuffled = parsed.clone();

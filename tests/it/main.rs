@@ -1,0 +1,7 @@
+//! All integration tests in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+
+mod kill;
+#[cfg(feature = "tool")]
+mod tool;
