@@ -98,17 +98,17 @@ pub enum Answer {
     Json,
     /// A number.
     Count,
+    /// The owned event of the filter's one id, without a query.
+    Get,
 }
 
 /// The rows of the query table.
 pub fn rows() -> Vec<Row> {
-    use Answer::{Count, Json, Views};
+    use Answer::{Count, Get, Json, Views};
     let row = |name, calls, answer, goal_us, draw| Row { name, calls, answer, goal_us, draw };
     vec![
-        row("get by id", 20_000, Views, Some(2.15), |d| {
-            let id = d.any().id;
-            Filter { ids: Some(vec![id]), limit: Some(1), ..Filter::default() }
-        }),
+        row("get by id", 20_000, Get, Some(2.15), one_id),
+        row("query by one id", 20_000, Views, None, one_id),
         row("profile, kind 0", 10_000, Views, Some(2.6), |d| {
             let author = d.of_kind(0).author;
             feed(vec![author], &[0], 1)
@@ -165,6 +165,11 @@ pub fn rows() -> Vec<Row> {
             Filter { ids: Some(ids), limit: Some(100), ..Filter::default() }
         }),
     ]
+}
+
+fn one_id(draw: &mut Draw<'_>) -> Filter {
+    let id = draw.any().id;
+    Filter { ids: Some(vec![id]), limit: Some(1), ..Filter::default() }
 }
 
 fn feed(authors: Vec<[u8; 32]>, kinds: &[u16], limit: u64) -> Filter {
