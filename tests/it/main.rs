@@ -1,0 +1,7 @@
+//! Tests of the whole from outside.
+
+mod compare;
+mod naive;
+mod oracle;
+mod power;
+mod replay;
