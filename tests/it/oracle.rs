@@ -68,6 +68,40 @@ fn simulated_store(seed: u64) {
     same(&open(), &naive);
 }
 
+/// One store with segments of thousands of events.
+fn large_store(seed: u64) {
+    let mut world = World::large(seed);
+    let (env, ..) = simulated(seed, Faults::default());
+    let mut options = options(&mut world.rng);
+    options.shards = Some(pick(&mut world.rng, &[1, 2]));
+    options.memtable_bytes = 4 << 20;
+    options.log_file_bytes = 4 << 20;
+    let store = EventStore::open_in(Path::new("/store"), &options, env).unwrap();
+    let mut naive = Naive::default();
+    for _ in 0..2 {
+        let batch: Vec<_> = (0..2_000).map(|_| world.event()).collect();
+        let events: Vec<Event> = batch.iter().map(|ev| ev.event(false)).collect();
+        for (events, batch) in events.chunks(50).zip(batch.chunks(50)) {
+            let pending = events.iter().map(|event| store.insert(&event.as_ref()).unwrap());
+            let pending: Vec<_> = pending.collect();
+            for (ev, pending) in batch.iter().zip(pending) {
+                assert_eq!(pending.wait().unwrap(), naive.insert(ev), "{:?}", ev.value());
+            }
+        }
+        check(&store, &naive, &mut world, 80);
+        store.engine().flush().unwrap();
+        check(&store, &naive, &mut world, 250);
+    }
+    let stats = store.engine().stats();
+    assert!(stats.iter().map(|shard| shard.segment_records).sum::<u64>() > 3_000);
+    same(&store, &naive);
+}
+
+#[test]
+fn answers_are_nip_01s_from_large_segments() {
+    replay::each_seed("answers_are_nip_01s_from_large_segments", 0..4, large_store);
+}
+
 /// Runs the seeds and counts their answers.
 fn simulated_stores(test: &str, seeds: Range<u64>) {
     let before = ANSWERS.get();
@@ -91,8 +125,10 @@ fn answers_are_nip_01s_second_seeds() {
 #[test]
 #[ignore = "runs for RATITE_SECONDS"]
 fn answers_are_nip_01s_for_long() {
-    replay::for_seconds("answers_are_nip_01s_for_long -- --ignored", |seed| {
-        if seed % 8 == 0 { threaded_store(seed) } else { simulated_store(seed) }
+    replay::for_seconds("answers_are_nip_01s_for_long -- --ignored", |seed| match seed % 8 {
+        0 => threaded_store(seed),
+        1 => large_store(seed),
+        _ => simulated_store(seed),
     });
 }
 

@@ -51,6 +51,16 @@ impl World {
         World { rng, authors, kinds, times, texts, names, ids, past, content_bytes }
     }
 
+    /// A world of thousands of events, few of which replace others: posting lists of many blocks.
+    pub fn large(seed: u64) -> World {
+        let mut world = World::new(seed);
+        world.kinds = vec![1, 1, 1, 7, 5, 9_999, 40_000, 30_023];
+        world.times.extend((0..400).map(|n| 1_700_000_000 + 7 * n));
+        world.texts.retain(|text| text.len() < 1_000);
+        world.content_bytes = 40;
+        world
+    }
+
     /// The next event: now and then one that was seen before, to the last byte.
     pub fn event(&mut self) -> Arc<Ev> {
         if self.rng.chance(12) && !self.past.is_empty() {

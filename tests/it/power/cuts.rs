@@ -74,7 +74,7 @@ fn random_cuts(seed: u64) -> u64 {
 #[test]
 fn promise_1_power_loss_keeps_acknowledged_writes() {
     let test = "promise_1_power_loss_keeps_acknowledged_writes";
-    replay::each_seed(test, 0..250, |seed| {
+    replay::each_seed(test, 0..160, |seed| {
         random_cuts(seed);
     });
 }

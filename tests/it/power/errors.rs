@@ -60,7 +60,7 @@ fn failing_disk(seed: u64) {
 #[test]
 fn promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync() {
     let test = "promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync";
-    replay::each_seed(test, 0..150, failing_disk);
+    replay::each_seed(test, 0..100, failing_disk);
 }
 
 fn full_disk(seed: u64) {
@@ -109,7 +109,7 @@ fn full_disk(seed: u64) {
 #[test]
 fn promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns() {
     let test = "promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns";
-    replay::each_seed(test, 0..120, full_disk);
+    replay::each_seed(test, 0..100, full_disk);
 }
 
 #[test]

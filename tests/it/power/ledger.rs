@@ -37,7 +37,7 @@ impl Ledger {
         Ledger(vec![Given::default(); shards])
     }
 
-    pub fn shard_of(&self, event: &ratite::nostr::Event) -> usize {
+    fn shard_of(&self, event: &ratite::nostr::Event) -> usize {
         EventModel.route(event.as_ref().record()) as usize & (self.0.len() - 1)
     }
 
@@ -82,6 +82,24 @@ impl Ledger {
     /// What was acknowledged, of all shards.
     pub fn naive(&self) -> Naive {
         Naive { live: self.0.iter().flat_map(|given| given.now.live.clone()).collect() }
+    }
+
+    /// What is left of all shards if the newest log entry of one of them is not, for each of them.
+    pub fn without_newest(&self) -> Vec<Naive> {
+        let without = |given: &Given| {
+            let stored = given.acknowledged.iter().filter(|(_, bytes)| *bytes > 0);
+            let stored: Vec<_> = stored.map(|(ev, _)| ev).collect();
+            let mut state = given.base.clone();
+            for ev in &stored[..stored.len().saturating_sub(1)] {
+                let _answered_before = state.insert(ev);
+            }
+            state
+        };
+        let states = (0..self.0.len()).map(|damaged| {
+            let one = |(i, given)| if i == damaged { without(given) } else { given.now.clone() };
+            Naive { live: self.0.iter().enumerate().flat_map(|pair| one(pair).live).collect() }
+        });
+        states.collect()
     }
 
     /// All that was acknowledged until now is durable.
