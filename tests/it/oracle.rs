@@ -3,9 +3,9 @@
 //! Simulated machine, no threads: shards, pages and memtables of several sizes, flushes and reopenings
 //! in between. Then the real disk with threads, where events arrive in no fixed order.
 
-use crate::compare::{ANSWERS, check, insert, same};
-use crate::naive::Naive;
+use crate::compare::{ANSWERS, check, insert, one, same};
 use crate::naive::random::{World, pick};
+use crate::naive::{Ev, Naive};
 use crate::replay;
 use ratite::base::PageSize;
 use ratite::io::{Faults, Rng, simulated};
@@ -15,6 +15,7 @@ use ratite::store::Options;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Queries that each seed asks.
@@ -30,6 +31,23 @@ fn options(rng: &mut Rng) -> Options {
     options
 }
 
+/// Inserts `at_once` events before waiting for their answers, which are as if they came one by one.
+fn insert_in_groups(
+    store: &EventStore,
+    naive: &mut Naive,
+    batch: &[Arc<Ev>],
+    events: &[Event],
+    at_once: usize,
+) {
+    for (events, batch) in events.chunks(at_once).zip(batch.chunks(at_once)) {
+        let pending = events.iter().map(|event| store.insert(&event.as_ref()).unwrap());
+        let pending: Vec<_> = pending.collect();
+        for (ev, pending) in batch.iter().zip(pending) {
+            assert_eq!(pending.wait().unwrap(), naive.insert(ev), "{:?}", ev.value());
+        }
+    }
+}
+
 /// One store on a simulated machine, from empty to some hundreds of events.
 fn simulated_store(seed: u64) {
     let mut world = World::new(seed);
@@ -42,15 +60,9 @@ fn simulated_store(seed: u64) {
     for _ in 0..rounds {
         let count = 1 + world.rng.below(80);
         let batch: Vec<_> = (0..count).map(|_| world.event()).collect();
-        // Several at once form a group; their answers are as if they came one after the other.
-        for group in batch.chunks(1 + world.rng.below(12) as usize) {
-            let events: Vec<Event> = group.iter().map(|ev| ev.event(world.rng.chance(4))).collect();
-            let pending = events.iter().map(|event| store.insert(&event.as_ref()).unwrap());
-            let pending: Vec<_> = pending.collect();
-            for (ev, pending) in group.iter().zip(pending) {
-                assert_eq!(pending.wait().unwrap(), naive.insert(ev), "{:?}", ev.value());
-            }
-        }
+        let events: Vec<Event> = batch.iter().map(|ev| ev.event(world.rng.chance(4))).collect();
+        let at_once = 1 + world.rng.below(12) as usize;
+        insert_in_groups(&store, &mut naive, &batch, &events, at_once);
         match world.rng.below(6) {
             0 | 1 => store.engine().flush().unwrap(),
             2 => {
@@ -81,13 +93,7 @@ fn large_store(seed: u64) {
     for _ in 0..2 {
         let batch: Vec<_> = (0..2_000).map(|_| world.event()).collect();
         let events: Vec<Event> = batch.iter().map(|ev| ev.event(false)).collect();
-        for (events, batch) in events.chunks(50).zip(batch.chunks(50)) {
-            let pending = events.iter().map(|event| store.insert(&event.as_ref()).unwrap());
-            let pending: Vec<_> = pending.collect();
-            for (ev, pending) in batch.iter().zip(pending) {
-                assert_eq!(pending.wait().unwrap(), naive.insert(ev), "{:?}", ev.value());
-            }
-        }
+        insert_in_groups(&store, &mut naive, &batch, &events, 50);
         check(&store, &naive, &mut world, 80);
         store.engine().flush().unwrap();
         check(&store, &naive, &mut world, 250);
@@ -100,6 +106,40 @@ fn large_store(seed: u64) {
 #[test]
 fn answers_are_nip_01s_from_large_segments() {
     replay::each_seed("answers_are_nip_01s_from_large_segments", 0..4, large_store);
+}
+
+/// Queries of over 100,000 postings are read by reader threads, a stream a shard, in chunks.
+#[test]
+fn answers_are_nip_01s_from_reader_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::tiny();
+    (options.threads, options.readers) = (true, 2);
+    options.shards = Some(4);
+    options.sync = SyncMode::Never;
+    options.memtable_bytes = 8 << 20;
+    let store = EventStore::open(dir.path(), &options).unwrap();
+    let values: Vec<String> = (0..60).map(|n| format!("value {n}")).collect();
+    let mut world = World::large(3);
+    let mut naive = Naive::default();
+    for round in 0..2 {
+        let batch: Vec<_> = (0..1_000).map(|_| world.event_with_tags('t', &values)).collect();
+        let events: Vec<Event> = batch.iter().map(|ev| ev.event(false)).collect();
+        insert_in_groups(&store, &mut naive, &batch, &events, 100);
+        if round == 0 {
+            store.engine().flush().unwrap();
+        }
+    }
+    for n in 0..24 {
+        let mut ask = world.query(&naive).remove(0);
+        ask.tags = vec![('t', values.clone())];
+        ask.limit = [None, Some(2_049), Some(1 << 40)][n % 3];
+        if n % 4 != 0 {
+            (ask.ids, ask.authors, ask.kinds) = (None, None, None);
+        }
+        let mut asks = vec![ask];
+        asks.extend((n % 2 == 1).then(|| world.query(&naive).remove(0)));
+        one(&store, &naive, &asks, &mut world.rng).unwrap();
+    }
 }
 
 /// Runs the seeds and counts their answers.

@@ -71,6 +71,15 @@ impl World {
         ev
     }
 
+    /// A new event that also has a tag of one name for each of `values`.
+    pub fn event_with_tags(&mut self, name: char, values: &[String]) -> Arc<Ev> {
+        let mut ev = self.fresh();
+        ev.tags.extend(values.iter().map(|value| vec![name.to_string(), value.clone()]));
+        let ev = Arc::new(ev);
+        self.past.push(ev.clone());
+        ev
+    }
+
     /// One of the events so far.
     pub fn any(&mut self) -> Option<Arc<Ev>> {
         let at = self.rng.below(self.past.len().max(1) as u64) as usize;
