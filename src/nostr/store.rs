@@ -76,7 +76,8 @@ impl EventStore {
     }
 
     /// Hands `event` to its shard, waiting only for room; the answer is waited for separately, so that
-    /// many events can be under way.
+    /// many events can be under way. A caller who holds `Options::in_flight` of them, and takes no
+    /// answer, makes no room and waits here for ever.
     ///
     /// # Errors
     /// `Invalid` or `Full` if it can never be stored, `Closed`.

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod compare;
 mod kill;
+mod naive;
+mod oracle;
+mod power;
+mod replay;
 #[cfg(feature = "tool")]
 mod tool;
