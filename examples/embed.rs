@@ -51,7 +51,7 @@ fn publish(store: &EventStore) -> Result<(), Box<dyn Error>> {
 /// Many events: handed over first and waited for afterwards, so that they share their syncs.
 fn import(store: &EventStore) -> Result<(), Box<dyn Error>> {
     let config = Config { events: 1000, ..Config::default() };
-    let mut generator = Generator::new(1, config);
+    let mut generator = Generator::new(1, &config);
     let mut under_way = Vec::new();
     for _ in 0..1000 {
         let event = generator.next_unsigned().sign();
