@@ -3,6 +3,7 @@
 //! ```text
 //!   docs/formats.md   "### `Header`, 208 bytes (`src/..`)" + table   = the struct's fields and sizes
 //!   any page          "| `NAME` | `src/...rs` | value |"              = that constant
+//!   any page          `a_test_with_a_long_name`, `src/a/file.rs`      = are there
 //!   glossary          column "not"                                   = words that stand nowhere
 //! ```
 
@@ -139,7 +140,7 @@ fn constants_are_as_the_pages_say() {
     for page in pages() {
         for line in read(&page).lines() {
             let [name, path, value, ..] = cells(line)[..] else { continue };
-            if !(path.starts_with("src/") && path.ends_with(".rs")) {
+            if !(path.starts_with("src/") && path.ends_with(".rs")) || path.contains('`') {
                 continue;
             }
             let set = constant(&read(path), name);
@@ -154,6 +155,40 @@ fn constants_are_as_the_pages_say() {
         }
     }
     assert!(compared >= 40, "{compared} constants in all pages");
+}
+
+// --- names ---
+
+/// Whether `name` looks like a test's: a sentence in snake case.
+fn is_sentence(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.matches('_').count() >= 3
+}
+
+#[test]
+fn tests_and_files_that_pages_name_are_there() {
+    let text = |path: String| read(&path);
+    let code: String =
+        ["src", "tests"].into_iter().flat_map(|d| files(d, ".rs")).map(text).collect();
+    let (mut broken, mut found) = (Vec::new(), 0);
+    for page in pages() {
+        for name in read(&page).split('`').skip(1).step_by(2) {
+            let is_path =
+                ["src/", "tests/", "docs/", "examples/"].iter().any(|d| name.starts_with(d));
+            let is_path = is_path && !name.contains(|c: char| c.is_whitespace() || c == '*');
+            let is_there = match (is_path, is_sentence(name)) {
+                (true, _) => root().join(name).exists(),
+                (_, true) => code.contains(&format!("fn {name}(")),
+                (false, false) => continue,
+            };
+            found += 1;
+            if !is_there {
+                broken.push(format!("{page}: there is no {name}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(found >= 60, "{found} names of tests and files in all pages");
 }
 
 // --- words ---
@@ -226,7 +261,9 @@ fn example(text: &str) -> String {
 fn the_crate_and_the_readme_show_the_same_example() {
     let library = read("src/lib.rs");
     let (header, _) = library.split_once("\npub mod ").unwrap();
-    let strip = |line: &str| line.strip_prefix("//!").map(|l| format!("{}\n", l.strip_prefix(' ').unwrap_or(l)));
+    let strip = |line: &str| {
+        line.strip_prefix("//!").map(|l| format!("{}\n", l.strip_prefix(' ').unwrap_or(l)))
+    };
     let shown: String = header.lines().filter_map(strip).collect();
     let example = example(&read("README.md"));
     assert!(shown.contains(&example), "src/lib.rs does not show\n{example}");
