@@ -65,6 +65,8 @@ pub mod model;
 pub mod nostr;
 pub mod pool;
 pub mod query;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod segment;
 pub mod shard;
 pub mod store;

@@ -1,4 +1,8 @@
-//! Tests of the whole from outside.
+//! All integration tests in one binary.
+
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod kill;
 mod tidy;
+#[cfg(feature = "tool")]
+mod tool;

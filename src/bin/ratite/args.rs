@@ -1,0 +1,169 @@
+//! The command line: verbs and what `--help` says of them.
+
+use crate::output::say;
+use crate::{count, explain, export, generate, import, relay, scan, stats};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const FIRST_STEPS: &str = "\
+The first three things to do:
+  ratite gen --count 100000 | ratite import         fill ./data with made-up events
+  ratite scan '{\"kinds\":[1],\"limit\":5}'             ask for the five newest notes
+  ratite relay                                      serve them on ws://127.0.0.1:7777
+
+`ratite help VERB` says more about a verb. RATITE_LOG=info (or debug, or ratite::shard=trace) shows
+what goes on inside, on standard error.";
+
+/// A store of Nostr events on io_uring, and a relay
+#[derive(Parser, Debug)]
+#[command(name = "ratite", version, after_help = FIRST_STEPS, arg_required_else_help = true)]
+#[command(max_term_width = 100, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+#[command(disable_help_subcommand = false)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Serve the store to Nostr clients over websockets
+    ///
+    /// Creates the store if there is none. When clients can connect, standard output gets the one
+    /// line `listening on ws://ADDR:PORT`; everything else is said on standard error. An event is
+    /// answered with OK when it is as durable as `--sync` promises. SIGTERM and SIGINT end the
+    /// connections, close the store and exit with 0; a second signal exits at once, which the store
+    /// survives too.
+    #[command(after_long_help = RELAY_EXAMPLES)]
+    Relay(Box<relay::Args>),
+
+    /// Store events from standard input, one JSON object a line
+    ///
+    /// Ids and signatures are checked on all cores, unless `--no-verify` says that they are known to
+    /// be right. Creates the store if there is none. The last line on standard error counts what
+    /// became of the events. Duplicates, older versions of replaceable events and ephemeral events
+    /// are as they should be; the exit status is 1 if a line was anything else that is not stored.
+    /// Importing the same lines again does no harm, so an interrupted import is simply run again.
+    #[command(after_long_help = IMPORT_EXAMPLES)]
+    Import(import::Args),
+
+    /// Write all events to standard output, one JSON object a line, oldest first
+    ///
+    /// The events are those of one moment: the export sees no half of anything. What it writes,
+    /// `ratite import` and other relays' importers read.
+    #[command(after_long_help = EXPORT_EXAMPLES)]
+    Export(export::Args),
+
+    /// Write the events that match a filter, newest first
+    ///
+    /// Events with the same second come with the lowest id first. Without a `limit` in the filter
+    /// all matches are written. Several filters in an array give their union, each event once.
+    #[command(after_long_help = SCAN_EXAMPLES)]
+    Scan(scan::Args),
+
+    /// Count the events that match a filter
+    ///
+    /// Prints the number of events that a scan would give if the filter had no limit. Where the
+    /// index decides, no event is read; this is what a relay answers to COUNT.
+    #[command(after_long_help = COUNT_EXAMPLES)]
+    Count(count::Args),
+
+    /// Show how a filter would be answered
+    ///
+    /// Prints, for each memtable and segment, which index lists would be walked or intersected, how
+    /// long they are, and what would be left to check on each event. Reads index pages only.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Args),
+
+    /// Show figures of the store
+    ///
+    /// On a terminal a few readable lines; into a pipe or with `--json` one JSON object: live
+    /// records, segments, bytes on disk, each shard, the buffer pool. Counters count from the
+    /// opening of the store, which this verb has just done.
+    #[command(after_long_help = STATS_EXAMPLES)]
+    Stats(stats::Args),
+
+    /// Make signed events from a seed, one JSON object a line
+    ///
+    /// The mix is what relays see: notes, reactions, profiles, follow lists, some late, some
+    /// replacing others, few authors writing most of them. The same count, seed and start give the
+    /// same bytes on every machine. Needs no store.
+    #[command(after_long_help = GEN_EXAMPLES)]
+    Gen(generate::Args),
+}
+
+const RELAY_EXAMPLES: &str = "\
+Examples:
+  ratite relay --data /var/lib/ratite --listen 0.0.0.0:7777 --name 'relay.example'
+  ratite relay --sync batch --sync-interval-ms 50 --pool-mib 2048";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  ratite import --data ./data < events.jsonl
+  zstdcat dump.jsonl.zst | ratite import --no-verify --sync batch --show-rejected";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  ratite export | zstd > events.jsonl.zst
+  ratite export --since 1700000000 --until 1700086399 --reverse | head";
+
+const SCAN_EXAMPLES: &str = "\
+Examples:
+  ratite scan '{\"kinds\":[1],\"#t\":[\"nostr\"],\"limit\":10}'
+  ratite scan --metrics '[{\"kinds\":[0]},{\"kinds\":[3]}]' > profiles.jsonl
+  jq -c '{ids: .}' ids.json | ratite scan -";
+
+const COUNT_EXAMPLES: &str = "\
+Examples:
+  ratite count '{}'
+  ratite count '{\"kinds\":[7],\"since\":1700000000}'";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Example:
+  ratite explain '{\"kinds\":[1],\"#t\":[\"nostr\",\"bitcoin\"],\"limit\":100}'";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  ratite stats
+  ratite stats --json | jq .records";
+
+const GEN_EXAMPLES: &str = "\
+Examples:
+  ratite gen --count 100000 --seed 7 > events.jsonl
+  ratite gen -n 1000 --stop 1760000000 | ratite import";
+
+impl Verb {
+    /// What is logged if `RATITE_LOG` does not say it.
+    pub fn log_level(&self) -> &'static str {
+        match self {
+            Verb::Relay(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
+/// Prints what clap has to say, help and version among it.
+pub fn explain_refusal(error: &clap::Error) -> ExitCode {
+    if error.use_stderr()
+        && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
+        let text = error.render().to_string();
+        say(format_args!("ratite: {}", text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+    } else {
+        // A reader of help who has had enough is no failure.
+        let _had_enough = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault_in_the_definitions() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

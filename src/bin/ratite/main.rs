@@ -1,0 +1,70 @@
+//! `ratite`: the store and the relay as one program.
+//!
+//! ```text
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
+//!                          |       common: store (options, opening), output, failure,
+//!                          |               signals, progress
+//! ```
+//!
+//! 1. Standard output carries results only; everything said to a person goes to standard error.
+//! 2. Exit status: 0 all went well (also if whoever read the output had enough), 1 something did not
+//!    and one sentence says what, 2 the command line is wrong.
+//! 3. A verb that opened a store closes it, whatever came between.
+
+mod args;
+mod count;
+mod explain;
+mod export;
+mod failure;
+mod generate;
+mod import;
+mod logging;
+mod output;
+mod progress;
+mod relay;
+mod scan;
+mod signals;
+mod stats;
+mod store;
+
+use args::{Cli, Verb};
+use clap::Parser;
+use failure::{Failure, Outcome};
+use output::say;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::explain_refusal(&error),
+    };
+    match run(cli) {
+        Ok(()) | Err(Failure::PipeClosed) => ExitCode::SUCCESS,
+        Err(Failure::Said) => ExitCode::FAILURE,
+        Err(Failure::Sentence(sentence)) => {
+            say(format_args!("ratite: {sentence}"));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(sentence)) => {
+            say(format_args!("ratite: {sentence}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome<()> {
+    logging::start(cli.verb.log_level())?;
+    match cli.verb {
+        Verb::Relay(args) => relay::run(&args),
+        Verb::Import(args) => import::run(&args),
+        Verb::Export(args) => export::run(&args),
+        Verb::Scan(args) => scan::run(&args),
+        Verb::Count(args) => count::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Stats(args) => stats::run(&args),
+        Verb::Gen(args) => generate::run(&args),
+    }
+}

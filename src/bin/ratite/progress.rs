@@ -1,0 +1,58 @@
+//! How far a long verb is, on a terminal only.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+/// How often figures are refreshed.
+pub const TICK: Duration = Duration::from_millis(200);
+
+/// A progress bar, or nothing at all if standard error is no terminal.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Of so many bytes, if known.
+    pub fn of_bytes(total: Option<u64>) -> Progress {
+        match total {
+            Some(total) => Progress::new(Some(total), "{bar:30} {percent:>3}%  {msg}, {eta} left"),
+            None => Progress::new(None, "{msg}, {elapsed}"),
+        }
+    }
+
+    /// Of so many things.
+    pub fn of_items(total: u64) -> Progress {
+        Progress::new(Some(total), "{bar:30} {percent:>3}%  {msg}, {eta} left")
+    }
+
+    fn new(total: Option<u64>, template: &str) -> Progress {
+        let target = match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr_with_hz(10),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(total, target);
+        // A template that does not parse would be ours; the default style is no worse than an error.
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Progress(bar)
+    }
+
+    /// So much of the total is done; `events` is what a person counts.
+    pub fn set(&self, position: u64, events: u64) {
+        if self.0.is_hidden() {
+            return;
+        }
+        let rate = events as f64 / self.0.elapsed().as_secs_f64().max(0.001);
+        self.0.set_message(format!("{events} events, {rate:.0} a second"));
+        self.0.set_position(position);
+    }
+
+    /// Runs `write`, which writes lines to standard error, with the bar out of the way.
+    pub fn aside(&self, write: impl FnOnce()) {
+        self.0.suspend(write);
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

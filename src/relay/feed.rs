@@ -1,0 +1,71 @@
+//! One thread's feed: what the store commits, and ephemeral events, to the thread's subscriptions.
+//!
+//! ```text
+//!   shards --wake--> bell --> poll the tails --> Front::deliver --> outboxes
+//!   EVENT (ephemeral), any thread --channel-----^
+//! ```
+//!
+//! I1. The bell is rung after something was published, and is heard even if nobody listened then. So
+//!     nothing stays in a tail.
+//! I2. The tails are polled whether anyone subscribes or not: a tail that stands still keeps
+//!     memtables in memory.
+
+use super::front::Front;
+use super::live::Position;
+use crate::base::ShardId;
+use crate::io::Wake;
+use crate::nostr::{Event, EventRef};
+use crate::shard::Tail;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
+
+/// Ephemeral events delivered in a row before the thread's other tasks have their turn.
+const EPHEMERAL_SLICE: usize = 64;
+
+/// Wakes a feed from any thread.
+#[derive(Debug, Default)]
+pub(super) struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        // Leaves a permit if nobody listens (I1).
+        self.0.notify_one();
+    }
+}
+
+/// Delivers for ever.
+pub(super) async fn follow(
+    front: Rc<Front>,
+    bell: Arc<Bell>,
+    mut tails: Vec<Tail>,
+    mut ephemeral: Receiver<Arc<Event>>,
+) {
+    let mut batch = Vec::with_capacity(EPHEMERAL_SLICE);
+    loop {
+        tokio::select! {
+            () = bell.0.notified() => {}
+            _ = ephemeral.recv_many(&mut batch, EPHEMERAL_SLICE) => {}
+        }
+        for event in batch.drain(..) {
+            front.deliver(None, &Event::as_ref(&event));
+        }
+        for (tail, shard) in tails.iter_mut().zip(0..) {
+            poll(&front, tail, shard);
+        }
+        // Bells ring faster than a thread can listen, and clients must be served meanwhile.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn poll(front: &Front, tail: &mut Tail, shard: ShardId) {
+    if front.has_no_subscriptions() {
+        tail.poll(&mut |_, _| {});
+        return;
+    }
+    tail.poll(&mut |seq, record| match EventRef::new(record.key, record.body) {
+        Ok(event) => front.deliver(Some(Position { shard, seq }), &event),
+        Err(error) => tracing::error!(%error, "the store's feed holds what is no event"),
+    });
+}

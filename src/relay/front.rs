@@ -1,0 +1,140 @@
+//! What the tasks of one front-end thread share. It stays on its thread: no locks, no atomics, but
+//! for the counters that others read.
+
+use super::config::Config;
+use super::limits::Limits;
+use super::live::{Live, Position};
+use super::message::SubId;
+use super::outbox::Outbox;
+use super::stats::Counters;
+use super::subscriptions::{SubKey, Subscriptions};
+use crate::nostr::{Event, EventRef, EventStore, Filter, write_event};
+use crate::store::StoreSnapshot;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+
+/// COUNTs of one thread that are under way at once; they run beside it, on threads of their own.
+const COUNTS_MAX: usize = 2;
+
+/// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
+pub(super) const EPHEMERAL_MAX: usize = 1024;
+
+/// One front-end thread's own.
+pub(super) struct Front {
+    pub(super) store: Arc<EventStore>,
+    pub(super) config: Arc<Config>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) counting: Arc<Semaphore>,
+    /// The feeds of all threads, this one's included.
+    ephemeral: Vec<Sender<Arc<Event>>>,
+    subscriptions: RefCell<Subscriptions<Rc<Live>>>,
+    /// The JSON of the event that is being delivered.
+    json: RefCell<Vec<u8>>,
+    /// The outboxes of the clients that are connected.
+    clients: RefCell<Vec<Weak<Outbox>>>,
+    stopping: Cell<bool>,
+}
+
+impl Front {
+    pub(super) fn new(
+        store: Arc<EventStore>,
+        config: Arc<Config>,
+        counters: Arc<Counters>,
+        ephemeral: Vec<Sender<Arc<Event>>>,
+    ) -> Front {
+        Front {
+            store,
+            config,
+            counters,
+            counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            ephemeral,
+            subscriptions: RefCell::new(Subscriptions::new()),
+            json: RefCell::default(),
+            clients: RefCell::default(),
+            stopping: Cell::new(false),
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Seconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        self.store.engine().env().clock.unix_micros() / 1_000_000
+    }
+
+    /// The outbox of a client that has connected.
+    pub(super) fn connect(&self) -> Rc<Outbox> {
+        let outbox = Rc::new(Outbox::new(self.limits()));
+        if self.stopping.get() {
+            outbox.stop();
+        }
+        let mut clients = self.clients.borrow_mut();
+        if clients.len() == clients.capacity() {
+            // Each time it would grow, so that forgetting costs little per connection.
+            clients.retain(|client| client.strong_count() > 0);
+        }
+        clients.push(Rc::downgrade(&outbox));
+        outbox
+    }
+
+    /// Tells all connections to end, also those that are being opened.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
+        let clients = self.clients.take();
+        clients.iter().filter_map(Weak::upgrade).for_each(|outbox| outbox.stop());
+    }
+
+    /// Starts the live half of a subscription; its stored half is what the snapshot holds.
+    pub(super) fn subscribe(
+        &self,
+        id: SubId,
+        filters: Vec<Filter>,
+        outbox: &Rc<Outbox>,
+    ) -> (SubKey, Rc<Live>, StoreSnapshot) {
+        // The feed runs on this thread, so it matches nothing between the snapshot and the insertion.
+        let snapshot = self.store.snapshot();
+        let live = Rc::new(Live::new(id, outbox.clone(), &self.store, &snapshot));
+        let key = self.subscriptions.borrow_mut().insert(filters, live.clone());
+        (key, live, snapshot)
+    }
+
+    pub(super) fn unsubscribe(&self, key: SubKey) {
+        drop(self.subscriptions.borrow_mut().remove(key));
+    }
+
+    /// Sends an event to this thread's subscriptions. It is written as JSON once, if anyone wants it.
+    pub(super) fn deliver(&self, position: Option<Position>, event: &EventRef<'_>) {
+        let mut json = self.json.borrow_mut();
+        json.clear();
+        self.subscriptions.borrow_mut().find(event, |live| {
+            if !live.wants(position) {
+                return;
+            }
+            if json.is_empty() {
+                write_event(event, &mut json);
+            }
+            live.send(&json);
+            self.counters.sent_live.add();
+        });
+    }
+
+    /// Whether this thread has nobody to deliver to.
+    pub(super) fn has_no_subscriptions(&self) -> bool {
+        self.subscriptions.borrow().is_empty()
+    }
+
+    /// Hands an ephemeral event to the feeds of all threads.
+    pub(super) fn broadcast(&self, event: Event) {
+        let event = Arc::new(event);
+        for feed in &self.ephemeral {
+            if feed.try_send(event.clone()).is_err() {
+                self.counters.events_ephemeral_dropped.add();
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Every limit of the relay: what a client may send, ask for and leave unread, and for how long.
+//!
+//! Most are published in the `limitation` of NIP-11. The durations are deadlines on sockets; they
+//! run on the runtime's timers, since nothing that is stored depends on them.
+
+use crate::base::{Error, Result};
+use crate::nostr::JsonLimits;
+use std::time::Duration;
+
+/// Characters of a subscription id, at most; at least one. NIP-01 says so, and it is no setting.
+pub const SUBID_CHARS_MAX: usize = 64;
+
+/// What hyper asks for at least.
+const HEAD_BYTES_MIN: usize = 8 * 1024;
+
+/// The limits of a relay. `Default` is for a public one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one websocket message, and of one frame. Default 131,072: twice an event, so that
+    /// a large filter fits; what clients expect of a relay since strfry.
+    pub message_bytes: usize,
+    /// What the JSON of an event may be. Default 64 KiB with 2,000 tags: follow lists fit.
+    pub event: JsonLimits,
+    /// Seconds that `created_at` may lie ahead of this machine's clock. Default 900: clocks are
+    /// wrong, but an event from next year would stand on top of every feed until then.
+    pub future_seconds: u64,
+    /// Seconds that `created_at` may lie behind, if that is limited. Default `None`: old events are
+    /// republished all the time.
+    pub past_seconds: Option<u64>,
+    /// Subscriptions of one connection. Default 200, more than any client was seen to hold.
+    pub subscriptions: usize,
+    /// Filters of one REQ or COUNT. Default 20; each is a walk through the store of its own.
+    pub filters: usize,
+    /// Values of one filter, all its lists together. Default 2,000: what fits a message.
+    pub filter_values: usize,
+    /// Values of all filters of one connection's subscriptions. Default 50,000: each value is filed
+    /// under a term in the live index, in some 150 bytes.
+    pub connection_values: usize,
+    /// Stored events for a filter that has no `limit`. Default 500.
+    pub limit_default: u64,
+    /// Stored events for any filter. A larger `limit` is lowered to it. Default 1,000.
+    pub limit_max: u64,
+    /// Events of one connection that may wait for the store. Default 256: enough to fill group
+    /// commits from one importing client; beyond, the connection is not read.
+    pub writes: usize,
+    /// Bytes queued for one client, at most. Default 4 MiB. A client whose queue live events would
+    /// overflow is dropped; answers to its own requests wait for room at a quarter of it.
+    pub outbound_bytes: usize,
+    /// Connections in total. Default 10,000: an idle one takes some 30 KiB and one descriptor.
+    pub connections: usize,
+    /// Connections from one IPv4 address or IPv6 /64 network. Default 256: many people share an
+    /// address. Loopback is exempt: a proxy on this machine brings everyone.
+    pub connections_per_address: usize,
+    /// Silence after which a client is pinged. Default 55 s: proxies cut what is silent for 60 s.
+    pub ping: Duration,
+    /// Silence after a ping at which the connection is given up. Default 60 s.
+    pub pong: Duration,
+    /// Bytes of the head of an HTTP request. Default 8 KiB, which is also the least.
+    pub head_bytes: usize,
+    /// Time in which the head must have come. Default 5 s.
+    pub head: Duration,
+    /// Time for everything before the websocket, answers of plain HTTP included. Default 10 s.
+    pub http: Duration,
+    /// Time for a connection that is being closed: its last answers, its close frame, and the
+    /// client's. Default 5 s; [`Relay::stop`](super::Relay::stop) takes little longer.
+    pub closing: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            message_bytes: 131_072,
+            event: JsonLimits::default(),
+            future_seconds: 900,
+            past_seconds: None,
+            subscriptions: 200,
+            filters: 20,
+            filter_values: 2_000,
+            connection_values: 50_000,
+            limit_default: 500,
+            limit_max: 1_000,
+            writes: 256,
+            outbound_bytes: 4 * 1024 * 1024,
+            connections: 10_000,
+            connections_per_address: 256,
+            ping: Duration::from_secs(55),
+            pong: Duration::from_secs(60),
+            head_bytes: HEAD_BYTES_MIN,
+            head: Duration::from_secs(5),
+            http: Duration::from_secs(10),
+            closing: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// Checks that the limits make sense together.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the limit.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |holds: bool, what: &'static str, why: &str| {
+            if holds { Ok(()) } else { Err(Error::invalid(what, why)) }
+        };
+        let counts = [
+            (self.subscriptions, "subscriptions"),
+            (self.filters, "filters"),
+            (self.filter_values, "filter_values"),
+            (self.connection_values, "connection_values"),
+            (self.writes, "writes"),
+            (self.connections, "connections"),
+            (self.connections_per_address, "connections_per_address"),
+        ];
+        counts.into_iter().try_for_each(|(count, what)| refuse(count > 0, what, "it is 0"))?;
+        let event = self.event.json_bytes;
+        refuse(event <= self.message_bytes, "message_bytes", "an event would not fit a message")?;
+        refuse(self.limit_max > 0, "limit_max", "it is 0")?;
+        let default_fits = self.limit_default <= self.limit_max;
+        refuse(default_fits, "limit_default", "it is over limit_max")?;
+        let queue_fits = self.outbound_bytes >= self.message_bytes;
+        refuse(queue_fits, "outbound_bytes", "it is less than message_bytes")?;
+        refuse(self.head_bytes >= HEAD_BYTES_MIN, "head_bytes", "it is under 8,192")
+    }
+
+    /// Bytes queued for a client from which on its own requests wait.
+    pub(super) fn outbound_full_bytes(&self) -> usize {
+        self.outbound_bytes / 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_sense_and_nonsense_is_named() {
+        Limits::default().check().unwrap();
+        let refused = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits.check().unwrap_err().to_string()
+        };
+        assert!(refused(|l| l.subscriptions = 0).contains("subscriptions"));
+        assert!(refused(|l| l.event.json_bytes = 1 << 20).contains("message_bytes"));
+        assert!(refused(|l| l.limit_default = 2_000).contains("limit_default"));
+        assert!(refused(|l| l.outbound_bytes = 1).contains("outbound_bytes"));
+        assert!(refused(|l| l.head_bytes = 100).contains("head_bytes"));
+    }
+}

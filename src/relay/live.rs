@@ -1,0 +1,91 @@
+//! The live half of one subscription: which events are new to it, and where they go meanwhile.
+//!
+//! ```text
+//!   REQ: snapshot --> stored events ... EOSE | what was held | live
+//!   feed:   offer, offer ... --> held -------^           --> outbox
+//! ```
+//!
+//! I1. A record of shard `s` with number `n` is live exactly if `n > after[s]`, the number up to which
+//!     the snapshot of the stored half reaches. So no event is missed, and none comes twice,
+//!     whatever order snapshot, commits and feed come in.
+//! I2. Live events go to the outbox only behind `EOSE`; before, they are held, and count as queued.
+
+use super::message::SubId;
+use super::outbox::Outbox;
+use super::reply;
+use crate::base::{Seq, ShardId};
+use crate::nostr::EventStore;
+use crate::store::StoreSnapshot;
+use std::cell::RefCell;
+use std::rc::Rc;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+/// Where in the store's stream an event stands; ephemeral events stand nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Position {
+    pub(super) shard: ShardId,
+    pub(super) seq: Seq,
+}
+
+/// A subscription, as the feed sees it.
+pub(super) struct Live {
+    id: SubId,
+    outbox: Rc<Outbox>,
+    /// For each shard, what the snapshot holds (I1).
+    after: Box<[Seq]>,
+    /// `None` once the stored half is over.
+    held: RefCell<Option<Vec<Message>>>,
+}
+
+impl Live {
+    /// A subscription whose stored half is what `snapshot` holds.
+    pub(super) fn new(
+        id: SubId,
+        outbox: Rc<Outbox>,
+        store: &EventStore,
+        snapshot: &StoreSnapshot,
+    ) -> Live {
+        let shards = 0..store.engine().shard_count();
+        let after = shards.map(|shard| snapshot.seq(shard as ShardId)).collect();
+        Live { id, outbox, after, held: RefCell::new(Some(Vec::new())) }
+    }
+
+    pub(super) fn id(&self) -> &SubId {
+        &self.id
+    }
+
+    /// Whether the event at `position` is new to this subscription (I1).
+    pub(super) fn wants(&self, position: Option<Position>) -> bool {
+        let new = position.is_none_or(|at| at.seq > self.after[usize::from(at.shard)]);
+        new && !self.outbox.is_overflown()
+    }
+
+    /// Sends an event, given as JSON, or holds it (I2).
+    pub(super) fn send(&self, event: &[u8]) {
+        let message = reply::event_json(&self.id, event);
+        match &mut *self.held.borrow_mut() {
+            None => self.outbox.push_live(message),
+            Some(held) => {
+                if self.outbox.hold(&message) {
+                    held.push(message);
+                }
+            }
+        }
+    }
+
+    /// The stored half is over: `EOSE`, then what was held, then live.
+    pub(super) fn stored_is_over(&self) {
+        self.outbox.push(reply::eose(&self.id));
+        let held = self.held.borrow_mut().take();
+        for message in held.into_iter().flatten() {
+            self.outbox.release(&message);
+            self.outbox.push(message);
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.held.get_mut().iter().flatten().for_each(|message| self.outbox.release(message));
+    }
+}

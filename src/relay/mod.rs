@@ -1,0 +1,52 @@
+//! The relay: Nostr over websockets, on an [`EventStore`](crate::nostr::EventStore).
+//!
+//! ```text
+//!   server      a front-end thread per core: its own runtime, listener, connections, feed
+//!     http        handshake, NIP-11, page
+//!     connection  one task per client: frames in, answers out, deadlines
+//!       session     what the client has under way: writes, requests, subscriptions
+//!       publish     EVENT: limits -> id -> signature -> store
+//!       request     REQ, COUNT: filters, stored events in slices
+//!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
+//!   ------------------------------------------------------------------------------------------
+//!   front       what the tasks of one thread share      doors   how many clients, from where
+//!   subscriptions, live, outbox, message, reply, split, limits, config, stats
+//! ```
+//!
+//! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
+//! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
+//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `http`, `runtime`, `server`.
+//!
+//! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
+//! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
+//!     was stored after it live.
+//! I3. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
+//!     neither another client nor the store.
+
+mod config;
+mod connection;
+mod doors;
+mod feed;
+mod front;
+mod http;
+mod info;
+mod limits;
+mod live;
+mod message;
+mod outbox;
+mod publish;
+mod reply;
+mod request;
+mod runtime;
+mod server;
+mod session;
+mod split;
+mod stats;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use limits::{Limits, SUBID_CHARS_MAX};
+pub use server::Relay;
+pub use stats::RelayStats;

@@ -1,0 +1,230 @@
+//! What one client has under way: events that wait for the store, requests, subscriptions.
+//!
+//! ```text
+//!   message --> EVENT --publish--> writes ----+
+//!               REQ, COUNT --> waiting --> running --> outbox
+//!               CLOSE --> subscriptions
+//! ```
+//!
+//! I1. A subscription id belongs to at most one request: waiting, running or live. A REQ with a known
+//!     id puts itself in that one's place.
+//! I2. What a client has under way is bounded: nothing more is read while `may_read` says no.
+
+use super::front::Front;
+use super::message::{ClientMessage, Refused, SubId, parse};
+use super::outbox::Outbox;
+use super::publish::{self, Publish};
+use super::reply;
+use super::request::{self, Counting, Kind, Request, Running, Stored};
+use super::subscriptions::SubKey;
+use crate::base::Result;
+use crate::nostr::{Filter, Inserted};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+type Write = Pin<Box<dyn Future<Output = ([u8; 32], Result<Inserted>)>>>;
+
+/// The state of one client. Dropping it ends its subscriptions; events handed over are stored.
+pub(super) struct Session {
+    front: Rc<Front>,
+    outbox: Rc<Outbox>,
+    writes: FuturesUnordered<Write>,
+    waiting: VecDeque<Request>,
+    running: Option<Running>,
+    live: HashMap<SubId, Subscribed>,
+    /// Values of all filters of `live`.
+    live_values: usize,
+}
+
+struct Subscribed {
+    key: SubKey,
+    values: usize,
+}
+
+impl Session {
+    pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>) -> Session {
+        Session {
+            front,
+            outbox,
+            writes: FuturesUnordered::new(),
+            waiting: VecDeque::new(),
+            running: None,
+            live: HashMap::new(),
+            live_values: 0,
+        }
+    }
+
+    /// Whether the next message may be read (I2).
+    pub(super) fn may_read(&self) -> bool {
+        let limits = self.front.limits();
+        self.writes.len() < limits.writes
+            && self.waiting.len() < limits.subscriptions
+            && !self.outbox.is_full()
+    }
+
+    /// Takes one message of the client.
+    pub(super) fn take(&mut self, text: &str) {
+        let counters = &self.front.counters;
+        match parse(text.as_bytes(), self.front.limits().filters) {
+            Ok(ClientMessage::Event(json)) => {
+                counters.messages_event.add();
+                match publish::receive(&self.front, json) {
+                    Publish::Answer(answer) => self.outbox.push(answer),
+                    Publish::Store(event) => {
+                        let write = publish::store(self.front.store.clone(), event);
+                        self.writes.push(Box::pin(write));
+                    }
+                }
+            }
+            Ok(ClientMessage::Req(id, filters)) => {
+                counters.messages_req.add();
+                self.ask(id, &filters, Kind::Events);
+            }
+            Ok(ClientMessage::Count(id, filters)) => {
+                counters.messages_count.add();
+                self.ask(id, &filters, Kind::Count);
+            }
+            Ok(ClientMessage::Close(id)) => {
+                counters.messages_close.add();
+                self.end(&id);
+            }
+            Err(Refused::Notice(text)) => {
+                counters.messages_invalid.add();
+                self.outbox.push(reply::notice(&text));
+            }
+            Err(Refused::Closed(id, text)) => {
+                self.end(&id);
+                self.refuse(&id, &text);
+            }
+        }
+    }
+
+    /// Goes on with what is under way until some of it is done. Dropping it half-way loses nothing;
+    /// with nothing under way it waits for ever.
+    pub(super) async fn work(&mut self) {
+        if self.running.is_none() && !self.outbox.is_full() {
+            self.begin_next();
+        }
+        let Session { front, outbox, writes, running, .. } = self;
+        let stepped = tokio::select! {
+            Some((id, inserted)) = writes.next() => {
+                outbox.push(publish::answer(front, &id, inserted));
+                return;
+            }
+            Some(stepped) = step(running, front, outbox), if !outbox.is_full() => stepped,
+            else => std::future::pending().await,
+        };
+        self.stepped(stepped);
+    }
+
+    /// Waits until the store has answered every event that was handed to it.
+    pub(super) async fn finish_writes(&mut self) {
+        while let Some((id, inserted)) = self.writes.next().await {
+            self.outbox.push(publish::answer(&self.front, &id, inserted));
+        }
+    }
+
+    /// A REQ or COUNT.
+    fn ask(&mut self, id: SubId, json: &[&[u8]], kind: Kind) {
+        if kind == Kind::Events {
+            self.end(&id); // I1
+        }
+        let limits = self.front.limits();
+        let filters = match request::filters(limits, json) {
+            Ok(filters) => filters,
+            Err(text) => return self.refuse(&id, &text),
+        };
+        let values: usize = filters.iter().map(request::values).sum();
+        if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
+            let text = format!(
+                "restricted: a connection has at most {} subscriptions",
+                limits.subscriptions
+            );
+            return self.refuse(&id, &text);
+        }
+        if kind == Kind::Events && self.live_values + values > limits.connection_values {
+            let max = limits.connection_values;
+            let text = format!("restricted: a connection's filters have at most {max} values");
+            return self.refuse(&id, &text);
+        }
+        self.waiting.push_back(Request { id, filters, kind });
+    }
+
+    fn refuse(&self, id: &SubId, text: &str) {
+        self.front.counters.requests_refused.add();
+        self.outbox.push(reply::closed(id, text));
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.live.len() + self.waiting.iter().filter(|r| r.kind == Kind::Events).count()
+    }
+
+    /// Starts the request that has waited longest.
+    fn begin_next(&mut self) {
+        let Some(Request { id, filters, kind }) = self.waiting.pop_front() else { return };
+        self.running = Some(match kind {
+            Kind::Count => Running::Count(Counting::new(&self.front, id, filters)),
+            Kind::Events => self.begin_events(id, filters),
+        });
+    }
+
+    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>) -> Running {
+        let values = filters.iter().map(request::values).sum();
+        let (key, live, snapshot) = self.front.subscribe(id.clone(), filters.clone(), &self.outbox);
+        self.live.insert(id, Subscribed { key, values });
+        self.live_values += values;
+        Running::Events(Stored::new(live, snapshot, filters))
+    }
+
+    fn stepped(&mut self, stepped: Result<bool>) {
+        if let Ok(false) = stepped {
+            return;
+        }
+        let Some(ended) = self.running.take() else { return };
+        let Err(error) = stepped else { return };
+        if self.front.counters.requests_failed.add_and_tell() {
+            tracing::warn!(%error, "the store did not answer a request");
+        }
+        if ended.kind() == Kind::Events {
+            self.unsubscribe(ended.id());
+        }
+        let text = format!("error: the store did not answer ({})", error.code());
+        self.outbox.push(reply::closed(ended.id(), &text));
+    }
+
+    /// Ends a subscription, wherever it stands (I1).
+    fn end(&mut self, id: &SubId) {
+        self.waiting.retain(|request| request.kind != Kind::Events || request.id != *id);
+        let is_it = |running: &mut Running| running.kind() == Kind::Events && running.id() == id;
+        drop(self.running.take_if(is_it));
+        self.unsubscribe(id);
+    }
+
+    fn unsubscribe(&mut self, id: &SubId) {
+        if let Some(Subscribed { key, values }) = self.live.remove(id) {
+            self.front.unsubscribe(key);
+            self.live_values -= values;
+        }
+    }
+}
+
+async fn step(
+    running: &mut Option<Running>,
+    front: &Front,
+    outbox: &Outbox,
+) -> Option<Result<bool>> {
+    match running {
+        Some(running) => Some(running.step(front, outbox).await),
+        None => None,
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.live.values().for_each(|subscribed| self.front.unsubscribe(subscribed.key));
+    }
+}

@@ -1,0 +1,156 @@
+//! The relay from outside: real clients over real sockets, a store in a directory of its own.
+//!
+//! Nothing here sleeps: a test reads until what it waits for has come, and a read that gets nothing
+//! for [`PATIENCE`] fails.
+
+mod events;
+mod live;
+mod requests;
+mod web;
+
+use super::{Config, Relay};
+use crate::nostr::{Event, EventStore, Filter, Signer};
+use crate::store::Options;
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, WebSocket};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A time that is never in the future.
+const T0: u64 = 1_700_000_000;
+
+/// A relay with its store.
+struct Rig {
+    relay: Relay,
+    store: Arc<EventStore>,
+    _dir: tempfile::TempDir,
+}
+
+fn rig() -> Rig {
+    rig_with(|_| {})
+}
+
+fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        Options { threads: true, memtable_bytes: 1 << 20, pool_bytes: 4 << 20, ..Options::tiny() };
+    let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
+    let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
+    let mut config =
+        Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 2, ..Config::default() };
+    change(&mut config);
+    let relay = Relay::start(store.clone(), config).unwrap();
+    Rig { relay, store, _dir: dir }
+}
+
+impl Rig {
+    fn dial(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.relay.local_addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    fn client(&self) -> Client {
+        let url = format!("ws://{}/", self.relay.local_addr());
+        let (socket, _) = tungstenite::client(url, self.dial()).unwrap();
+        Client { socket }
+    }
+
+    fn stored(&self) -> u64 {
+        self.store.count(&[Filter::default()]).unwrap()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.relay.stop().unwrap();
+        self.store.close().unwrap();
+    }
+}
+
+/// A client that reads one message at a time.
+struct Client {
+    socket: WebSocket<TcpStream>,
+}
+
+impl Client {
+    fn say(&mut self, message: &str) {
+        self.socket.send(Message::text(message)).unwrap();
+    }
+
+    fn hear(&mut self) -> Value {
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn publish(&mut self, event: &Event) -> (bool, String) {
+        self.say(&event_message(event));
+        self.hear_ok(event.id())
+    }
+
+    fn hear_ok(&mut self, id: &[u8; 32]) -> (bool, String) {
+        let answer = self.hear();
+        assert_eq!((&answer[0], &answer[1]), (&json!("OK"), &json!(const_hex::encode(id))));
+        assert_eq!(answer.as_array().unwrap().len(), 4);
+        (answer[2].as_bool().unwrap(), answer[3].as_str().unwrap().into())
+    }
+
+    /// What a REQ answers up to its EOSE: the contents of the events.
+    fn ask(&mut self, id: &str, filters: &str) -> Vec<String> {
+        self.say(&format!("[\"REQ\",\"{id}\",{filters}]"));
+        let mut contents = Vec::new();
+        loop {
+            let answer = self.hear();
+            assert_eq!(answer[1], id, "{answer}");
+            match answer[0].as_str().unwrap() {
+                "EVENT" => contents.push(answer[2]["content"].as_str().unwrap().to_string()),
+                "EOSE" => return contents,
+                _ => panic!("{answer}"),
+            }
+        }
+    }
+
+    /// Reads to the close frame; gives all text before it, and its code.
+    fn hear_out(&mut self) -> (Vec<Value>, CloseCode) {
+        let mut said = Vec::new();
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => said.push(serde_json::from_str(&text).unwrap()),
+                Message::Close(frame) => return (said, frame.unwrap().code),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn signer(n: u8) -> Signer {
+    Signer::new([n; 32]).unwrap()
+}
+
+/// An event of kind 1 that says when it was made.
+fn note(author: u8, at: u64, content: &str) -> Event {
+    event(author, 1, at, &[], content)
+}
+
+fn event(author: u8, kind: u16, at: u64, tags: &[[&str; 2]], content: &str) -> Event {
+    let signer = signer(author);
+    Event::from_parts(*signer.pubkey(), T0 + at, kind, tags, content).sign(&signer)
+}
+
+fn event_message(event: &Event) -> String {
+    format!("[\"EVENT\",{}]", String::from_utf8(event.to_json()).unwrap())
+}
+
+fn accepted(text: &str) -> (bool, String) {
+    (true, text.into())
+}

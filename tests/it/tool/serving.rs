@@ -1,0 +1,83 @@
+//! `relay` as a process, and the lock that keeps a store to one of them.
+
+use super::*;
+use ratite::nostr::EventStore;
+use ratite::store::Options;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+use tungstenite::Message;
+
+#[test]
+fn a_store_in_use_is_refused_with_the_holders_pid() {
+    let store = Store::of(&events(20, 31));
+    let mut options = Options::default();
+    options.log_file_bytes = 8 << 20;
+    let held = EventStore::open(store.dir(), &options).unwrap();
+    let pid = format!("pid {}", std::process::id());
+    for verb in [&["stats"][..], &["scan", "{}"], &["export"]] {
+        let why = store.run(verb[0], &verb[1..]).badly();
+        assert!(why.contains(&pid) && why.contains("in use"), "{why}");
+    }
+    let import = ratite(&store.args("import", &[])).output().unwrap();
+    assert!(String::from_utf8(import.stderr).unwrap().contains(&pid));
+    held.close().unwrap();
+    drop(held);
+    store.run("stats", &[]).well();
+}
+
+/// A relay that ends with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already if the test went well.
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
+#[test]
+fn a_relay_serves_until_it_is_told_to_stop() {
+    let store = Store::new();
+    let more = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
+    let mut command = ratite(&store.args("relay", &more));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut relay = Served(command.spawn().unwrap());
+    let mut out = BufReader::new(relay.0.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let url = line.trim_end().strip_prefix("listening on ").expect(&line).to_string();
+
+    let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
+    let json = String::from_utf8(event.to_json()).unwrap();
+    client.send(Message::text(format!("[\"EVENT\",{json}]"))).unwrap();
+    let answer = client.read().unwrap().into_text().unwrap();
+    assert!(answer.starts_with("[\"OK\",") && answer.contains("true"), "{answer}");
+
+    let why = store.run("count", &["{}"]).badly();
+    assert!(why.contains(&format!("pid {}", relay.0.id())), "{why}");
+
+    let pid = relay.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let (mut err, mut rest) = (String::new(), String::new());
+    relay.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(relay.0.wait().unwrap().code(), Some(0), "{err}");
+    assert_eq!(rest, "", "one line on standard output");
+    for said in ["data ", "shards  2", "never: ", "SIGTERM", "stopped: 1 events"] {
+        assert!(err.contains(said), "{said} in {err}");
+    }
+    assert_eq!(store.run("scan", &["{}"]).well(), format!("{json}\n"));
+}
+
+#[test]
+fn an_address_in_use_is_a_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let store = Store::new();
+    let ran = store.run("relay", &["--shards", "1", "--listen", &address]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.summary().starts_with("ratite: ") && ran.out.is_empty(), "{}", ran.err);
+    assert!(ran.err.contains(&address), "{}", ran.err);
+}
