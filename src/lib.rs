@@ -2,7 +2,7 @@
 //!
 //! One engine, thread per core. A shard's thread takes records from a lock-free ring, decides on them, writes
 //! them to a log in groups, and answers each once it is as durable as the sync mode says. Readers on any
-//! thread walk posting lists of memtables and immutable segments, on a snapshot, without a lock.
+//! thread walk posting lists of memtables and immutable segments, on a snapshot, beside the writer.
 //!
 //! ```text
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
