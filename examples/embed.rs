@@ -73,8 +73,9 @@ fn ask(store: &EventStore) -> Result<(), Box<dyn Error>> {
     while let Some(event) = events.next()? {
         println!("{} kind {}: {} bytes", event.created_at(), event.kind(), event.content().len());
     }
-    println!("{} notes, {} tagged nostr", store.count(&[notes.clone()])?, store.count(&[tagged])?);
-    print!("{}", store.explain(&[notes])?);
+    let notes = [notes];
+    println!("{} notes, {} tagged nostr", store.count(&notes)?, store.count(&[tagged])?);
+    print!("{}", store.explain(&notes)?);
     Ok(())
 }
 
