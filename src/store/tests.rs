@@ -403,6 +403,26 @@ fn assert_same(store: &Store, oracle: &Oracle, seed: u64) {
 }
 
 #[test]
+fn many_short_runs_keep_few_log_files() {
+    let machine = Machine::new(8);
+    let (mut rng, mut oracle, mut past) = (Rng::new(8), Oracle::default(), Vec::new());
+    for run in 0..40 {
+        let store = machine.open(&Options::tiny());
+        for i in 0..3 {
+            let item = Item::random(&mut rng, 1000 + 3 * run + i, &mut past);
+            assert_eq!(insert(&store, &item), oracle.insert(&item));
+        }
+        store.close().unwrap();
+    }
+    for shard in ["shard-00", "shard-01"] {
+        let names = machine.env.disk.list(&Path::new("/store").join(shard)).unwrap();
+        let logs = names.iter().filter(|name| name.starts_with("wal-")).count();
+        assert!(logs <= 9, "{logs} log files: {names:?}");
+    }
+    assert_same(&machine.open(&Options::tiny()), &oracle, 8);
+}
+
+#[test]
 fn wrong_settings_are_refused_by_name() {
     let machine = Machine::new(5);
     let options = Options::tiny();
