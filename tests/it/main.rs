@@ -8,5 +8,6 @@ mod naive;
 mod oracle;
 mod power;
 mod replay;
+mod tidy;
 #[cfg(feature = "tool")]
 mod tool;
