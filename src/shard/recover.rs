@@ -215,7 +215,7 @@ impl Replay {
     fn flush(&mut self, block: Lsn) -> Result<()> {
         let (writer, _) = memtable::new(replay_config(&self.shared.config), self.next_seq - 1);
         let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
-        let flushed = flush::flush(&self.shared, &old)?;
+        let flushed = flush::flush(&self.shared, &old, self.next_seq - 1)?;
         self.segments.extend(flush::with_late_deaths(&flushed));
         self.log_start = block;
         self.flushed = true;

@@ -21,11 +21,11 @@ const WINDOW: usize = 64;
 fn event(number: u64) -> Event {
     let mut rng = Rng::new(number);
     let kind = match number {
-        n if n % 5 == 0 => 10_002,
-        n if n % 7 == 0 => 30_023,
+        n if n.is_multiple_of(5) => 10_002,
+        n if n.is_multiple_of(7) => 30_023,
         _ => 1,
     };
-    let late = if number % 11 == 0 { rng.below(60) } else { 0 };
+    let late = if number.is_multiple_of(11) { rng.below(60) } else { 0 };
     let d = format!("slug {}", number % 3);
     let tags = [vec!["d", &d], vec!["t", "kill"]];
     let content = "x".repeat(rng.below(900) as usize) + &number.to_string();

@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod compare;
 mod kill;
+mod naive;
+mod oracle;
+mod power;
+mod replay;
+mod tidy;
 #[cfg(feature = "tool")]
 mod tool;
