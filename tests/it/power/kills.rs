@@ -4,6 +4,7 @@ use super::ledger::Loss;
 use super::{Ledger, MODES, Machine, options};
 use crate::naive::random::{World, pick};
 use crate::replay;
+use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
 use std::time::Duration;
 
@@ -60,23 +61,24 @@ fn promise_1_power_loss_in_batch_takes_the_window_at_most() {
         let interval = Duration::from_millis(100);
         let options = options(shards, SyncMode::Batch { interval, bytes: window });
         let mut ledger = Ledger::new(shards);
-        let largest = 24 << 10;
-        for _ in 0..2 {
-            let store = machine.open(&options).unwrap();
-            for _ in 0..20 + world.rng.below(100) {
-                // One at a time, so that each is a group, and none larger than is accounted for.
-                let ev = world.event();
+        // One at a time, so that each is a group, and none larger than is accounted for.
+        let largest = 3_000;
+        let write = |store: &EventStore, ledger: &mut Ledger, world: &mut World, count: u64| {
+            for ev in (0..count).map(|_| world.event()) {
                 if ev.event(false).body().len() < largest {
-                    ledger.submit(&store, &[ev], 1).unwrap();
+                    ledger.submit(store, &[ev], 1).unwrap();
                 }
             }
+        };
+        for _ in 0..2 {
+            let store = machine.open(&options).unwrap();
+            let count = 20 + world.rng.below(100);
+            write(&store, &mut ledger, &mut world, count);
             if world.rng.chance(2) {
                 // Once the interval is over, the next writes bring the sync of what came before.
                 ledger.settle();
                 machine.clock.advance(interval);
-                for _ in 0..40 {
-                    ledger.submit(&store, &[world.event()], 1).unwrap();
-                }
+                write(&store, &mut ledger, &mut world, 40);
             }
             machine.disk.power_loss();
             drop(store);
