@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+#[cfg(feature = "tool")]
+mod clients;
 mod kill;
 #[cfg(feature = "tool")]
 mod tool;
