@@ -288,6 +288,14 @@ impl Store {
         self.query_at(&self.snapshot(), selects, order)
     }
 
+    /// Gives the live record with `id` to `read`, as it is published now.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn get<T>(&self, id: &[u8; 32], read: impl FnOnce(Record<'_>) -> T) -> Result<Option<T>> {
+        query::get(id, &self.snapshot().shards, read)
+    }
+
     /// How many records match at least one of `selects`, limits aside.
     ///
     /// # Errors

@@ -2,10 +2,12 @@
 
 use super::event::{Event, EventRef};
 use super::filter::Filter;
+use super::format::FormatError;
 use super::plan::select;
 use super::rules::{self, EventModel};
 use crate::base::{Error, Result};
 use crate::io::{self, Backend, Env, Wake};
+use crate::model::Record;
 use crate::query::{Cursor, Order, Select};
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
@@ -74,7 +76,8 @@ impl EventStore {
     }
 
     /// Hands `event` to its shard, waiting only for room; the answer is waited for separately, so that
-    /// many events can be under way.
+    /// many events can be under way. A caller who holds `Options::in_flight` of them, and takes no
+    /// answer, makes no room and waits here for ever.
     ///
     /// # Errors
     /// `Invalid` or `Full` if it can never be stored, `Closed`.
@@ -95,8 +98,8 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get(&self, id: &[u8; 32]) -> Result<Option<Event>> {
-        let filter = Filter { ids: Some(vec![*id]), limit: Some(1), ..Filter::default() };
-        Ok(self.query(&[filter])?.next()?.map(|event| event.to_owned()))
+        let owned = |record: Record<'_>| EventRef::stored(record).map(|event| event.to_owned());
+        self.store.get(id, owned)?.transpose().map_err(damaged)
     }
 
     /// What is stored now, for several queries on the same state.
@@ -190,9 +193,12 @@ impl Events {
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
         let Some(record) = self.0.next()? else { return Ok(None) };
-        let event = EventRef::stored(record);
-        event.map(Some).map_err(|error| Error::invalid("stored event", error.to_string()))
+        EventRef::stored(record).map(Some).map_err(damaged)
     }
+}
+
+fn damaged(error: FormatError) -> Error {
+    Error::invalid("stored event", error.to_string())
 }
 
 fn selects(filters: &[Filter]) -> Vec<Select> {

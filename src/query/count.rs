@@ -69,10 +69,8 @@ fn in_segment(live: &LiveSegment, at: Seq, select: &Select) -> Result<u64> {
     let one_list = plan.walked.len() <= 1 && plan.walked.iter().all(|c| c.lists.len() == 1);
     if plan.by_id.is_some() || !one_list || plan.is_residual() || !plan.without.is_empty() {
         let mut count = 0;
-        if let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? {
-            while source.next()?.is_some() {
-                count += 1;
-            }
+        if let Some(source) = SegmentSource::open(live, at, select, Order::Newest)? {
+            source.for_each(|_| count += 1)?;
         }
         return Ok(count);
     }
@@ -101,11 +99,8 @@ fn in_list(
 fn union_in_segment(live: &LiveSegment, at: Seq, selects: &[Select]) -> Result<u64> {
     let mut found = vec![0u64; live.segment.records().div_ceil(64) as usize];
     for select in selects {
-        let Some(mut source) = SegmentSource::open(live, at, select, Order::Newest)? else {
-            continue;
-        };
-        while let Some(o) = source.next()? {
-            found[o as usize / 64] |= 1 << (o % 64);
+        if let Some(source) = SegmentSource::open(live, at, select, Order::Newest)? {
+            source.for_each(|o| found[o as usize / 64] |= 1 << (o % 64))?;
         }
     }
     Ok(found.iter().map(|word| u64::from(word.count_ones())).sum())

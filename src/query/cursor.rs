@@ -3,7 +3,7 @@
 use super::merge::Merged;
 use super::scatter::{Readers, scatter};
 use super::{Order, Select};
-use crate::base::{Key, Result};
+use crate::base::Result;
 use crate::model::Record;
 use crate::shard::Snapshot;
 
@@ -77,7 +77,7 @@ impl Cursor {
                 None => true,
                 Some((best, _)) if best != time => (time > best) == (self.order == Order::Newest),
                 Some((_, at)) => {
-                    let (a, b) = (self.selections[i].peek_key()?, self.selections[at].peek_key()?);
+                    let (a, b) = (self.selections[i].peek_key(), self.selections[at].peek_key());
                     a != b && (a > b) == (self.order == Order::Newest)
                 }
             };
@@ -89,13 +89,9 @@ impl Cursor {
         for i in 0..self.selections.len() {
             let same = i == nearest
                 || self.selections[i].peek_time()? == Some(time)
-                    && self.selections[i].peek_key()? == self.key_of(nearest)?;
+                    && self.selections[i].peek_key() == self.selections[nearest].peek_key();
             self.given.extend(same.then_some(i));
         }
         Ok(Some(nearest))
-    }
-
-    fn key_of(&mut self, selection: usize) -> Result<Key> {
-        self.selections[selection].peek_key()
     }
 }

@@ -1,7 +1,7 @@
 //! The merge: the matches of one selection from all memtables and segments, in one order.
 //!
 //! A segment is opened only when the walk reaches its time: a query for the newest few touches the
-//! newest segments only. Heads compare by time, and by id (read only then) among equals.
+//! newest segments only. Heads compare by time, and by id among equals.
 //!
 //! Opened sources are few at any moment, so that the nearest head is found by looking at each.
 
@@ -12,6 +12,7 @@ use super::{Order, Select};
 use crate::base::{Key, Ordinal, Result, Seq};
 use crate::memtable::Memtable;
 use crate::model::Record;
+use crate::segment::Entry;
 use crate::shard::{LiveSegment, Snapshot};
 use std::sync::Arc;
 
@@ -23,19 +24,10 @@ pub(super) enum Source {
         at: Seq,
         bound: u64,
     },
-    Segment(Box<SegmentSource>, Head),
+    Segment(Box<SegmentSource>, Entry),
     Memtable(Arc<Memtable>, std::vec::IntoIter<(Key, Ordinal)>, (Key, Ordinal)),
     /// Matches of a whole shard, read by another thread.
     Remote(Remote),
-}
-
-/// The next match of a segment.
-#[derive(Clone, Copy)]
-pub(super) struct Head {
-    time: u64,
-    ordinal: Ordinal,
-    /// Known once a comparison needed it.
-    key: Option<Key>,
 }
 
 /// The matches of one selection, merged.
@@ -89,7 +81,7 @@ impl Merged {
     ///
     /// # Panics
     /// If there is none: `peek_time` comes first.
-    pub(super) fn peek_key(&mut self) -> Result<Key> {
+    pub(super) fn peek_key(&self) -> Key {
         let nearest = self.nearest.expect("a merge that was peeked has a nearest source");
         self.sources[nearest].key()
     }
@@ -120,7 +112,7 @@ impl Merged {
         while self.nearest.is_none() && !self.sources.is_empty() {
             let mut best = 0;
             for i in 1..self.sources.len() {
-                if self.comes_before(i, best)? {
+                if self.comes_before(i, best) {
                     best = i;
                 }
             }
@@ -141,25 +133,25 @@ impl Merged {
     }
 
     /// Whether source `a` comes before source `b`. What is unopened comes before what is of its time.
-    fn comes_before(&mut self, a: usize, b: usize) -> Result<bool> {
+    fn comes_before(&self, a: usize, b: usize) -> bool {
         let (time_a, time_b) = (self.sources[a].time(), self.sources[b].time());
         if time_a != time_b {
-            return Ok((time_a > time_b) == (self.order == Order::Newest));
+            return (time_a > time_b) == (self.order == Order::Newest);
         }
         if matches!(self.sources[b], Source::Unopened { .. }) {
-            return Ok(false);
+            return false;
         }
         if matches!(self.sources[a], Source::Unopened { .. }) {
-            return Ok(true);
+            return true;
         }
-        let (key_a, key_b) = (self.sources[a].key()?, self.sources[b].key()?);
-        Ok((key_a > key_b) == (self.order == Order::Newest))
+        let (key_a, key_b) = (self.sources[a].key(), self.sources[b].key());
+        (key_a > key_b) == (self.order == Order::Newest)
     }
 }
 
 impl Source {
     fn segment(mut source: SegmentSource) -> Result<Option<Source>> {
-        let Some(head) = Head::next(&mut source)? else { return Ok(None) };
+        let Some(head) = source.next()? else { return Ok(None) };
         Ok(Some(Source::Segment(Box::new(source), head)))
     }
 
@@ -167,31 +159,26 @@ impl Source {
     fn time(&self) -> u64 {
         match self {
             Source::Unopened { bound, .. } => *bound,
-            Source::Segment(_, head) => head.time,
+            Source::Segment(_, head) => head.key.time,
             Source::Memtable(_, _, (key, _)) => key.time,
             Source::Remote(remote) => remote.key().time,
         }
     }
 
-    fn key(&mut self) -> Result<Key> {
+    fn key(&self) -> Key {
         match self {
             Source::Unopened { .. } => panic!("an unopened source has no head"),
-            Source::Segment(source, head) => {
-                if head.key.is_none() {
-                    head.key = Some(source.key(head.ordinal)?);
-                }
-                Ok(head.key.expect("just set"))
-            }
-            Source::Memtable(_, _, (key, _)) => Ok(*key),
-            Source::Remote(remote) => Ok(remote.key()),
+            Source::Segment(_, head) => head.key,
+            Source::Memtable(_, _, (key, _)) => *key,
+            Source::Remote(remote) => remote.key(),
         }
     }
 
     fn record(&mut self) -> Result<Record<'_>> {
-        let key = self.key()?;
+        let key = self.key();
         let body = match self {
             Source::Unopened { .. } => panic!("an unopened source has no head"),
-            Source::Segment(source, head) => source.load(head.ordinal)?,
+            Source::Segment(source, head) => source.load(head)?,
             Source::Memtable(memtable, _, (_, ordinal)) => memtable.body(*ordinal),
             Source::Remote(remote) => remote.body(),
         };
@@ -202,7 +189,7 @@ impl Source {
     fn advance(&mut self) -> Result<bool> {
         match self {
             Source::Unopened { .. } => Ok(false),
-            Source::Segment(source, head) => match Head::next(source)? {
+            Source::Segment(source, head) => match source.next()? {
                 Some(next) => {
                     *head = next;
                     Ok(true)
@@ -218,12 +205,5 @@ impl Source {
             },
             Source::Remote(remote) => remote.advance(),
         }
-    }
-}
-
-impl Head {
-    fn next(source: &mut SegmentSource) -> Result<Option<Head>> {
-        let Some(ordinal) = source.next()? else { return Ok(None) };
-        Ok(Some(Head { time: source.time(ordinal)?, ordinal, key: None }))
     }
 }

@@ -11,7 +11,7 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `explain`.
+//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `get`, `explain`.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
@@ -20,6 +20,7 @@
 mod count;
 mod cursor;
 mod explain;
+mod get;
 mod memtable;
 mod merge;
 mod scatter;
@@ -30,5 +31,6 @@ mod walk;
 pub use count::count;
 pub use cursor::Cursor;
 pub use explain::explain;
+pub use get::get;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};

@@ -6,11 +6,10 @@
 use super::select::Matches;
 use super::walk::{Walk, Way};
 use super::{Order, Select};
-use crate::base::{Key, Ordinal, Result, Seq};
+use crate::base::{Ordinal, Result, Seq};
 use crate::model::Record;
-use crate::segment::{Body, Postings, Segment};
+use crate::segment::{Body, Entry, Postings, Segment};
 use crate::shard::LiveSegment;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -147,13 +146,15 @@ pub(super) struct SegmentSource {
     residual: Option<Matches>,
     /// Where the walk goes on.
     target: Option<Ordinal>,
-    /// Candidates that the walk has found.
-    ahead: VecDeque<Ordinal>,
+    /// Candidates that the walk has found: live, not yet checked against the residual.
+    ahead: Vec<Ordinal>,
+    /// What leads to them, and how many of these were given.
+    entries: Vec<Entry>,
+    given: usize,
     /// How many to look ahead next.
     batch: usize,
     warm: u32,
-    body: Option<Body>,
-    spare: Vec<u8>,
+    body: Body,
 }
 
 impl SegmentSource {
@@ -178,71 +179,89 @@ impl SegmentSource {
             target: way.start(&range),
             range,
             residual,
-            ahead: VecDeque::new(),
+            ahead: Vec::new(),
+            entries: Vec::new(),
+            given: 0,
             batch: select.limit.unwrap_or(LOOK_AHEAD).clamp(1, 8),
             warm: 0,
-            body: None,
-            spare: Vec::new(),
+            body: Body::default(),
         }))
     }
 
     /// The next match.
-    pub(super) fn next(&mut self) -> Result<Option<Ordinal>> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
         loop {
-            let Some(o) = self.ahead.pop_front() else {
-                if !self.look_ahead()? {
+            let Some(&entry) = self.entries.get(self.given) else {
+                if !self.find_ahead()? {
                     return Ok(None);
                 }
+                self.read_ahead()?;
                 continue;
             };
-            if self.live.dead.is_dead(o, self.at) {
-                continue;
-            }
+            self.given += 1;
             if let Some(matches) = self.residual.clone() {
-                let key = self.key(o)?;
-                let body = self.load(o)?;
-                if !matches(Record { key, body }) {
+                let body = self.load(&entry)?;
+                if !matches(Record { key: entry.key, body }) {
                     continue;
                 }
             }
-            return Ok(Some(o));
+            return Ok(Some(entry));
         }
     }
 
-    /// Collects the next candidates and has their pages read together; false at the end.
-    fn look_ahead(&mut self) -> Result<bool> {
+    /// Hands all matches to `f`. Reads records only if something is to be checked on them.
+    pub(super) fn for_each(mut self, mut f: impl FnMut(Ordinal)) -> Result<()> {
+        if self.residual.is_some() {
+            while let Some(entry) = self.next()? {
+                f(entry.ordinal);
+            }
+        } else {
+            while self.find_ahead()? {
+                self.ahead.iter().for_each(|&o| f(o));
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects the next candidates; false at the end.
+    fn find_ahead(&mut self) -> Result<bool> {
+        self.ahead.clear();
         while self.ahead.len() < self.batch {
             let Some(target) = self.target else { break };
             let Some(o) = self.walk.seek(target)?.filter(|o| self.range.contains(o)) else {
                 self.target = None;
                 break;
             };
-            self.ahead.push_back(o);
+            if !self.live.dead.is_dead(o, self.at) {
+                self.ahead.push(o);
+            }
             self.target = self.way.after(o);
         }
         self.batch = (self.batch * 2).min(LOOK_AHEAD);
-        if self.ahead.len() > 1 {
-            if self.warm > 0 {
-                self.warm -= 1;
-            } else if self.live.segment.prefetch_bodies(self.ahead.make_contiguous()) == 0 {
-                self.warm = WARM_BATCHES;
-            }
-        }
         Ok(!self.ahead.is_empty())
     }
 
-    pub(super) fn time(&self, o: Ordinal) -> Result<u64> {
-        self.live.segment.time(o)
+    /// Reads what leads to the candidates, and has their pages read together.
+    fn read_ahead(&mut self) -> Result<()> {
+        let segment = &self.live.segment;
+        if self.ahead.len() > 1 {
+            if self.warm > 0 {
+                self.warm -= 1;
+            } else {
+                let columns = segment.prefetch_entries(&self.ahead);
+                if columns + segment.prefetch_bodies(&self.ahead) == 0 {
+                    self.warm = WARM_BATCHES;
+                }
+            }
+        }
+        self.entries.clear();
+        self.given = 0;
+        segment.entries(&self.ahead, &mut self.entries)
     }
 
-    pub(super) fn key(&self, o: Ordinal) -> Result<Key> {
-        self.live.segment.key(o)
-    }
-
-    /// The body of `o`, good until the next call.
-    pub(super) fn load(&mut self, o: Ordinal) -> Result<&[u8]> {
-        let spare =
-            self.body.take().map_or_else(|| std::mem::take(&mut self.spare), Body::into_spare);
-        Ok(self.body.insert(self.live.segment.body(o, spare)?))
+    /// The body of a match, good until the next call.
+    pub(super) fn load(&mut self, entry: &Entry) -> Result<&[u8]> {
+        self.body = self.live.segment.body_of(entry, std::mem::take(&mut self.body))?;
+        Ok(&self.body)
     }
 }

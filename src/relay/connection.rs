@@ -239,7 +239,7 @@ impl Pulse {
             },
             _ if self.heard + self.ping <= now => {
                 self.pinged = Some(now);
-                Beat::Ping(now + self.pong)
+                Beat::Ping(now + self.pong.min(self.ping))
             }
             _ => Beat::Wait(self.heard + self.ping),
         }
@@ -249,6 +249,20 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_answers_is_pinged_again_in_time() {
+        let mut limits = Limits::default();
+        (limits.ping, limits.pong) = (Duration::from_secs(55), Duration::from_secs(60));
+        let mut pulse = Pulse::new(&limits);
+        let at = |seconds| pulse.heard + Duration::from_secs(seconds);
+        let [t55, t56, t110, t111, t115, t166] = [55, 56, 110, 111, 115, 166].map(at);
+        assert_eq!(pulse.check(t55), Beat::Ping(t110));
+        assert_eq!(pulse.check(t110), Beat::Wait(t115));
+        pulse.heard = t56;
+        assert_eq!(pulse.check(t110), Beat::Wait(t111));
+        assert_eq!(pulse.check(t111), Beat::Ping(t166));
+    }
 
     #[test]
     fn silence_is_pinged_and_then_ended() {

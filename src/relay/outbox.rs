@@ -198,9 +198,7 @@ mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        let mut limits = Limits::default();
-        limits.outbound_bytes = 40;
-        Outbox::new(&limits)
+        Outbox::new(&Limits { outbound_bytes: 40, ..Limits::default() })
     }
 
     fn taken(outbox: &Outbox) -> Poll<Option<Message>> {

@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn filters_are_clamped_and_held_against_the_limits() {
-        let mut limits = Limits::default();
-        limits.filter_values = 3;
+        let limits = Limits { filter_values: 3, ..Limits::default() };
         let one = |json: &str| filters(&limits, &[json.as_bytes()]).map(|f| f[0].limit);
         assert_eq!(one("{}"), Ok(Some(500)));
         assert_eq!(one(r#"{"limit":0}"#), Ok(Some(0)));

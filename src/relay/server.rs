@@ -155,13 +155,21 @@ impl Drop for Relay {
 
 /// Binds a socket for each thread; port 0 becomes the one that the first is given.
 fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
+    let socket = |address: SocketAddr, shared: bool| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Without this, connections of an earlier run that linger keep the port taken. Not for port
+        // 0: of two that bind and do not yet listen, both could be given the same port.
+        socket.set_reuseaddr(address.port() != 0)?;
+        socket.set_reuseport(shared)?;
+        socket.bind(address)?;
+        io::Result::Ok(socket)
+    };
+    // Sharing the port among threads would share it with another relay of this user too.
+    drop(socket(listen, false)?);
     let mut address = listen;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
+        let socket = socket(address, true)?;
         address = socket.local_addr()?;
         sockets.push(socket);
     }

@@ -20,7 +20,8 @@ use std::ops::{Deref, Range};
 /// Pages that one call asks for ahead; more would push one another out of a small pool.
 const PREFETCH_PAGES_MAX: usize = 512;
 
-/// A record's body: a part of a page that stays pinned while it lives, or a copy.
+/// A record's body: a part of a page that stays pinned while it lives, or a copy. The default is empty.
+#[derive(Default)]
 pub struct Body {
     page: Option<(HeldPage, Range<usize>)>,
     /// The copy, or memory for a later one.
@@ -67,22 +68,68 @@ impl Bodies {
 
     fn location(&self, pages: &Pages, ordinal: Ordinal) -> Result<u64> {
         let at = u64::from_le_bytes(self.locations.get(pages, ordinal)?);
+        self.check_location(pages, ordinal, at).map(|()| at)
+    }
+
+    /// The page that says where the body of `ordinal` is.
+    pub fn page_of(&self, ordinal: Ordinal) -> u32 {
+        self.locations.page_of(ordinal)
+    }
+
+    fn check_location(&self, pages: &Pages, ordinal: Ordinal, at: u64) -> Result<()> {
         if at.checked_add(BODY_HEAD_BYTES as u64).is_none_or(|end| end > self.bytes) {
             let page = self.locations.page_of(ordinal);
             return Err(pages.corrupt(page, "a body's location lies outside the bodies"));
         }
-        Ok(at)
+        Ok(())
+    }
+
+    /// Hands `ordinals` to `f`, each with where its body begins.
+    ///
+    /// # Errors
+    /// As `get`; `f` has then had some of them.
+    pub fn locations(
+        &self,
+        pages: &Pages,
+        ordinals: &[Ordinal],
+        mut f: impl FnMut(Ordinal, u64),
+    ) -> Result<()> {
+        let mut checked = Ok(());
+        self.locations.get_each(pages, ordinals, |ordinal, at| {
+            let at = u64::from_le_bytes(at);
+            if checked.is_ok() {
+                checked = self.check_location(pages, ordinal, at);
+            }
+            f(ordinal, at);
+        })?;
+        checked
     }
 
     /// The body of `ordinal`; `spare` is used if it has to be copied.
     ///
     /// # Errors
     /// `Invalid` beyond the last record; `Io` and `Corrupt` as a page read says.
-    pub fn get(&self, pages: &Pages, ordinal: Ordinal, mut spare: Vec<u8>) -> Result<Body> {
+    pub fn get(&self, pages: &Pages, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
         let at = self.location(pages, ordinal)?;
+        self.read(pages, at, Body { page: None, copy: spare })
+    }
+
+    /// The body that begins at `at`, a location that was checked. `previous` gives its page, if that is
+    /// the same one, and its memory.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn read(&self, pages: &Pages, at: u64, previous: Body) -> Result<Body> {
         let payload = pages.payload_bytes();
         let (number, within) = self.place(payload, at);
-        let page = pages.hold(number, kind::BODIES)?;
+        let Body { page: held, copy: mut spare } = previous;
+        let page = match held {
+            Some((page, _)) if pages.is(&page, number) => page,
+            other => {
+                drop(other); // first, so that a reader has one page pinned at a time
+                pages.hold(number, kind::BODIES)?
+            }
+        };
         let start = within + BODY_HEAD_BYTES;
         if start > payload {
             drop(page);

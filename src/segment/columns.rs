@@ -72,6 +72,33 @@ impl<const N: usize> Column<N> {
         Ok(bytes_at(&page, (i % self.per_page) as usize * N))
     }
 
+    /// Hands the items `indexes` to `f`, in their order, with one page read for all that stand on one
+    /// page in a row.
+    ///
+    /// # Errors
+    /// As `get`; `f` has then had the items before.
+    pub fn get_each(
+        &self,
+        pages: &Pages,
+        indexes: &[u32],
+        mut f: impl FnMut(u32, [u8; N]),
+    ) -> Result<()> {
+        let mut rest = indexes;
+        while let Some(&first) = rest.first() {
+            if first >= self.items {
+                return self.get(pages, first).map(drop);
+            }
+            let start = first - first % self.per_page;
+            let end = start.saturating_add(self.per_page).min(self.items);
+            let page = pages.page(self.page_of(first), self.kind)?;
+            let count = rest.iter().take_while(|i| (start..end).contains(i)).count();
+            let (here, later) = rest.split_at(count);
+            here.iter().for_each(|&i| f(i, bytes_at(&page, (i - start) as usize * N)));
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// The first item in `low..high` for which `below` no longer holds, or `high`. Items must be
     /// partitioned by it. One page for each halving of the pages, then one.
     ///

@@ -24,6 +24,7 @@ mod bodies;
 mod builder;
 mod columns;
 mod dictionary;
+mod entries;
 mod filter;
 pub mod format;
 mod ids;
@@ -35,6 +36,7 @@ mod reader;
 pub use bodies::Body;
 pub use builder::Builder;
 pub use dictionary::TermScan;
+pub use entries::Entry;
 pub use postings::{Cursor, Postings};
 pub use reader::{Expect, Segment};
 

@@ -186,6 +186,11 @@ impl Pages {
         if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
     }
 
+    /// Whether `page` is page `number` of this segment.
+    pub fn is(&self, page: &HeldPage, number: u32) -> bool {
+        page.number() == number && Arc::ptr_eq(page.file(), &self.0)
+    }
+
     /// Asks for pages ahead of their use, best effort.
     pub fn prefetch(&self, numbers: &[u32]) -> usize {
         self.0.prefetch(numbers)

@@ -15,6 +15,7 @@
 use super::bodies::{Bodies, Body};
 use super::columns::Column;
 use super::dictionary::{Dictionary, TermScan};
+use super::entries::{Entry, read_entries};
 use super::filter::{Filters, Salt};
 use super::format::{Header, ID_BYTES, MAGIC, TIME_BYTES, VERSION, kind};
 use super::ids::IdIndex;
@@ -217,6 +218,36 @@ impl Segment {
     /// As [`Segment::time`].
     pub fn body(&self, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
         self.bodies.get(&self.pages, ordinal, spare)
+    }
+
+    /// Appends the entries of `ordinals` to `out`. A page of a column is read once for all ordinals in a
+    /// row that stand on it.
+    ///
+    /// # Errors
+    /// As [`Segment::time`]; `out` is then unspecified from its old end on.
+    pub fn entries(&self, ordinals: &[Ordinal], out: &mut Vec<Entry>) -> Result<()> {
+        read_entries(&self.pages, (&self.times, &self.ids), &self.bodies, ordinals, out)
+    }
+
+    /// As [`Segment::body`], by an entry of this segment. `previous`, a body of any segment, gives its
+    /// page if the new body stands on the same one, and its memory.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn body_of(&self, entry: &Entry, previous: Body) -> Result<Body> {
+        self.bodies.read(&self.pages, entry.at, previous)
+    }
+
+    /// Asks for the pages of the columns on which `ordinals` stand, in one batch, best effort. Returns
+    /// how many were asked for.
+    pub fn prefetch_entries(&self, ordinals: &[Ordinal]) -> usize {
+        let known = ordinals.iter().copied().filter(|&o| o < self.info.records);
+        let mut numbers: Vec<u32> = known
+            .flat_map(|o| [self.times.page_of(o), self.ids.page_of(o), self.bodies.page_of(o)])
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        self.pages.prefetch(&numbers)
     }
 
     /// Asks for the pages of these bodies in one batch, best effort. Reads the pages that say where the

@@ -33,6 +33,8 @@ impl Core {
     /// Takes in what the worker has done.
     pub(super) fn installed(&mut self, finished: Finished) {
         match finished {
+            // What a poisoned shard decided last may not be durable: the state on disk stays as it is.
+            Finished::Flushed(_) if self.shared.poison.get().is_some() => {}
             Finished::Flushed(flushed) => {
                 self.install(&flushed);
                 self.checkpoint();

@@ -179,6 +179,8 @@ impl Core {
         );
         // Only the first failure is kept: it is the cause.
         let _first = self.shared.poison.set((stage, error.to_string()));
+        // Its records were never written and never will be; a shard that closes must not wait for them.
+        self.group = None;
         let held = self.held.take().map(|(tag, _)| tag as u32);
         let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];

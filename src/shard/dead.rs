@@ -46,7 +46,8 @@ impl Dead {
             return;
         }
         self.recent().insert(ordinal, seq);
-        self.newest.store(seq, Release);
+        // A flush carries deaths over by ordinal, not in their order.
+        self.newest.fetch_max(seq, Release);
         self.set(ordinal);
     }
 
@@ -133,6 +134,14 @@ mod tests {
         assert_eq!(dead.iter(4..129, 9).collect::<Vec<_>>(), vec![64]);
         assert!(!dead.is_dead(64, 6) && dead.is_killed(64));
         assert_eq!(dead.count(), 3);
+    }
+
+    #[test]
+    fn kills_may_come_in_any_order() {
+        let dead = Dead::new(10);
+        dead.kill(1, 9);
+        dead.kill(2, 5);
+        assert!(!dead.is_dead(1, 5) && dead.is_dead(2, 5) && dead.is_dead(1, 9));
     }
 
     #[test]

@@ -8,13 +8,14 @@
 //!
 //! I1. Only a memtable whose records are all published is flushed: a segment never holds a record
 //!     that a crash could take back.
-//! I2. Records that die while the flush runs are in the segment, and the map of ordinals lets the
-//!     shard's thread carry their deaths over.
+//! I2. Only records whose death is published are left out. Those that die later, while the flush runs,
+//!     are in the segment, and the map of ordinals lets the shard's thread carry their deaths over: a
+//!     death that a crash takes back must not have taken its record along.
 
 use super::Shared;
 use super::view::LiveSegment;
 use super::write::Core;
-use crate::base::{Ordinal, Result, SegmentId, Terms};
+use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::Record;
 use crate::segment::{Builder, NewSegment, Segment};
@@ -42,17 +43,16 @@ impl Core {
         let memtable = oldest.memtable.memtable().clone();
         if !oldest.flushing && published >= memtable.base() + u64::from(memtable.len()) {
             oldest.flushing = true;
-            self.send(Job::Flush(memtable));
+            self.send(Job::Flush(memtable, published));
         }
     }
 }
 
-/// Writes the live records of `memtable` as a segment.
-pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>) -> Result<Flushed> {
+/// Writes the records of `memtable` that live for a reader at `at` as a segment.
+pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Result<Flushed> {
     let mut map = vec![NOWHERE; memtable.len() as usize];
     // 1
-    let mut live: Vec<Ordinal> =
-        (0..memtable.len()).filter(|&o| memtable.killed_at(o) == 0).collect();
+    let mut live: Vec<Ordinal> = (0..memtable.len()).filter(|&o| memtable.is_live(o, at)).collect();
     live.sort_unstable_by_key(|&o| memtable.key(o));
     if live.is_empty() {
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
@@ -106,4 +106,69 @@ pub(super) fn with_late_deaths(flushed: &Flushed) -> Option<LiveSegment> {
         }
     }
     Some(LiveSegment { segment, dead: Arc::new(dead) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recover;
+    use super::super::{Config, SyncMode};
+    use super::*;
+    use crate::base::{Key, PageSize, StoreId};
+    use crate::io::sim::Faults;
+    use crate::memtable;
+    use crate::model::{Decision, Model};
+    use crate::pool::Pool;
+
+    struct Plain;
+
+    impl Model for Plain {
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+        fn version(&self) -> u32 {
+            1
+        }
+        fn route(&self, _record: Record<'_>) -> u64 {
+            0
+        }
+        fn terms(&self, _record: Record<'_>, _out: &mut Terms) {}
+        fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+        fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
+            Decision::Store { kills: Vec::new() }
+        }
+    }
+
+    #[test]
+    fn a_death_that_is_not_published_leaves_its_record_in_the_segment() {
+        let (env, _disk, _clock) = crate::io::simulated(1, Faults::default());
+        let config = Config {
+            dir: "/shard".into(),
+            store: StoreId([1; 16]),
+            shard: 0,
+            page: PageSize::K4,
+            sync: SyncMode::Always,
+            memtable_bytes: 1 << 20,
+            ring_bytes: 1 << 16,
+            log_file_bytes: 1 << 16,
+            in_flight: 8,
+            flush_at_close_bytes: 0,
+        };
+        recover::create(&env, &config).unwrap();
+        let pool = Pool::new(1 << 20, PageSize::K4);
+        let shared = recover::open(env, Arc::new(Plain), pool, config).unwrap().shared;
+        let (mut writer, memtable) =
+            memtable::new(memtable::Config { bytes: 1 << 20, records: 8 }, 0);
+        for time in 1..=4 {
+            let key = Key { time, id: [time as u8; 32] };
+            writer.append(key, b"body", &Terms::new()).unwrap();
+        }
+        writer.kill(0, 3);
+        writer.kill(1, 4);
+        let flushed = flush(&shared, &memtable, 3).unwrap();
+        assert_eq!(flushed.map[0], NOWHERE);
+        let live = with_late_deaths(&flushed).unwrap();
+        assert_eq!(live.segment.records(), 2, "the fourth record is not published either");
+        let dead = |at| live.dead.iter(0..2, at).collect::<Vec<_>>();
+        assert_eq!((dead(3), dead(4)), (vec![], vec![flushed.map[1]]));
+    }
 }

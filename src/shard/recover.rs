@@ -26,6 +26,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Log files that an open leaves to the next one. Each open begins a new file, so that many short runs
+/// would keep as many: beyond this, what was replayed becomes a segment.
+const LOG_FILES_MAX: usize = 4;
+
 /// An open shard, not yet running.
 pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
@@ -89,8 +93,12 @@ pub(super) fn open(
     // 4
     let in_use = manifest.log_start.file()..=replayed.end.file();
     let numbers = files.list()?;
-    for &number in numbers.iter().filter(|n| in_use.contains(n)) {
+    let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
+    for &number in &chain {
         shared.env.disk.open(&files.path(number))?.sync()?;
+    }
+    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
+        replay.flush(replayed.end)?;
     }
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
@@ -207,7 +215,7 @@ impl Replay {
     fn flush(&mut self, block: Lsn) -> Result<()> {
         let (writer, _) = memtable::new(replay_config(&self.shared.config), self.next_seq - 1);
         let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
-        let flushed = flush::flush(&self.shared, &old)?;
+        let flushed = flush::flush(&self.shared, &old, self.next_seq - 1)?;
         self.segments.extend(flush::with_late_deaths(&flushed));
         self.log_start = block;
         self.flushed = true;

@@ -7,7 +7,7 @@
 use super::checkpoint::{Checkpoint, write_checkpoint};
 use super::flush::{Flushed, flush};
 use super::{Config, Shared};
-use crate::base::{Error, Lsn, Result};
+use crate::base::{Error, Lsn, Result, Seq};
 use crate::io::File;
 use crate::memtable::Memtable;
 use crate::wal::Files;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 /// What the worker is asked to do.
 pub(super) enum Job {
-    /// Make a segment of a sealed memtable.
-    Flush(Arc<Memtable>),
+    /// Make a segment of a sealed memtable: of what lives at this published number.
+    Flush(Arc<Memtable>, Seq),
     /// Make the segments and tombstones the durable truth.
     Checkpoint(Checkpoint),
     /// Prepare the next log file.
@@ -65,7 +65,7 @@ impl Worker {
     /// Does one job.
     pub(super) fn work(&mut self, job: Job) -> Finished {
         match job {
-            Job::Flush(memtable) => match flush(&self.shared, &memtable) {
+            Job::Flush(memtable, at) => match flush(&self.shared, &memtable, at) {
                 Ok(flushed) => Finished::Flushed(flushed),
                 Err(error) => Finished::Failed("a flush", error),
             },

@@ -21,11 +21,11 @@ const WINDOW: usize = 64;
 fn event(number: u64) -> Event {
     let mut rng = Rng::new(number);
     let kind = match number {
-        n if n % 5 == 0 => 10_002,
-        n if n % 7 == 0 => 30_023,
+        n if n.is_multiple_of(5) => 10_002,
+        n if n.is_multiple_of(7) => 30_023,
         _ => 1,
     };
-    let late = if number % 11 == 0 { rng.below(60) } else { 0 };
+    let late = if number.is_multiple_of(11) { rng.below(60) } else { 0 };
     let d = format!("slug {}", number % 3);
     let tags = [vec!["d", &d], vec!["t", "kill"]];
     let content = "x".repeat(rng.below(900) as usize) + &number.to_string();
@@ -41,6 +41,10 @@ fn event(number: u64) -> Event {
 fn options(mode: u64) -> Options {
     let mut options = Options::tiny();
     options.threads = true;
+    if std::env::var_os("RATITE_KILL_LARGE").is_some() {
+        (options.memtable_bytes, options.log_file_bytes) = (8 << 20, 16 << 20);
+        (options.pool_bytes, options.ring_bytes) = (64 << 20, 4 << 20);
+    }
     options.sync = match mode {
         0 => SyncMode::Always,
         1 => SyncMode::BATCH,
@@ -162,8 +166,9 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     kill_repeatedly(51, 400);
 }
 
+/// Some minutes: `RATITE_KILL_LARGE=1 cargo test --release --test it kill_9_during -- --ignored`.
 #[test]
-#[ignore = "some minutes: cargo test --release --test it kill_9_many -- --ignored"]
-fn kill_9_many_times() {
-    kill_repeatedly(1000, 2000);
+#[ignore = "takes minutes; the short one runs always"]
+fn kill_9_during_a_million_writes() {
+    kill_repeatedly(51, 40_000);
 }

@@ -4,6 +4,12 @@
 
 #[cfg(feature = "tool")]
 mod clients;
+mod compare;
 mod kill;
+mod naive;
+mod oracle;
+mod power;
+mod replay;
+mod tidy;
 #[cfg(feature = "tool")]
 mod tool;

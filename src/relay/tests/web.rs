@@ -7,7 +7,8 @@ use std::io::{Read, Write};
 fn http(rig: &Rig, lines: &str) -> (String, String) {
     let mut stream = rig.dial();
     let head = lines.replace('\n', "\r\n");
-    write!(stream, "{head}\r\nHost: relay.test\r\nConnection: close\r\n\r\n").unwrap();
+    let request = format!("{head}\r\nHost: relay.test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -34,9 +35,21 @@ fn http_is_answered() {
     assert!(http(&rig, "GET /../etc/passwd HTTP/1.1").0.starts_with("http/1.1 404"));
     let (head, _) = http(&rig, "DELETE / HTTP/1.1");
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, options"));
-    let huge = format!("GET / HTTP/1.1\nX-Long: {}", "x".repeat(9_000));
-    assert!(http(&rig, &huge).0.starts_with("http/1.1 431"));
     assert!(rig.relay.stats().http_answers >= 6);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_not_kept() {
+    let rig = rig();
+    let mut stream = rig.dial();
+    let (mut sent, endless) = (0, [b'x'; 4096]);
+    stream.write_all(b"GET / HTTP/1.1\r\nX-Long: ").unwrap();
+    // Closed with bytes unread, the connection is reset, sooner or later.
+    while stream.write_all(&endless).is_ok() {
+        sent += endless.len();
+        assert!(sent < 64 << 20, "nobody keeps that much");
+    }
+    assert_eq!(rig.relay.stats().http_answers, 0);
 }
 
 #[test]
@@ -46,7 +59,8 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let mut idle = rig_with(|config| config.limits.http = Duration::from_millis(50)).dial();
+    let rig = rig_with(|config| config.limits.http = Duration::from_millis(50));
+    let mut idle = rig.dial();
     assert_eq!(idle.read(&mut [0; 9]).unwrap(), 0);
 }
 
@@ -154,4 +168,6 @@ fn a_relay_that_cannot_start_says_why() {
     let _taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = _taken.local_addr().unwrap();
     assert!(start(&|c| c.listen = taken).contains("cannot listen on"));
+    let other_relay = rig.relay.local_addr();
+    assert!(start(&|c| c.listen = other_relay).contains("cannot listen on"));
 }

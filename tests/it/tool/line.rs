@@ -98,3 +98,18 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     // The store was closed all the same.
     assert_ne!(store.run("count", &["{}"]).well(), "0\n");
 }
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let store = Store::of(&events(20, 2));
+    let asked =
+        [&["scan", "{}"][..], &["count", "{}"], &["stats"], &["export"], &["explain", "{}"]];
+    let mut commands: Vec<Command> =
+        asked.iter().map(|verb| ratite(&store.args(verb[0], &verb[1..]))).collect();
+    commands.push(ratite(&["gen"]));
+    for mut command in commands {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran: Ran = command.stdout(full).output().unwrap().into();
+        assert!(ran.badly().contains("cannot write to standard output"), "{command:?}");
+    }
+}

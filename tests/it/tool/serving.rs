@@ -4,7 +4,7 @@ use super::*;
 use ratite::nostr::EventStore;
 use ratite::store::Options;
 use std::io::{BufRead, BufReader, Read};
-use std::process::Child;
+use std::process::{Child, ChildStdout};
 use tungstenite::Message;
 
 #[test]
@@ -36,17 +36,30 @@ impl Drop for Served {
     }
 }
 
+impl Served {
+    /// A relay on `store` and a free port, what it says from now on, and where it listens.
+    fn start(store: &Store) -> (Served, BufReader<ChildStdout>, String) {
+        let more = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
+        let mut command = ratite(&store.args("relay", &more));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut relay = Served(command.spawn().unwrap());
+        let mut out = BufReader::new(relay.0.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ").expect("the one line").to_string();
+        (relay, out, url)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
 #[test]
 fn a_relay_serves_until_it_is_told_to_stop() {
     let store = Store::new();
-    let more = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
-    let mut command = ratite(&store.args("relay", &more));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut relay = Served(command.spawn().unwrap());
-    let mut out = BufReader::new(relay.0.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    let url = line.trim_end().strip_prefix("listening on ").expect(&line).to_string();
+    let (mut relay, mut out, url) = Served::start(&store);
 
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
     let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
@@ -58,8 +71,7 @@ fn a_relay_serves_until_it_is_told_to_stop() {
     let why = store.run("count", &["{}"]).badly();
     assert!(why.contains(&format!("pid {}", relay.0.id())), "{why}");
 
-    let pid = relay.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    relay.signal("-TERM");
     let (mut err, mut rest) = (String::new(), String::new());
     relay.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     out.read_to_string(&mut rest).unwrap();
@@ -69,6 +81,21 @@ fn a_relay_serves_until_it_is_told_to_stop() {
         assert!(err.contains(said), "{said} in {err}");
     }
     assert_eq!(store.run("scan", &["{}"]).well(), format!("{json}\n"));
+}
+
+#[test]
+fn a_second_signal_ends_a_relay_at_once() {
+    let store = Store::new();
+    let (mut relay, _out, url) = Served::start(&store);
+    // A client that does not take part in closing keeps the first stop waiting for seconds.
+    let _client = tungstenite::connect(&url).unwrap();
+    relay.signal("-INT");
+    let mut err = BufReader::new(relay.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(err.any(|line| line.starts_with("SIGINT: closing connections")));
+    relay.signal("-INT");
+    assert_eq!(relay.0.wait().unwrap().code(), Some(130));
+    assert!(!err.any(|line| line.starts_with("stopped")));
+    store.run("stats", &[]).well();
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! A store in a program: JSON in, many inserts under way, queries, counts, and what comes in live.
+//!
+//! `cargo run --example embed` uses a directory that it throws away.
+#![expect(clippy::print_stdout, reason = "an example shows what it found")]
+
+use ratite::io::Wake;
+use ratite::nostr::generate::{Config, Generator};
+use ratite::nostr::{
+    Event, EventStore, Filter, Inserted, JsonLimits, Signer, TagValue, id, verify, write_event,
+};
+use ratite::shard::SyncMode;
+use ratite::store::Options;
+use std::error::Error;
+use std::sync::Arc;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    // Small, so that the example is quick; `Options::default()` suits a server.
+    let mut options = Options::default();
+    options.sync = SyncMode::Always;
+    options.shards = Some(2);
+    options.pool_bytes = 16 << 20;
+    options.log_file_bytes = 8 << 20;
+    let store = EventStore::open(dir.path(), &options)?;
+
+    publish(&store)?;
+    import(&store)?;
+    ask(&store)?;
+    follow(&store)?;
+
+    // Dropping the store closes it too, but can only log a failure.
+    store.close()?;
+    Ok(())
+}
+
+/// One event: made, signed, sent as JSON, checked, stored.
+fn publish(store: &EventStore) -> Result<(), Box<dyn Error>> {
+    let signer = Signer::new([7; 32]).ok_or("not a secret key")?;
+    let note = Event::from_parts(*signer.pubkey(), 1_700_000_000, 1, &[["t", "nostr"]], "hello");
+    let mut json = Vec::new();
+    write_event(&note.sign(&signer).as_ref(), &mut json);
+
+    let event = Event::from_json(&json, &JsonLimits::default())?;
+    // The store takes what it is given: these two checks are the caller's.
+    assert!(id::check(&event.as_ref()) && verify::signature(&event.as_ref()));
+    assert_eq!(store.insert(&event.as_ref())?.wait()?, Inserted::Stored);
+    assert_eq!(store.insert(&event.as_ref())?.wait()?, Inserted::Duplicate);
+    Ok(())
+}
+
+/// Many events: handed over first and waited for afterwards, so that they share their syncs.
+fn import(store: &EventStore) -> Result<(), Box<dyn Error>> {
+    let config = Config { events: 1000, ..Config::default() };
+    let mut generator = Generator::new(1, &config);
+    let mut under_way = Vec::new();
+    for _ in 0..1000 {
+        let event = generator.next_unsigned().sign();
+        under_way.push(store.insert(&event.as_ref())?);
+    }
+    let mut stored = 0;
+    for pending in under_way {
+        stored += usize::from(matches!(pending.wait()?, Inserted::Stored | Inserted::Replaced));
+    }
+    println!("{stored} of 1000 events stored");
+    Ok(())
+}
+
+/// A query, a count, and a plan.
+fn ask(store: &EventStore) -> Result<(), Box<dyn Error>> {
+    let notes = Filter { kinds: Some(vec![1]), limit: Some(3), ..Filter::default() };
+    let tagged = Filter { tags: vec![(b't', vec![TagValue::new("nostr")])], ..Filter::default() };
+    let mut events = store.query(&[notes.clone(), tagged.clone()])?;
+    while let Some(event) = events.next()? {
+        println!("{} kind {}: {} bytes", event.created_at(), event.kind(), event.content().len());
+    }
+    let notes = [notes];
+    println!("{} notes, {} tagged nostr", store.count(&notes)?, store.count(&[tagged])?);
+    print!("{}", store.explain(&notes)?);
+    Ok(())
+}
+
+/// What is stored after a moment, exactly once, without a gap to the query before it.
+fn follow(store: &EventStore) -> Result<(), Box<dyn Error>> {
+    #[derive(Debug)]
+    struct Bell;
+    impl Wake for Bell {
+        // A program with something else to do would be told here that `poll` has news.
+        fn wake(&self) {}
+    }
+    let bell: Arc<dyn Wake> = Arc::new(Bell);
+    let snapshot = store.snapshot();
+    let mut tails = store.tails(&snapshot, &bell);
+    let event = Event::from_parts([9; 32], 1_800_000_000, 1, &[["t", "live"]], "new");
+    store.insert(&event.as_ref())?.wait()?;
+    let mut seen = 0;
+    for tail in &mut tails {
+        seen += tail.poll(&mut |_seq, record| assert_eq!(record.key, event.key()));
+    }
+    assert_eq!(seen, 1);
+    Ok(())
+}

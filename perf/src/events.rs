@@ -1,0 +1,166 @@
+//! Files of events: generated and signed once, read by every run and every peer.
+//!
+//! ```text
+//!   | u32 length | u64 created_at | id (32) | body (length) | u32 length | ...       all little-endian
+//! ```
+
+use crate::Result;
+use ratite::base::Key;
+use ratite::nostr::generate::{Config, Generator, Unsigned};
+use ratite::nostr::{Event, EventRef};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+/// Events handed from thread to thread at a time.
+const BATCH: usize = 1024;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many.
+    #[arg(long)]
+    events: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The file to make.
+    #[arg(long)]
+    file: PathBuf,
+    /// Sign on so many threads; default: all cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Leave signatures zero: for stores that do not check them.
+    #[arg(long)]
+    unsigned: bool,
+}
+
+/// Makes the file: one thread chooses, the others sign, this one writes in order.
+pub fn generate(args: &Args) -> Result<()> {
+    let threads = args.threads.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    });
+    let started = Instant::now();
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&args.file)?);
+    let mut generator =
+        Generator::new(args.seed, &Config { events: args.events, ..Config::default() });
+    let mut left = args.events;
+    while left > 0 {
+        let mut batches: Vec<Vec<Unsigned>> = Vec::new();
+        for _ in 0..threads {
+            let count = left.min(8 * BATCH as u64);
+            left -= count;
+            batches.push((0..count).map(|_| generator.next_unsigned()).collect());
+        }
+        let sign = |batch: Vec<Unsigned>| -> Vec<Event> {
+            let finish = |u: Unsigned| if args.unsigned { u.into_event() } else { u.sign() };
+            batch.into_iter().map(finish).collect()
+        };
+        let signed = std::thread::scope(|scope| {
+            let signing: Vec<_> =
+                batches.into_iter().map(|batch| scope.spawn(move || sign(batch))).collect();
+            signing.into_iter().map(|s| s.join()).collect::<Vec<_>>()
+        });
+        for batch in signed {
+            for event in batch.map_err(|_| "a signing thread panicked")? {
+                write(&mut out, &event)?;
+            }
+        }
+    }
+    out.flush()?;
+    eprintln!("{} events in {:.1} s: {}", args.events, started.elapsed().as_secs_f64(), args.file.display());
+    Ok(())
+}
+
+fn write(out: &mut impl Write, event: &Event) -> Result<()> {
+    out.write_all(&(event.body().len() as u32).to_le_bytes())?;
+    out.write_all(&event.key().time.to_le_bytes())?;
+    out.write_all(&event.key().id)?;
+    out.write_all(event.body())?;
+    Ok(())
+}
+
+/// Reads an events file from its start.
+pub struct Events {
+    file: BufReader<File>,
+    left: u64,
+}
+
+/// Some events: keys, and bodies in one allocation.
+#[derive(Default)]
+pub struct Batch {
+    keys: Vec<(Key, usize)>,
+    bodies: Vec<u8>,
+}
+
+impl Events {
+    /// The first `limit` events of a file.
+    pub fn open(path: &Path, limit: Option<u64>) -> Result<Events> {
+        let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let file = BufReader::with_capacity(1 << 20, file);
+        Ok(Events { file, left: limit.unwrap_or(u64::MAX) })
+    }
+
+    /// Fills `batch` with the next events; false at the end.
+    pub fn next(&mut self, batch: &mut Batch) -> Result<bool> {
+        batch.keys.clear();
+        batch.bodies.clear();
+        while batch.keys.len() < BATCH && self.left > 0 {
+            let mut head = [0; 44];
+            match self.file.read_exact(&mut head) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+                read => read?,
+            }
+            let (length, rest) = head.split_at(4);
+            let length = u32::from_le_bytes(length.try_into()?) as usize;
+            let (time, id) = rest.split_at(8);
+            let key = Key { time: u64::from_le_bytes(time.try_into()?), id: id.try_into()? };
+            let start = batch.bodies.len();
+            batch.bodies.resize(start + length, 0);
+            self.file.read_exact(&mut batch.bodies[start..])?;
+            batch.keys.push((key, start));
+            self.left -= 1;
+        }
+        Ok(!batch.keys.is_empty())
+    }
+
+    /// Gives every event to `f`, one after the other.
+    pub fn for_each(mut self, mut f: impl FnMut(EventRef<'_>) -> Result<()>) -> Result<()> {
+        // Read by another thread, so that who measures CPU of this one does not measure reading.
+        let (full, next) = sync_channel::<Result<Batch>>(4);
+        let reader = std::thread::spawn(move || {
+            loop {
+                let mut batch = Batch::default();
+                let read = self.next(&mut batch);
+                let end = !matches!(read, Ok(true));
+                if matches!(read, Ok(false)) || full.send(read.map(|_| batch)).is_err() || end {
+                    return;
+                }
+            }
+        });
+        for batch in next {
+            batch?.events().try_for_each(|event| f(event?))?;
+        }
+        reader.join().map_err(|_| "the reader panicked".into())
+    }
+}
+
+impl Batch {
+    /// The events.
+    pub fn events(&self) -> impl Iterator<Item = Result<EventRef<'_>>> {
+        let ends = self.keys.iter().skip(1).map(|(_, start)| *start);
+        let ends = ends.chain(std::iter::once(self.bodies.len()));
+        self.keys.iter().zip(ends).map(|((key, start), end)| {
+            EventRef::new(*key, &self.bodies[*start..end]).map_err(|e| e.to_string().into())
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Bytes of the bodies.
+    pub fn bytes(&self) -> usize {
+        self.bodies.len()
+    }
+}

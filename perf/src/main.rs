@@ -1,0 +1,78 @@
+//! Measures Ratite: loading, queries, publishing, opening, and a relay on the wire.
+//!
+//! ```text
+//!   generate -> events file -> load -> store -> query, publish, open
+//!                     `------------------------> wire (a relay)        all -> JSON lines -> report
+//! ```
+//!
+//! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
+
+mod clock;
+mod events;
+mod figure;
+mod host;
+mod load;
+mod open;
+#[cfg(feature = "peers")]
+mod peers;
+mod publish;
+mod query;
+mod report;
+mod wire;
+mod workload;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What goes wrong here goes to a person.
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+struct Args {
+    /// File to append figures to; default: results/HOST/DATE.jsonl in this package.
+    #[arg(long, global = true)]
+    out: Option<std::path::PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a file of signed events, the same for every machine.
+    Generate(events::Args),
+    /// Loads an events file into a new store.
+    Load(load::Args),
+    /// Measures the queries of a store.
+    Query(query::Args),
+    /// Measures durable inserts, against bare synced writes in the same run.
+    Publish(publish::Args),
+    /// Measures how long a store takes to open, after a clean close and after a kill.
+    Open(open::Args),
+    /// Measures a relay through websockets.
+    Wire(wire::Args),
+    /// Makes a table and a plot of figures.
+    Report(report::Args),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut figures = figure::Figures::new(args.out);
+    let done = match args.command {
+        Command::Generate(args) => events::generate(&args),
+        Command::Load(args) => load::run(&args, &mut figures),
+        Command::Query(args) => query::run(&args, &mut figures),
+        Command::Publish(args) => publish::run(&args, &mut figures),
+        Command::Open(args) => open::run(&args, &mut figures),
+        Command::Wire(args) => wire::run(&args, &mut figures),
+        Command::Report(args) => report::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Failed writes and syncs, and a disk that is full.
+
+use super::ledger::Loss;
+use super::{DIR, Ledger, Machine, options};
+use crate::naive::random::{World, pick};
+use crate::replay;
+use ratite::base::Error;
+use ratite::io::Faults;
+use ratite::shard::SyncMode;
+use std::path::Path;
+
+fn failing_disk(seed: u64) {
+    let mut world = World::new(seed);
+    let machine = Machine::new(seed);
+    let shards = pick(&mut world.rng, &[1, 2]);
+    let options = options(shards, SyncMode::Always);
+    let mut ledger = Ledger::new(shards);
+    for _ in 0..2 {
+        let store = machine.open(&options).unwrap();
+        ledger.check(&store, &mut world, 2);
+        let mut failed = false;
+        for step in 0..60 {
+            if step == 10 {
+                let every = pick(&mut world.rng, &[3, 20, 60]);
+                let (write, sync) = if world.rng.chance(2) { (every, 0) } else { (0, every) };
+                machine.disk.set_faults(Faults {
+                    eio_write: write,
+                    eio_sync: sync,
+                    ..Faults::default()
+                });
+            }
+            let group: Vec<_> = (0..1 + world.rng.below(12)).map(|_| world.event()).collect();
+            // `submit` sees to it that nothing is acknowledged behind a failure.
+            if let Err(error) = ledger.submit(&store, &group, group.len()) {
+                assert!(matches!(error, Error::Poisoned { .. }), "{error}");
+                failed = true;
+            }
+            if world.rng.chance(15) {
+                failed |= store.engine().flush().is_err();
+            }
+        }
+        // Reads go on and show what was acknowledged, no more.
+        assert_eq!(store.engine().poisoned().is_some(), failed);
+        ledger.check(&store, &mut world, 6);
+        let closed = store.close();
+        assert!(!failed || closed.is_err(), "a poisoned store closed as if nothing had been");
+        machine.disk.set_faults(Faults::default());
+        match world.rng.below(3) {
+            0 => machine.disk.power_loss(),
+            1 => machine.disk.kill(),
+            _ => {}
+        }
+        drop(store);
+        let store = machine.open(&options).unwrap();
+        ledger.adopt(&store, Loss::Nothing);
+        ledger.check(&store, &mut world, 6);
+    }
+}
+
+#[test]
+fn promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync() {
+    let test = "promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync";
+    replay::each_seed(test, 0..100, failing_disk);
+}
+
+fn full_disk(seed: u64) {
+    let mut world = World::new(seed);
+    let machine = Machine::new(seed);
+    let shards = pick(&mut world.rng, &[1, 2]);
+    let options = options(shards, pick(&mut world.rng, &super::MODES));
+    let mut ledger = Ledger::new(shards);
+    let mut store = machine.open(&options).unwrap();
+    for _ in 0..2 {
+        let room = world.rng.below(400 << 10);
+        machine.disk.set_quota(Some(machine.bytes_used(shards) + room));
+        let mut failure = Ok(());
+        for _ in 0..150 {
+            let group: Vec<_> = (0..1 + world.rng.below(6)).map(|_| world.event()).collect();
+            failure = ledger.submit(&store, &group, group.len());
+            if failure.is_ok() && world.rng.chance(10) {
+                failure = store.engine().flush();
+            }
+            if failure.is_err() {
+                break;
+            }
+        }
+        if let Err(error) = failure {
+            let text = error.to_string();
+            assert!(text.contains("No space left on device"), "{text}");
+            assert!(text.contains("reopen"), "{text}");
+        }
+        // Reads go on.
+        ledger.check(&store, &mut world, 6);
+        drop(store);
+        // While the disk is full it may be refused, with the reason.
+        match machine.open(&options) {
+            Ok(store) => ledger.adopt(&store, Loss::Nothing),
+            Err(error) => assert!(error.to_string().contains("No space left"), "{error}"),
+        }
+        machine.disk.set_quota(None);
+        store = machine.open(&options).unwrap();
+        ledger.adopt(&store, Loss::Nothing);
+        ledger.check(&store, &mut world, 6);
+        let group: Vec<_> = (0..5).map(|_| world.event()).collect();
+        ledger.submit(&store, &group, 5).expect("writes go on when space returns");
+    }
+}
+
+#[test]
+fn promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns() {
+    let test = "promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns";
+    replay::each_seed(test, 0..100, full_disk);
+}
+
+#[test]
+fn promise_8_a_second_opening_is_refused() {
+    let machine = Machine::new(1);
+    let options = options(2, SyncMode::Always);
+    let store = machine.open(&options).unwrap();
+    assert!(matches!(machine.open(&options), Err(Error::Locked { .. })));
+    drop(store);
+    machine.open(&options).unwrap();
+    assert!(machine.disk.contents(Path::new(DIR).join("STORE")).is_some());
+}
