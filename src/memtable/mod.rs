@@ -120,6 +120,11 @@ impl Memtable {
         self.records.len()
     }
 
+    /// Of those, how many were killed so far.
+    pub fn dead(&self) -> u32 {
+        self.records.dead()
+    }
+
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

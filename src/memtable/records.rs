@@ -55,6 +55,8 @@ pub(super) struct Records {
     arena: Arc<Arena>,
     /// Apart, since every append changes it and every access reads what stands around it.
     len: CachePadded<AtomicU32>,
+    /// Records killed so far. For figures only.
+    dead: AtomicU32,
 }
 
 impl Records {
@@ -65,12 +67,18 @@ impl Records {
             blocks: Column::new(records.div_ceil(BLOCK_RECORDS) as usize),
             arena,
             len: CachePadded::default(),
+            dead: AtomicU32::default(),
         }
     }
 
     /// Records appended so far.
     pub(super) fn len(&self) -> u32 {
         self.len.load(Ordering::Acquire)
+    }
+
+    /// Records killed so far.
+    pub(super) fn dead(&self) -> u32 {
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// Bytes allocated, without the arena.
@@ -114,6 +122,7 @@ impl Records {
         let killed = &self.slot(ordinal).killed;
         if killed.load(Ordering::Relaxed) == 0 {
             killed.store(seq, Ordering::Relaxed);
+            self.dead.fetch_add(1, Ordering::Relaxed);
         }
     }
 

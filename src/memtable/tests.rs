@@ -56,6 +56,7 @@ fn records_ids_terms_and_kills_by_hand() {
     writer.kill(0, 103);
     writer.kill(0, 104);
     assert_eq!((memtable.killed_at(0), memtable.killed_at(1)), (103, 0));
+    assert_eq!((memtable.len(), memtable.dead()), (3, 1));
     let live = |at| [0, 1, 2].map(|o| memtable.is_live(o, at));
     assert_eq!(live(100), [false, false, false]);
     assert_eq!(live(101), [true, false, false]);

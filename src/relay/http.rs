@@ -109,7 +109,9 @@ fn page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let secure = text(HeaderName::from_static("x-forwarded-proto")) == Some("https");
     let stats = front.store.engine().stats();
     let live = |s: &crate::shard::ShardStats| {
-        (s.segment_records + s.memtable_records).saturating_sub(s.segment_dead)
+        let dead = s.segment_dead + s.memtable_dead;
+        // The figures are of one moment each, and so may contradict one another.
+        (s.segment_records + s.memtable_records).saturating_sub(dead)
     };
     let events = stats.iter().map(live).sum();
     let page = info::page(&front.config, host, secure, events);

@@ -70,8 +70,10 @@ pub struct ShardStats {
     pub segment_dead: u64,
     /// Bytes of the segments now.
     pub segment_bytes: u64,
-    /// Records in memtables now.
+    /// Records in memtables now, the dead included.
     pub memtable_records: u64,
+    /// Dead records in memtables now.
+    pub memtable_dead: u64,
     /// Bytes of the memtables now.
     pub memtable_bytes: u64,
 }
@@ -195,6 +197,7 @@ impl Shard {
             segment_dead: sum(|live| u64::from(live.dead.count())),
             segment_bytes: sum(|live| live.segment.info().bytes),
             memtable_records: view.memtables().map(|m| u64::from(m.len())).sum(),
+            memtable_dead: view.memtables().map(|m| u64::from(m.dead())).sum(),
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
         }
     }

@@ -305,11 +305,13 @@ await check('the document of NIP-11 is there and says what is so', async () => {
   for (const key of ['name', 'description', 'software', 'version']) assert.ok(document[key], key)
 })
 
-await check('without the header there is a page', async () => {
+await check('without the header there is a page that counts the events', async () => {
   const response = await fetch(http)
   assert.equal(response.status, 200)
   startsWith(response.headers.get('content-type'), 'text/html')
-  assert.match(await response.text(), /<h1>/)
+  const [, events] = (await response.text()).match(/>(\d+) events stored/)
+  // Those that were replaced are not counted.
+  assert.equal(Number(events), await relay.count([{}], {}))
 })
 
 relay.close()

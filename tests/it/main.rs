@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+#[cfg(feature = "tool")]
+mod clients;
 mod compare;
 mod kill;
 mod naive;

@@ -130,6 +130,7 @@ fn shard_json(shard: &ShardStats) -> Value {
         "segment_dead": shard.segment_dead,
         "segment_bytes": shard.segment_bytes,
         "memtable_records": shard.memtable_records,
+        "memtable_dead": shard.memtable_dead,
         "memtable_bytes": shard.memtable_bytes,
         "stored": shard.stored,
         "duplicates": shard.duplicates,

@@ -1,0 +1,152 @@
+//! The relay as a process, met by clients that others wrote, by a kill, and by garbage.
+//!
+//! ```text
+//!   nostr_tools  tests/clients/nostr-tools.mjs on node        sdk      nostr-sdk
+//!   kill         kill -9 while events are published           garbage  bytes that are no protocol
+//! ```
+
+mod garbage;
+mod kill;
+mod nostr_tools;
+mod sdk;
+
+use ratite::nostr::Event;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// After this a message that did not come is a failure; far more than any needs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// `ratite relay` as a process, on small files; it ends with the test.
+struct Relay {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    err: File,
+    url: String,
+}
+
+impl Relay {
+    /// Starts it on the store in `dir` and waits until clients can connect.
+    fn start(dir: &Path, more: &[&str]) -> Relay {
+        let err = tempfile::tempfile().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ratite"))
+            .args(["relay", "--data", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+            .args(["--shards", "2", "--threads", "2"])
+            .args(["--log-file-mib", "8", "--memtable-mib", "1", "--pool-mib", "4"])
+            .args(more)
+            .env_remove("RATITE_DATA")
+            .env_remove("RATITE_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(err.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut relay = Relay { child, out, err, url: String::new() };
+        let mut line = String::new();
+        relay.out.read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ");
+        relay.url = url.unwrap_or_else(|| panic!("{line:?}, {}", relay.said())).into();
+        relay
+    }
+
+    /// What it said on standard error so far.
+    fn said(&mut self) -> String {
+        let mut text = String::new();
+        self.err.rewind().unwrap();
+        self.err.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// The address without the `ws://`.
+    fn address(&self) -> &str {
+        self.url.strip_prefix("ws://").unwrap()
+    }
+
+    /// Stops it as a service manager does; it has to end well.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{}", self.said());
+        assert!(!self.said().contains("panicked"), "{}", self.said());
+    }
+
+    /// kill -9.
+    fn kill(&mut self) -> ExitStatus {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // It has ended already if the test went well.
+        let _ended = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+/// A websocket that speaks JSON and waits for its answers.
+struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    fn connect(url: &str) -> Socket {
+        let (socket, _response) = tungstenite::connect(url).unwrap();
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("{url}") };
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Socket(socket)
+    }
+
+    /// Sends a message as it is.
+    fn send(&mut self, text: String) -> tungstenite::Result<()> {
+        self.0.send(Message::text(text))
+    }
+
+    fn publish(&mut self, event: &Event) -> tungstenite::Result<()> {
+        self.send(format!("[\"EVENT\",{}]", json(event)))
+    }
+
+    /// The next message.
+    fn next(&mut self) -> tungstenite::Result<Value> {
+        loop {
+            if let Message::Text(text) = self.0.read()? {
+                return Ok(serde_json::from_str(&text).unwrap());
+            }
+        }
+    }
+
+    /// The stored events of one filter, newest first.
+    fn query(&mut self, filter: &Value) -> Vec<Value> {
+        self.send(format!("[\"REQ\",\"q\",{filter}]")).unwrap();
+        let mut events = Vec::new();
+        loop {
+            let mut message = self.next().unwrap();
+            match message[0].as_str() {
+                Some("EVENT") => events.push(message[2].take()),
+                Some("EOSE") => break,
+                _ => panic!("{message}"),
+            }
+        }
+        self.send("[\"CLOSE\",\"q\"]".into()).unwrap();
+        events
+    }
+
+    /// How many events match a filter.
+    fn count(&mut self, filter: &Value) -> u64 {
+        self.send(format!("[\"COUNT\",\"c\",{filter}]")).unwrap();
+        let message = self.next().unwrap();
+        message[2]["count"].as_u64().unwrap_or_else(|| panic!("{message}"))
+    }
+}
+
+fn json(event: &Event) -> String {
+    String::from_utf8(event.to_json()).unwrap()
+}
