@@ -110,6 +110,17 @@ impl Ledger {
         }
     }
 
+    /// What was acknowledged `before` is durable in the shards that have stored `count` events since.
+    pub fn settle_since(&mut self, before: &Ledger, count: usize) {
+        for (given, before) in self.0.iter_mut().zip(&before.0) {
+            let since = &given.acknowledged[before.acknowledged.len()..];
+            if since.iter().filter(|(_, bytes)| *bytes > 0).count() >= count {
+                given.base = before.now.clone();
+                given.acknowledged.drain(..before.acknowledged.len());
+            }
+        }
+    }
+
     /// Finds out after which prefix of what each shard was given the reopened store stands; this is
     /// the truth from now on.
     ///
