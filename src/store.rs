@@ -171,15 +171,15 @@ impl Store {
         options.check()?;
         if options.create {
             env.disk.create_dir(dir)?;
+        } else if !holds_store(&*env.disk, dir)? {
+            // Looked for before the lock, which would leave a file behind.
+            let why = format!("{} holds no store", dir.display());
+            return Err(Error::invalid("data directory", why));
         }
         let lock = env.disk.lock(&dir.join("LOCK"))?;
         let birth = match read_birth(&*env.disk, dir)? {
             Some(birth) => birth,
-            None if options.create => create(dir, &*model, options, &env)?,
-            None => {
-                let why = format!("{} holds no store", dir.display());
-                return Err(Error::invalid("data directory", why));
-            }
+            None => create(dir, &*model, options, &env)?,
         };
         let (page, shard_count) = check_birth(dir, &birth, &*model, options)?;
         let id = StoreId(birth.store);
@@ -492,8 +492,12 @@ fn write_birth(disk: &dyn Disk, dir: &Path, birth: &Birth) -> Result<()> {
     disk.sync_dir(dir)
 }
 
+fn holds_store(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    Ok(disk.list(dir)?.iter().any(|n| n == STORE))
+}
+
 fn read_birth(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
-    if !disk.list(dir)?.iter().any(|n| n == STORE) {
+    if !holds_store(disk, dir)? {
         return Ok(None);
     }
     let path = dir.join(STORE);

@@ -448,6 +448,7 @@ fn wrong_settings_are_refused_by_name() {
     let none = Options { create: false, ..options.clone() };
     machine.env.disk.create_dir(dir).unwrap();
     assert!(text(&none).contains("holds no store"));
+    assert!(machine.env.disk.list(dir).unwrap().is_empty(), "a refused open leaves nothing");
     let store = open(&options).unwrap();
     assert!(matches!(open(&options), Err(Error::Locked { .. })));
     drop(store);
