@@ -70,14 +70,19 @@ pub enum Backend {
 /// # Errors
 /// `Io` if `Uring` was asked for and no ring can be built.
 pub fn system(backend: Backend) -> Result<Env> {
-    let rings = match (backend, uring::probe()) {
-        (Backend::Posix, _) => false,
-        (_, Ok(())) => true,
-        (Backend::Uring, Err(error)) => return Err(error),
-        (Backend::Auto, Err(error)) => {
-            tracing::warn!(%error, "no io_uring here; files are read and written by pread and pwrite");
-            false
-        }
+    // A ring leaves work behind for the thread that built it, which ends that thread's system calls with
+    // EINTR where they have a time-out: the caller's sockets are none of our business.
+    let probe = || threads::spawn("ratite-probe", uring::probe).join().and_then(|probed| probed);
+    let rings = match backend {
+        Backend::Posix => false,
+        Backend::Uring => probe().map(|()| true)?,
+        Backend::Auto => match probe() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "no io_uring here; files are read and written by pread and pwrite");
+                false
+            }
+        },
     };
     Ok(Env {
         disk: Arc::new(fs::SystemDisk::new(rings)),
