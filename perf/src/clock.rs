@@ -42,6 +42,23 @@ pub fn memory(field: &str) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// User-mode instructions of the calling thread: a cost that other work on the machine hardly changes.
+pub struct Instructions(Option<perf_event::Counter>);
+
+impl Instructions {
+    /// Begins to count; a kernel that forbids it gives none.
+    pub fn start() -> Instructions {
+        let counter = perf_event::Builder::new(perf_event::events::Hardware::INSTRUCTIONS).build();
+        let enabled = counter.and_then(|mut counter| counter.enable().map(|()| counter));
+        Instructions(enabled.ok())
+    }
+
+    /// How many there were, if they could be counted.
+    pub fn count(&mut self) -> Option<u64> {
+        self.0.as_mut()?.read().ok()
+    }
+}
+
 /// Latencies in nanoseconds, three digits, up to a minute.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("bounds and digits that are allowed")
@@ -52,19 +69,27 @@ pub struct Meter {
     pub wall: Histogram<u64>,
     pub cpu: Histogram<u64>,
     pub rows: u64,
+    /// What counts as CPU time.
+    clock: fn() -> u64,
 }
 
 impl Meter {
     pub fn new() -> Meter {
-        Meter { wall: histogram(), cpu: histogram(), rows: 0 }
+        Meter { wall: histogram(), cpu: histogram(), rows: 0, clock: thread_cpu }
+    }
+
+    /// A meter for what works on several threads.
+    #[cfg(feature = "peers")]
+    pub fn of_process() -> Meter {
+        Meter { clock: process_cpu, ..Meter::new() }
     }
 
     /// Times one call, which says how many rows it gave.
     pub fn time<E>(&mut self, call: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
         let wall = Instant::now();
-        let cpu = thread_cpu();
+        let cpu = (self.clock)();
         let rows = call()?;
-        let cpu = thread_cpu() - cpu;
+        let cpu = (self.clock)() - cpu;
         self.wall.saturating_record(wall.elapsed().as_nanos() as u64);
         self.cpu.saturating_record(cpu);
         self.rows += rows;

@@ -37,9 +37,8 @@ pub struct Args {
 
 /// Makes the file: one thread chooses, the others sign, this one writes in order.
 pub fn generate(args: &Args) -> Result<()> {
-    let threads = args.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, usize::from)
-    });
+    let threads =
+        args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let started = Instant::now();
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&args.file)?);
     let mut generator =
@@ -68,7 +67,12 @@ pub fn generate(args: &Args) -> Result<()> {
         }
     }
     out.flush()?;
-    eprintln!("{} events in {:.1} s: {}", args.events, started.elapsed().as_secs_f64(), args.file.display());
+    eprintln!(
+        "{} events in {:.1} s: {}",
+        args.events,
+        started.elapsed().as_secs_f64(),
+        args.file.display()
+    );
     Ok(())
 }
 

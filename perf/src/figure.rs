@@ -76,24 +76,34 @@ impl Figures {
         if let Value::Object(more) = more {
             values.extend(more);
         }
-        print_row(store, row, &[&meter.cpu, &meter.wall], rows);
+        let instructions = values.get("instructions").and_then(Value::as_u64);
+        print_row(store, row, &[&meter.cpu, &meter.wall], rows, instructions);
         self.add(workload, store, row, Value::Object(values))
     }
 }
 
 /// The head of the table that `add_meter` fills.
 pub fn print_head(what: &str) {
-    eprintln!("\n{what:<38} {:>8} | {:^29} | {:^29}", "rows", "CPU us: p50 p99 p99.9", "wall us: p50 p99 p99.9");
+    eprintln!(
+        "\n{what:<38} {:>8} | {:^29} | {:^29} | instructions",
+        "rows", "CPU us: p50 p99 p99.9", "wall us: p50 p99 p99.9"
+    );
 }
 
-fn print_row(store: &str, row: &str, histograms: &[&Histogram<u64>], rows: f64) {
+fn print_row(
+    store: &str,
+    row: &str,
+    histograms: &[&Histogram<u64>],
+    rows: f64,
+    instructions: Option<u64>,
+) {
     let name = if store == "ratite" { row.to_string() } else { format!("  {store}: {row}") };
     eprint!("{name:<38} {rows:>8.1}");
     for histogram in histograms {
         let us = |q| histogram.value_at_quantile(q) as f64 / 1000.0;
         eprint!(" | {:>9.1} {:>9.1} {:>9.1}", us(0.5), us(0.99), us(0.999));
     }
-    eprintln!();
+    eprintln!(" | {}", instructions.map_or(String::new(), |n| n.to_string()));
 }
 
 /// Quantiles in microseconds of a histogram in nanoseconds.

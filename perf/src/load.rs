@@ -165,12 +165,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     figures.add("load", "ratite", &format!("load, sync {:?}", args.store.sync), values)
 }
 
-fn hand_over(
-    events: &Mutex<Events>,
-    store: &EventStore,
-    sums: &Sums,
-    check: bool,
-) -> Result<()> {
+fn hand_over(events: &Mutex<Events>, store: &EventStore, sums: &Sums, check: bool) -> Result<()> {
     let mut under_way: VecDeque<Pending<'_>> = VecDeque::new();
     let mut batch = Batch::default();
     let mut stored = 0;

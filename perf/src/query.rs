@@ -2,7 +2,7 @@
 //!
 //! With `peers` every call of a row is made on each store in turn, so that what disturbs one disturbs all.
 
-use crate::clock::{Meter, memory};
+use crate::clock::{Instructions, Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
 use crate::workload::{Answer, Facts, Row, rows};
@@ -37,6 +37,10 @@ pub struct Args {
     #[cfg(feature = "peers")]
     #[arg(long)]
     peers: Option<PathBuf>,
+    /// How many of its events; as many as the store was loaded with.
+    #[cfg(feature = "peers")]
+    #[arg(long)]
+    pub peer_events: Option<u64>,
 }
 
 pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
@@ -52,7 +56,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         gathering.elapsed().as_secs_f64(),
         memory("VmRSS") >> 20,
     );
-    let mut others = Others::open(args)?;
+    let mut others = Others::open(args, figures)?;
     let (wall, cpu) = Meter::overhead();
     eprintln!("the clocks add {wall} ns wall and {cpu} ns CPU to every call");
     print_head("query");
@@ -67,17 +71,22 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         }
         let mut meter = Meter::new();
         let mut json = Vec::new();
+        let (mut counter, mut instructions) = (Instructions::start(), 0);
         // The first fifth warms up, and is where peers' answers are compared.
         let warm = filters.len() / 5;
         for (i, filter) in filters.iter().enumerate() {
             if i == warm {
-                meter = Meter::new();
+                (meter, instructions) = (Meter::new(), 0);
                 others.forget();
             }
+            let before = counter.count();
             meter.time(|| answer(&store, &row, filter, &mut json))?;
+            let after = counter.count();
+            instructions += after.zip(before).map_or(0, |(after, before)| after - before);
             others.ask(&store, &row, filter, i < warm)?;
         }
         let more = json!({
+            "instructions": instructions / meter.wall.len().max(1),
             "events": facts.seen(), "options": args.store.describe(), "goal_us": row.goal_us,
             "clock_ns": { "wall": wall, "cpu": cpu }, "rss_mib": memory("VmRSS") >> 20,
             "file_system": host::file_system(&args.data),
@@ -86,7 +95,11 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         others.report(&row, figures)?;
     }
     let pool = store.engine().pool_stats();
-    eprintln!("\npool: {pool:?}\nRSS {} MiB, peak {} MiB", memory("VmRSS") >> 20, memory("VmHWM") >> 20);
+    eprintln!(
+        "\npool: {pool:?}\nRSS {} MiB, peak {} MiB",
+        memory("VmRSS") >> 20,
+        memory("VmHWM") >> 20
+    );
     Ok(())
 }
 
@@ -133,7 +146,7 @@ struct Others;
 
 #[cfg(not(feature = "peers"))]
 impl Others {
-    fn open(_: &Args) -> Result<Others> {
+    fn open(_: &Args, _: &mut Figures) -> Result<Others> {
         Ok(Others)
     }
 

@@ -37,7 +37,8 @@ pub fn run(args: &Args) -> Result<()> {
     // Of figures with one name the last counts: a file is appended to.
     let mut last: Vec<Value> = Vec::new();
     for figure in figures {
-        let same = |f: &&mut Value| ["workload", "store", "row"].iter().all(|k| f[*k] == figure[*k]);
+        let same =
+            |f: &&mut Value| ["workload", "store", "row"].iter().all(|k| f[*k] == figure[*k]);
         match last.iter_mut().find(same) {
             Some(old) => *old = figure,
             None => last.push(figure),
@@ -60,29 +61,53 @@ fn table(figures: &[Value]) -> Result<String> {
         writeln!(
             out,
             "{} cores of {}, {} MiB, Linux {}; commit {}; {}; load {}\n",
-            host["cores"], text(&host["cpu"]), host["memory_mib"], text(&host["kernel"]),
-            text(&f["commit"]), text(&f["date"]), text(&host["load"]),
+            host["cores"],
+            text(&host["cpu"]),
+            host["memory_mib"],
+            text(&host["kernel"]),
+            text(&f["commit"]),
+            text(&f["date"]),
+            text(&host["load"]),
         )?;
     }
-    writeln!(out, "| what | store | rows | CPU us p50 | p99 | wall us p50 | p99 | p99.9 | goal |")?;
-    writeln!(out, "|---|---|---:|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(
+        out,
+        "| what | store | rows | CPU us p50 | p99 | wall us p50 | p99 | p99.9 | instructions | goal |"
+    )?;
+    writeln!(out, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")?;
     for f in figures.iter().filter(|f| f["wall_us"].is_object()) {
         let (cpu, wall) = (&f["cpu_us"], &f["wall_us"]);
         let cells = [
-            text(&f["row"]), text(&f["store"]), number(&f["rows"]), number(&cpu["p50"]),
-            number(&cpu["p99"]), number(&wall["p50"]), number(&wall["p99"]),
-            number(&wall["p999"]), number(&f["goal_us"]),
+            text(&f["row"]),
+            text(&f["store"]),
+            number(&f["rows"]),
+            number(&cpu["p50"]),
+            number(&cpu["p99"]),
+            number(&wall["p50"]),
+            number(&wall["p99"]),
+            number(&wall["p999"]),
+            number(&f["instructions"]),
+            number(&f["goal_us"]),
         ];
         writeln!(out, "| {} |", cells.join(" | "))?;
     }
     for f in figures.iter().filter(|f| f["events_per_second"].is_number()) {
-        let cpu = if f["process_cpu_us"].is_number() { &f["process_cpu_us"] } else { &f["cpu_us_per_event"] };
+        let cpu = if f["process_cpu_us"].is_number() {
+            &f["process_cpu_us"]
+        } else {
+            &f["cpu_us_per_event"]
+        };
         writeln!(
             out,
             "\n{}, {}: {} events/s, {} us CPU an event, {} bytes an event in segments, {} in the log, {} events a commit, peak RSS {} MiB",
-            text(&f["store"]), text(&f["row"]), f["events_per_second"], number(cpu),
-            number(&f["segment_bytes_per_record"]), number(&f["log_bytes_per_event"]),
-            number(&f["events_per_commit"]), number(&f["peak_rss_mib"]),
+            text(&f["store"]),
+            text(&f["row"]),
+            f["events_per_second"],
+            number(cpu),
+            number(&f["segment_bytes_per_record"]),
+            number(&f["log_bytes_per_event"]),
+            number(&f["events_per_commit"]),
+            number(&f["peak_rss_mib"]),
         )?;
     }
     Ok(out)
@@ -102,15 +127,18 @@ fn number(value: &Value) -> String {
 
 /// A line a figure: from p50 to p99.9 of CPU time (of wall time where there is no CPU time), p99 marked.
 fn plot(figures: &[Value], path: &std::path::Path) -> Result<()> {
-    let rows: Vec<(String, [f64; 3])> = figures.iter().filter_map(|f| {
-        let times = if f["cpu_us"].is_object() { &f["cpu_us"] } else { &f["wall_us"] };
-        let at = |q: &str| times[q].as_f64().map(|us| us.max(0.1));
-        let name = match f["store"].as_str() {
-            Some("ratite") | None => text(&f["row"]),
-            Some(store) => format!("{store}: {}", text(&f["row"])),
-        };
-        Some((name, [at("p50")?, at("p99")?, at("p999")?]))
-    }).collect();
+    let rows: Vec<(String, [f64; 3])> = figures
+        .iter()
+        .filter_map(|f| {
+            let times = if f["cpu_us"].is_object() { &f["cpu_us"] } else { &f["wall_us"] };
+            let at = |q: &str| times[q].as_f64().map(|us| us.max(0.1));
+            let name = match f["store"].as_str() {
+                Some("ratite") | None => text(&f["row"]),
+                Some(store) => format!("{store}: {}", text(&f["row"])),
+            };
+            Some((name, [at("p50")?, at("p99")?, at("p999")?]))
+        })
+        .collect();
     let most = rows.iter().map(|(_, t)| t[2]).fold(1.0, f64::max) * 1.5;
     let height = MARGIN_PIXELS + ROW_PIXELS * rows.len() as u32;
     let root = SVGBackend::new(path, (WIDTH_PIXELS, height)).into_drawing_area();
@@ -124,7 +152,9 @@ fn plot(figures: &[Value], path: &std::path::Path) -> Result<()> {
         .build_cartesian_2d((0.5f64..most).log_scale(), (0..count).into_segmented())?;
     let name = |at: &SegmentValue<i32>| match at {
         // From the top down, as in the table.
-        SegmentValue::CenterOf(i) if (0..count).contains(i) => rows[(count - 1 - i) as usize].0.clone(),
+        SegmentValue::CenterOf(i) if (0..count).contains(i) => {
+            rows[(count - 1 - i) as usize].0.clone()
+        }
         _ => String::new(),
     };
     chart

@@ -4,11 +4,11 @@
 //! times beforehand, and a latency counts from when the request was due, so that a relay that stalls
 //! cannot hide the requests that it kept from being sent.
 
+use crate::Result;
 use crate::clock::histogram;
 use crate::events::Events;
 use crate::figure::{Figures, print_head, quantiles};
 use crate::workload::{Answer, Facts, rows};
-use crate::Result;
 use hdrhistogram::Histogram;
 use ratite::nostr::{write_event, write_filter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -81,7 +81,9 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         Ok(())
     })?;
     print_head("query on the wire");
-    for mut row in rows().into_iter().filter(|row| matches!(row.answer, Answer::Views | Answer::Count)) {
+    for mut row in
+        rows().into_iter().filter(|row| matches!(row.answer, Answer::Views | Answer::Count))
+    {
         row.calls = (row.calls * args.calls / 100).max(1);
         let verb = if row.answer == Answer::Count { "COUNT" } else { "REQ" };
         let request = |(i, filter): (usize, &ratite::nostr::Filter)| -> Result<Request> {
@@ -134,7 +136,10 @@ fn measure(args: &Args, row: &str, requests: Vec<Request>, figures: &mut Figures
     let us = |q| latency.value_at_quantile(q) as f64 / 1e3;
     eprintln!(
         "{row:<38} {:>8.1} | {per_second:>9}/s {refused:>7} refused | {:>9.1} {:>9.1} {:>9.1}",
-        rows as f64 / count.max(1) as f64, us(0.5), us(0.99), us(0.999)
+        rows as f64 / count.max(1) as f64,
+        us(0.5),
+        us(0.99),
+        us(0.999)
     );
     figures.add("wire", &args.store, row, values)
 }

@@ -157,8 +157,9 @@ pub fn rows() -> Vec<Row> {
             let id = d.noted();
             Filter { kinds: Some(vec![7]), ..tagged(b'e', id.into()) }
         }),
-        row("count of kind 1", 2_000, Count, Some(100.0), |_| {
-            Filter { kinds: Some(vec![1]), ..Filter::default() }
+        row("count of kind 1", 2_000, Count, Some(100.0), |_| Filter {
+            kinds: Some(vec![1]),
+            ..Filter::default()
         }),
         row("100 ids", 2_000, Views, Some(295.0), |d| {
             let ids = (0..100).map(|_| d.any().id).collect();
