@@ -116,6 +116,7 @@ impl Core {
                 match done.result {
                     Ok(()) if self.syncing == 0 => {
                         self.in_sync.clear();
+                        self.in_sync_bytes = 0;
                         self.log.synced(self.sync_to);
                     }
                     Ok(()) => {}

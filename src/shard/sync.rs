@@ -35,8 +35,10 @@ impl Core {
     }
 
     pub(super) fn must_sync_first(&self) -> bool {
+        // What is being synced is not synced yet.
         matches!(self.shared.config.sync, SyncMode::Batch { bytes, .. }
-            if self.unsynced_bytes >= bytes || self.syncing > 0 && self.window_is_over())
+            if self.unsynced_bytes + self.in_sync_bytes >= bytes
+                || self.syncing > 0 && self.window_is_over())
     }
 
     pub(super) fn window_is_over(&self) -> bool {
@@ -51,7 +53,8 @@ impl Core {
         if self.syncing > 0 || self.flying.is_some() || self.shared.poison.get().is_some() {
             return;
         }
-        if self.unsynced_bytes >= bytes || self.window_is_over() {
+        // At half the window, so that writes go on into the other half meanwhile.
+        if self.unsynced_bytes >= bytes.div_ceil(2) || self.window_is_over() {
             self.sync_now();
         }
     }
@@ -64,6 +67,6 @@ impl Core {
             self.push(TOKEN_SYNC, Op::Sync { file });
             self.syncing += 1;
         }
-        self.unsynced_bytes = 0;
+        self.in_sync_bytes = std::mem::take(&mut self.unsynced_bytes);
     }
 }

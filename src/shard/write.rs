@@ -103,6 +103,8 @@ pub(super) struct Core {
     /// Log files whose sync is under way.
     pub(super) in_sync: Vec<Arc<dyn File>>,
     pub(super) unsynced_bytes: u64,
+    /// Log bytes whose sync is under way.
+    pub(super) in_sync_bytes: u64,
     pub(super) unsynced_since: u64,
     pub(super) syncing: usize,
     /// Where the log ended when the sync under way began.
@@ -173,6 +175,7 @@ impl Core {
             unsynced: Vec::new(),
             in_sync: Vec::new(),
             unsynced_bytes: 0,
+            in_sync_bytes: 0,
             unsynced_since: 0,
             syncing: 0,
             sync_to: Lsn(0),

@@ -50,44 +50,55 @@ fn promise_1_kill_loses_nothing_acknowledged_in_any_mode() {
     replay::each_seed(test, 0..40, |seed| MODES.iter().for_each(|&mode| kills(seed, mode)));
 }
 
+fn batches(seed: u64) {
+    let mut world = World::new(seed);
+    let machine = Machine::new(seed);
+    let shards = pick(&mut world.rng, &[1, 2]);
+    let window = pick(&mut world.rng, &[2_000, 10_000, 40_000]);
+    let interval = Duration::from_millis(100);
+    let options = options(shards, SyncMode::Batch { interval, bytes: window });
+    let mut ledger = Ledger::new(shards);
+    // One at a time, so that each is a group, and none larger than is accounted for.
+    let largest = 3_000;
+    let write = |store: &EventStore, ledger: &mut Ledger, world: &mut World, count: u64| {
+        for ev in (0..count).map(|_| world.event()) {
+            if ev.event(false).body().len() < largest {
+                ledger.submit(store, &[ev], 1).unwrap();
+            }
+        }
+    };
+    for _ in 0..2 {
+        let store = machine.open(&options).unwrap();
+        let count = 20 + world.rng.below(100);
+        write(&store, &mut ledger, &mut world, count);
+        if world.rng.chance(2) {
+            // Once the interval is over, the next writes bring the sync of what came before. (A
+            // shard without a thread runs only for those who wait for it.)
+            let before = ledger.clone();
+            machine.clock.advance(interval);
+            write(&store, &mut ledger, &mut world, 40);
+            ledger.settle_since(&before, 10);
+        }
+        machine.disk.power_loss();
+        drop(store);
+        let store = machine.open(&options).unwrap();
+        ledger.adopt(&store, Loss::Bytes(window + largest as u64));
+        ledger.check(&store, &mut world, 4);
+    }
+}
+
 #[test]
 fn promise_1_power_loss_in_batch_takes_the_window_at_most() {
     let test = "promise_1_power_loss_in_batch_takes_the_window_at_most";
-    replay::each_seed(test, 0..150, |seed| {
-        let mut world = World::new(seed);
-        let machine = Machine::new(seed);
-        let shards = pick(&mut world.rng, &[1, 2]);
-        let window = pick(&mut world.rng, &[2_000, 10_000, 40_000]);
-        let interval = Duration::from_millis(100);
-        let options = options(shards, SyncMode::Batch { interval, bytes: window });
-        let mut ledger = Ledger::new(shards);
-        // One at a time, so that each is a group, and none larger than is accounted for.
-        let largest = 3_000;
-        let write = |store: &EventStore, ledger: &mut Ledger, world: &mut World, count: u64| {
-            for ev in (0..count).map(|_| world.event()) {
-                if ev.event(false).body().len() < largest {
-                    ledger.submit(store, &[ev], 1).unwrap();
-                }
-            }
-        };
-        for _ in 0..2 {
-            let store = machine.open(&options).unwrap();
-            let count = 20 + world.rng.below(100);
-            write(&store, &mut ledger, &mut world, count);
-            if world.rng.chance(2) {
-                // Once the interval is over, the next writes bring the sync of what came before. (A
-                // shard without a thread runs only for those who wait for it.)
-                let before = ledger.clone();
-                machine.clock.advance(interval);
-                write(&store, &mut ledger, &mut world, 40);
-                ledger.settle_since(&before, 10);
-            }
-            machine.disk.power_loss();
-            drop(store);
-            let store = machine.open(&options).unwrap();
-            ledger.adopt(&store, Loss::Bytes(window + largest as u64));
-            ledger.check(&store, &mut world, 4);
-        }
+    replay::each_seed(test, 0..150, batches);
+}
+
+#[test]
+#[ignore = "runs for RATITE_SECONDS"]
+fn promise_1_kills_and_batches_for_long() {
+    replay::for_seconds("promise_1_kills_and_batches_for_long -- --ignored", |seed| {
+        kills(seed, MODES[seed as usize % 3]);
+        batches(seed);
     });
 }
 
