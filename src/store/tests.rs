@@ -8,7 +8,9 @@ use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, ManualClock, Rng};
 use crate::model::Decision;
+use crate::query::Large;
 use crate::query::Order;
+use crate::shard::SyncMode;
 use std::collections::{BTreeMap, VecDeque};
 
 struct Toy;

@@ -1,0 +1,199 @@
+//! The STORE file: what a store was created with, written last and never changed.
+//!
+//! I1. A directory is a store when STORE is there; it is made into one only if it holds nothing else.
+//!
+//! Errors: `Corrupt` and `WrongVersion` name the file; `Mismatch` names the setting that disagrees.
+
+use super::{Options, config};
+use crate::base::limits::SHARDS_MAX;
+use crate::base::{Crc64, Error, PageSize, Result, StoreId};
+use crate::io::{Buf, Disk, Env, threads};
+use crate::model::Model;
+use crate::shard::Shard;
+use std::path::Path;
+use zerocopy::byteorder::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Version of the STORE file.
+pub const VERSION: u32 = 1;
+const MAGIC: [u8; 8] = *b"RATSTOR1";
+/// Name of the file.
+pub(crate) const STORE: &str = "STORE";
+const STORE_NEW: &str = "STORE.new";
+
+/// The STORE file: what can never change, padded with zeros to the file's alignment.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct Birth {
+    magic: [u8; 8],
+    version: U32,
+    page_bytes: U32,
+    store: [u8; 16],
+    shards: U32,
+    model_version: U32,
+    /// Name of the model, padded with zeros.
+    model: [u8; 16],
+    /// Of all before it.
+    crc: U64,
+}
+
+/// Bytes of the STORE file that count.
+pub const STORE_BYTES: usize = size_of::<Birth>();
+const _: () = assert!(STORE_BYTES == 64 && std::mem::offset_of!(Birth, crc) == 56);
+
+/// Makes `dir`, which holds nothing else, a store with empty shards.
+pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env) -> Result<Birth> {
+    let own = ["LOCK", STORE_NEW];
+    if let Some(foreign) = env.disk.list(dir)?.into_iter().find(|n| !own.contains(&n.as_str())) {
+        let why = format!("{} holds no store, but the file {foreign}", dir.display());
+        return Err(Error::invalid("data directory", why));
+    }
+    let shards =
+        options.shards.unwrap_or_else(|| threads::cores().next_power_of_two().min(SHARDS_MAX));
+    let page = options.page.unwrap_or_default();
+    let mut random = [0; 10];
+    env.entropy.fill(&mut random);
+    let id = StoreId::v7(env.clock.unix_micros() / 1000, random);
+    for shard in 0..SHARDS_MAX {
+        let config = config(dir, id, page, shard, options);
+        clear_unborn(&*env.disk, &config.dir)?;
+        if shard < shards {
+            Shard::create(env, &config)?;
+        }
+    }
+    let mut name = [0; 16];
+    name[..model.name().len()].copy_from_slice(model.name().as_bytes());
+    let mut birth = Birth {
+        magic: MAGIC,
+        version: U32::new(VERSION),
+        page_bytes: U32::new(page.bytes() as u32),
+        store: id.0,
+        shards: U32::new(shards as u32),
+        model_version: U32::new(model.version()),
+        model: name,
+        crc: U64::ZERO,
+    };
+    birth.crc = U64::new(birth.checksum());
+    write(&*env.disk, dir, &birth)?;
+    Ok(birth)
+}
+
+/// Removes what an interrupted creation left. Log files and segments are never left by one: a
+/// directory with those has lost its STORE file.
+fn clear_unborn(disk: &dyn Disk, shard: &Path) -> Result<()> {
+    let names = match disk.list(shard) {
+        Ok(names) => names,
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(name) = names.iter().find(|n| !n.starts_with("manifest-")) {
+        let what = format!("{} holds {name}, but the STORE file is missing", shard.display());
+        return Err(Error::corrupt(shard, 0, what));
+    }
+    names.iter().try_for_each(|name| disk.remove(&shard.join(name)))
+}
+
+/// Makes `dir` a store: durable on return.
+pub(crate) fn write(disk: &dyn Disk, dir: &Path, birth: &Birth) -> Result<()> {
+    let new = dir.join(STORE_NEW);
+    if disk.list(dir)?.iter().any(|n| n == STORE_NEW) {
+        disk.remove(&new)?;
+    }
+    let file = disk.create(&new, 0)?;
+    let align = file.align();
+    let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
+    buf[..STORE_BYTES].copy_from_slice(birth.as_bytes());
+    file.write_at(0, &buf)?;
+    file.sync()?;
+    // Renamed only now, so that STORE is whole whenever it is there.
+    disk.rename(&new, &dir.join(STORE))?;
+    disk.sync_dir(dir)
+}
+
+/// Whether `dir` is a store.
+pub(crate) fn holds_store(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    Ok(disk.list(dir)?.iter().any(|n| n == STORE))
+}
+
+/// The STORE file of `dir`, if there is one.
+pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
+    if !holds_store(disk, dir)? {
+        return Ok(None);
+    }
+    let path = dir.join(STORE);
+    let file = disk.open(&path)?;
+    let align = file.align();
+    let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
+    file.read_at(0, &mut buf)?;
+    let birth =
+        Birth::read_from_prefix(&buf).map_err(|_| Error::corrupt(&path, 0, "it is too short"));
+    let (birth, _) = birth?;
+    if birth.magic != MAGIC {
+        return Err(Error::corrupt(path, 0, "it does not begin like a STORE file"));
+    }
+    if birth.version.get() != VERSION {
+        let found = birth.version.get();
+        return Err(Error::WrongVersion { path, found, supported: VERSION });
+    }
+    if birth.crc.get() != birth.checksum() {
+        return Err(Error::corrupt(path, 0, "its checksum does not match"));
+    }
+    Ok(Some(birth))
+}
+
+impl Birth {
+    /// The store's id.
+    pub(crate) fn id(&self) -> StoreId {
+        StoreId(self.store)
+    }
+
+    /// Compares what the store was created with to what is asked for now.
+    pub(crate) fn check(
+        &self,
+        dir: &Path,
+        model: &dyn Model,
+        options: &Options,
+    ) -> Result<(PageSize, usize)> {
+        let mismatch = |what, stored: &dyn ToString, asked: &dyn ToString| {
+            let (stored, asked) = (stored.to_string(), asked.to_string());
+            Err(Error::Mismatch { path: dir.into(), what, stored, asked })
+        };
+        let name = String::from_utf8_lossy(&self.model);
+        let name = name.trim_end_matches('\0');
+        if name != model.name() {
+            return mismatch("the model", &name, &model.name());
+        }
+        if self.model_version.get() != model.version() {
+            return mismatch("model version", &self.model_version.get(), &model.version());
+        }
+        let page_bytes = self.page_bytes.get() as usize;
+        let (Some(page), shards) = (PageSize::from_bytes(page_bytes), self.shards.get() as usize)
+        else {
+            return Err(Error::corrupt(
+                dir.join(STORE),
+                12,
+                format!("{page_bytes} is no page size"),
+            ));
+        };
+        if !shards.is_power_of_two() || shards > SHARDS_MAX {
+            return Err(Error::corrupt(
+                dir.join(STORE),
+                32,
+                format!("{shards} is no number of shards"),
+            ));
+        }
+        if let Some(asked) = options.page.filter(|&asked| asked != page) {
+            return mismatch("page size", &page.bytes(), &asked.bytes());
+        }
+        match options.shards {
+            Some(asked) if asked != shards => mismatch("a number of shards of", &shards, &asked),
+            _ => Ok((page, shards)),
+        }
+    }
+
+    fn checksum(&self) -> u64 {
+        Crc64::new().update(&self.as_bytes()[..std::mem::offset_of!(Birth, crc)]).finish()
+    }
+}

@@ -1,0 +1,314 @@
+//! The store: its directory, its shards, and what is asked of all of them together.
+//!
+//! ```text
+//!   DIR/LOCK            held while the store is open
+//!   DIR/STORE           what the store was created with (birth.rs)
+//!   DIR/shard-00/ ...   manifest, log files, segments of each shard
+//! ```
+
+mod birth;
+mod options;
+
+pub use birth::{STORE_BYTES, VERSION};
+pub use options::Options;
+
+use crate::base::{Error, PageSize, Result, ShardId, StoreId};
+use crate::io::{Env, Guard, Wake};
+use crate::model::{Model, Record};
+use crate::pool::{Pool, PoolStats};
+use crate::query::{self, Cursor, Order, Readers, Select};
+use crate::shard::{Config, Outcome, Shard, ShardStats, Snapshot, Tail, Ticket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// An open store of records of one model. Cheap to share behind an `Arc`; every method takes `&self`.
+pub struct Store {
+    dir: PathBuf,
+    id: StoreId,
+    page: PageSize,
+    env: Env,
+    model: Arc<dyn Model>,
+    shards: Vec<Shard>,
+    pool: Arc<Pool>,
+    readers: Readers,
+    _lock: Box<dyn Guard>,
+}
+
+/// The records of all shards that were published at one moment.
+#[derive(Clone)]
+pub struct StoreSnapshot {
+    shards: Vec<Snapshot>,
+}
+
+impl StoreSnapshot {
+    /// The sequence number up to which `shard`'s records are in the snapshot.
+    pub fn seq(&self, shard: ShardId) -> u64 {
+        self.shards[usize::from(shard)].at
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, or creates it there. Recovery is part of opening.
+    ///
+    /// # Errors
+    /// `Locked`; `Mismatch` if `options` or `model` disagree with the store's own; `Invalid` options;
+    /// `Corrupt` with file and offset if the store is damaged.
+    pub fn open(dir: &Path, model: Arc<dyn Model>, options: &Options, env: Env) -> Result<Store> {
+        options.check()?;
+        if options.create {
+            env.disk.create_dir(dir)?;
+        } else if !birth::holds_store(&*env.disk, dir)? {
+            // Looked for before the lock, which would leave a file behind.
+            let why = format!("{} holds no store", dir.display());
+            return Err(Error::invalid("data directory", why));
+        }
+        let lock = env.disk.lock(&dir.join("LOCK"))?;
+        let birth = match birth::read(&*env.disk, dir)? {
+            Some(birth) => birth,
+            None => birth::create(dir, &*model, options, &env)?,
+        };
+        let (page, shard_count) = birth.check(dir, &*model, options)?;
+        let id = birth.id();
+        let pool = Pool::new(options.pool_bytes, page);
+        let config = |shard| config(dir, id, page, shard, options);
+        let open = |shard: usize| {
+            Shard::open(env.clone(), model.clone(), pool.clone(), config(shard), !options.threads)
+        };
+        let shards = if options.threads && shard_count > 1 {
+            open_side_by_side(shard_count, &open)?
+        } else {
+            (0..shard_count).map(open).collect::<Result<Vec<_>>>()?
+        };
+        let readers = if options.threads { options.readers } else { 0 };
+        let readers = Readers::start(readers, options.large);
+        Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The store's id.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// The store's page size.
+    pub fn page_size(&self) -> PageSize {
+        self.page
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// What the store reaches the machine through.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn shard_of_route(&self, route: u64) -> usize {
+        (route & (self.shards.len() as u64 - 1)) as usize
+    }
+
+    fn shard_of(&self, record: Record<'_>) -> &Shard {
+        &self.shards[self.shard_of_route(self.model.route(record))]
+    }
+
+    /// Hands `record` to its shard and waits only for room. The ticket gives the answer.
+    ///
+    /// # Errors
+    /// `Invalid` or `Full` if it can never be stored, `Closed`.
+    pub fn insert(&self, record: Record<'_>) -> Result<Pending<'_>> {
+        let shard = self.shard_of(record);
+        Ok(Pending { shard, ticket: shard.insert(record)? })
+    }
+
+    /// As [`Store::insert`], but `None` instead of waiting for room.
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub fn try_insert(&self, record: Record<'_>) -> Result<Option<Pending<'_>>> {
+        let shard = self.shard_of(record);
+        Ok(shard.try_insert(record)?.map(|ticket| Pending { shard, ticket }))
+    }
+
+    /// Stores `record` as a future, of any executor: ready with the answer once it is as durable as
+    /// the sync mode says. Dropping it gives up the answer, not a record that was handed over.
+    ///
+    /// # Errors
+    /// As [`Store::insert`], and what the shard answers.
+    pub async fn insert_async(&self, record: Record<'_>) -> Result<Outcome> {
+        let shard = self.shard_of(record);
+        let ticket = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
+            shard.poll_insert(record, context)
+        });
+        ticket.await?.await
+    }
+
+    /// What is published now, in all shards.
+    pub fn snapshot(&self) -> StoreSnapshot {
+        StoreSnapshot { shards: self.shards.iter().map(Shard::snapshot).collect() }
+    }
+
+    /// The union of `selects` over `snapshot`, in `order`.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io` from the pages that planning reads.
+    pub fn query_at(
+        &self,
+        snapshot: &StoreSnapshot,
+        selects: &[Select],
+        order: Order,
+    ) -> Result<Cursor> {
+        Cursor::open(selects, order, &self.asked(snapshot, selects), &self.readers)
+    }
+
+    /// The union of `selects` over what is published now, in `order`.
+    ///
+    /// # Errors
+    /// As [`Store::query_at`].
+    pub fn query(&self, selects: &[Select], order: Order) -> Result<Cursor> {
+        self.query_at(&self.snapshot(), selects, order)
+    }
+
+    /// Gives the live record with `id` to `read`, as it is published now.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn get<T>(&self, id: &[u8; 32], read: impl FnOnce(Record<'_>) -> T) -> Result<Option<T>> {
+        query::get(id, &self.snapshot().shards, read)
+    }
+
+    /// How many records match at least one of `selects`, limits aside.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn count(&self, selects: &[Select]) -> Result<u64> {
+        let snapshot = self.snapshot();
+        query::count(selects, &self.asked(&snapshot, selects), &self.readers)
+    }
+
+    /// The plan of `selects`, for a person.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io` from the look-ups that planning needs.
+    pub fn explain(&self, selects: &[Select], order: Order) -> Result<String> {
+        let snapshot = self.snapshot();
+        let asked = self.asked_shards(selects);
+        let snapshots: Vec<(u16, Snapshot)> =
+            asked.into_iter().map(|i| (i as u16, snapshot.shards[i].clone())).collect();
+        query::explain(selects, order, &snapshots)
+    }
+
+    /// The snapshots of the shards that can have matches.
+    fn asked(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Vec<Snapshot> {
+        self.asked_shards(selects).into_iter().map(|i| snapshot.shards[i].clone()).collect()
+    }
+
+    fn asked_shards(&self, selects: &[Select]) -> Vec<usize> {
+        let mut asked = vec![false; self.shards.len()];
+        for select in selects.iter() {
+            match &select.routes {
+                Some(routes) => routes.iter().for_each(|&r| asked[self.shard_of_route(r)] = true),
+                None => asked.fill(true),
+            }
+        }
+        (0..asked.len()).filter(|&i| asked[i]).collect()
+    }
+
+    /// Everything that is stored after `snapshot`, a tail for each shard, in the order of the shards.
+    /// `wake` is told when there is more, as long as its owner keeps it.
+    pub fn tails(&self, snapshot: &StoreSnapshot, wake: &Arc<dyn Wake>) -> Vec<Tail> {
+        let shards = self.shards.iter().zip(&snapshot.shards);
+        shards.map(|(shard, snapshot)| shard.tail(snapshot, wake)).collect()
+    }
+
+    /// Makes segments of all that is in memory, and manifests. Returns when they are durable.
+    ///
+    /// # Errors
+    /// `Poisoned` or `Closed`.
+    pub fn flush(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::flush)
+    }
+
+    /// Figures of each shard.
+    pub fn stats(&self) -> Vec<ShardStats> {
+        self.shards.iter().map(Shard::stats).collect()
+    }
+
+    /// Figures of the buffer pool.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    /// The error that writes to some shard get, if a shard takes none.
+    pub fn poisoned(&self) -> Option<Error> {
+        self.shards.iter().find_map(Shard::poisoned)
+    }
+
+    /// Answers all writes that came in, syncs, and ends the shards. Dropping the store does the same
+    /// and can only log a failure.
+    ///
+    /// # Errors
+    /// The first failure to make something durable.
+    pub fn close(&self) -> Result<()> {
+        let results: Vec<Result<()>> = self.shards.iter().map(Shard::close).collect();
+        results.into_iter().collect()
+    }
+}
+
+/// A write on its way. Waiting for it gives the answer; dropping it does not undo the write.
+#[must_use = "the answer says whether the record was stored"]
+pub struct Pending<'a> {
+    shard: &'a Shard,
+    ticket: Ticket,
+}
+
+impl Pending<'_> {
+    /// Waits for the answer on this thread.
+    ///
+    /// # Errors
+    /// `Poisoned` if the log failed; what the look-ups for the record's rules met.
+    pub fn wait(self) -> Result<Outcome> {
+        self.shard.wait(self.ticket)
+    }
+
+    /// The ticket as a future (of a store with threads).
+    pub fn into_future(self) -> Ticket {
+        self.ticket
+    }
+}
+
+fn config(dir: &Path, store: StoreId, page: PageSize, shard: usize, options: &Options) -> Config {
+    Config {
+        dir: dir.join(format!("shard-{shard:02}")),
+        store,
+        shard: shard as ShardId,
+        page,
+        sync: options.sync,
+        memtable_bytes: options.memtable_bytes,
+        ring_bytes: options.ring_bytes.next_power_of_two(),
+        log_file_bytes: options.log_file_bytes as u32,
+        in_flight: options.in_flight,
+        flush_at_close_bytes: options.memtable_bytes / 8,
+    }
+}
+
+/// Opens shards in parallel: recovery is bound by one core each.
+fn open_side_by_side(
+    count: usize,
+    open: &(dyn Fn(usize) -> Result<Shard> + Sync),
+) -> Result<Vec<Shard>> {
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..count).map(|i| scope.spawn(move || open(i))).collect();
+        let opened = opening.into_iter().map(|o| o.join().unwrap_or(Err(Error::Closed)));
+        opened.collect()
+    })
+}
+
+#[cfg(test)]
+mod tests;

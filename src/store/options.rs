@@ -1,0 +1,97 @@
+//! How a store is opened: every setting with its default, its unit and its range.
+
+use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
+use crate::base::{Error, PageSize, Result};
+use crate::io::threads;
+use crate::query::Large;
+use crate::shard::SyncMode;
+
+/// How a store is opened. `Default` suits a server with a few GiB of memory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Shards of a new store: a power of two up to 64. Default: the cores at hand. For an existing
+    /// store: `None`, or what it was created with.
+    pub shards: Option<usize>,
+    /// Page size of a new store. For an existing store: `None`, or what it was created with.
+    pub page: Option<PageSize>,
+    /// When writes are answered. Default: `Always`.
+    pub sync: SyncMode,
+    /// Bytes of the buffer pool, shared by all shards. Default: 256 MiB.
+    pub pool_bytes: usize,
+    /// Bytes of one memtable; each shard has one, and up to two more while they are flushed.
+    /// Default: 32 MiB.
+    pub memtable_bytes: usize,
+    /// Bytes of one log file. Default: 64 MiB; at least 4 times the largest record.
+    pub log_file_bytes: usize,
+    /// Bytes of each shard's ring. Default: 8 MiB.
+    pub ring_bytes: usize,
+    /// Writes that may wait for answers at once, for each shard. Default: 8,192.
+    pub in_flight: usize,
+    /// Whether shards run on threads of their own. Without, whoever waits for a shard runs it: for
+    /// simulations, which a seed then replays exactly.
+    pub threads: bool,
+    /// Threads that read for large queries. Default: the cores at hand.
+    pub readers: usize,
+    /// What counts as a large query. Default: over 2,048 records and 100,000 postings.
+    pub large: Large,
+    /// Whether a directory without a store is made into one. Default: yes.
+    pub create: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            shards: None,
+            page: None,
+            sync: SyncMode::Always,
+            pool_bytes: 256 << 20,
+            memtable_bytes: 32 << 20,
+            log_file_bytes: 64 << 20,
+            ring_bytes: 8 << 20,
+            in_flight: 8192,
+            threads: true,
+            readers: threads::cores(),
+            large: Large::default(),
+            create: true,
+        }
+    }
+}
+
+impl Options {
+    /// Small files and memtables, no threads: a store that a test can open a thousand times.
+    pub fn tiny() -> Options {
+        Options {
+            shards: Some(2),
+            pool_bytes: 1 << 20,
+            memtable_bytes: 192 << 10,
+            log_file_bytes: 256 << 10,
+            ring_bytes: 256 << 10,
+            in_flight: 256,
+            threads: false,
+            readers: 0,
+            ..Options::default()
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let shards = self.shards.unwrap_or(1);
+        if !shards.is_power_of_two() || shards > SHARDS_MAX {
+            let why = format!("{shards} is not a power of two from 1 to {SHARDS_MAX}");
+            return Err(Error::invalid("shards", why));
+        }
+        let within = |what, value: usize, least: usize, most: usize| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::invalid(what, format!("{value} is not from {least} to {most}")))
+        };
+        within("memtable_bytes", self.memtable_bytes, 64 << 10, 4 << 30)?;
+        within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
+        within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
+        within("in_flight", self.in_flight, 1, 1 << 20)?;
+        within("pool_bytes", self.pool_bytes, 256 << 10, 1 << 44)
+    }
+}
+
+const _: () = assert!(RECORD_BYTES_MAX * 4 <= 64 << 20);
