@@ -12,9 +12,9 @@ The first three things to do:
   ratite scan '{\"kinds\":[1],\"limit\":5}'             ask for the five newest notes
   ratite relay                                      serve them on ws://127.0.0.1:7777
 
-`ratite help VERB` says more about a verb, `ratite help config` all about options. Each is a flag, a
-variable and a line of a file: --sync batch, RATITE_SYNC=batch, sync = \"batch\". `ratite config` shows
-what counts. --log info (or debug, or ratite::shard=trace) shows what goes on inside.";
+`ratite help VERB` says more about a verb, `ratite help config` all about options. Each is a flag,
+a variable and a line of a file: --sync batch, RATITE_SYNC=batch, sync = \"batch\". `ratite config`
+shows what counts. --log info (or debug, or ratite::shard=trace) shows what goes on inside.";
 
 /// A store of Nostr events on io_uring, and a relay
 #[derive(Parser, Debug)]

@@ -39,7 +39,7 @@ impl Setting {
             "" => String::new(),
             default => format!(" [default: {default}]"),
         };
-        let mut help = format!("{}{default}", self.effect);
+        let mut help = format!("{}{default}", self.does());
         let arg = Arg::new(self.id()).long(self.flag).help_heading(heading);
         let arg = arg.value_name(self.kind.value_name()).value_parser(self.parser());
         let arg = arg.help(help.clone());
@@ -134,7 +134,7 @@ impl Args for Settings {
         let command = command.arg(file);
         let log = Section::Log.settings().iter();
         log.fold(command, |command, setting| {
-            command.arg(setting.arg("Everywhere", Shown::Common).global(true))
+            command.arg(setting.arg("Everywhere", Shown::Reference).global(true))
         })
     }
 

@@ -140,7 +140,7 @@ impl Kind {
                 format!("{least} to {most}{}", also(*power_of_two))
             }
             Kind::Word { words } => words.iter().map(|w| w.word).collect::<Vec<_>>().join(", "),
-            Kind::Dir { .. } => "a directory".into(),
+            Kind::Dir { .. } => "a directory; in a file, relative to the file's".into(),
             Kind::Text { range, .. } => (*range).into(),
         }
     }

@@ -98,7 +98,7 @@ impl Settings {
                 "default": setting.default,
                 "unit": setting.kind.unit(),
                 "range": setting.range(),
-                "effect": setting.effect,
+                "effect": setting.does(),
                 "flag": format!("--{}", setting.flag),
                 "variable": setting.variable(),
             }))
@@ -110,10 +110,6 @@ impl Settings {
 
 fn comment(effective: &Effective) -> String {
     let Effective { setting, origin, .. } = effective;
-    let idle = match (effective.is_idle, setting.needs) {
-        (true, Some((key, value))) => format!(", counts only with {key} = {value:?}"),
-        _ => String::new(),
-    };
-    // The effect says what `of` a number would say again.
-    format!("{origin}{idle}; {}; {}", setting.range(), setting.effect)
+    let idle = if effective.is_idle { ", idle" } else { "" };
+    format!("{origin}{idle}; {}; {}", setting.range(), setting.does())
 }

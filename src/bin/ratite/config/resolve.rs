@@ -43,23 +43,25 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Options of which the first may not be over the second, and their values.
-type AtMost = ((&'static str, fn(&Built) -> u64), (&'static str, fn(&Built) -> u64));
+/// An option with a number, and what it is in effect.
+struct Number {
+    name: &'static str,
+    of: fn(&Built) -> u64,
+}
 
-const AT_MOST: [AtMost; 3] = [
-    (
-        ("relay.default-limit", |b| b.relay.limits.limit_default),
-        ("relay.max-limit", |b| b.relay.limits.limit_max),
-    ),
-    (
-        ("relay.max-event", |b| b.relay.limits.event.json_bytes as u64),
-        ("relay.max-message", |b| b.relay.limits.message_bytes as u64),
-    ),
-    (
-        ("relay.max-message", |b| b.relay.limits.message_bytes as u64),
-        ("relay.max-queue", |b| b.relay.limits.outbound_bytes as u64),
-    ),
-];
+const fn number(name: &'static str, of: fn(&Built) -> u64) -> Number {
+    Number { name, of }
+}
+
+const LIMIT_DEFAULT: Number = number("relay.default-limit", |b| b.relay.limits.limit_default);
+const LIMIT_MAX: Number = number("relay.max-limit", |b| b.relay.limits.limit_max);
+const EVENT_MAX: Number = number("relay.max-event", |b| b.relay.limits.event.json_bytes as u64);
+const MESSAGE_MAX: Number = number("relay.max-message", |b| b.relay.limits.message_bytes as u64);
+const QUEUE_MAX: Number = number("relay.max-queue", |b| b.relay.limits.outbound_bytes as u64);
+
+/// Options of which the first may not be over the second.
+const AT_MOST: [[Number; 2]; 3] =
+    [[LIMIT_DEFAULT, LIMIT_MAX], [EVENT_MAX, MESSAGE_MAX], [MESSAGE_MAX, QUEUE_MAX]];
 
 impl Settings {
     /// The effective configuration, with these flags, and the file that `--config` names.
@@ -130,10 +132,12 @@ impl Settings {
                 problems.push(format!("{this} says nothing without {name} = {value:?}: {other}"));
             }
         }
-        for ((less, of_less), (more, of_more)) in AT_MOST {
-            if of_less(&self.built) > of_more(&self.built) {
-                let [less, more] =
-                    [less, more].map(|name| self.named(name).map_or_else(String::new, described));
+        for pair in AT_MOST {
+            let [less, more] = pair.each_ref().map(|number| (number.of)(&self.built));
+            if less > more {
+                let of =
+                    |number: Number| self.named(number.name).map_or_else(String::new, described);
+                let [less, more] = pair.map(of);
                 problems.push(format!("{less} is over {more}"));
             }
         }

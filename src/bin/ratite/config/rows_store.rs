@@ -44,13 +44,8 @@ const BACKENDS: &[Word] = &[
 
 /// `[store]`. The table of docs/operations.md has the same order.
 pub static STORE: &[Setting] = &[
-    store(
-        "data",
-        Kind::Dir { set: |b, dir| b.data = dir },
-        "./data",
-        "Directory of the store; in a file, relative to the file's directory",
-    )
-    .common(),
+    store("data", Kind::Dir { set: |b, dir| b.data = dir }, "./data", "Directory of the store")
+        .common(),
     store("sync", words(SYNCS), "always", "When a write is answered, and so what it survives")
         .common(),
     store(

@@ -128,6 +128,12 @@ impl Setting {
         format!("RATITE_{}", self.flag.to_ascii_uppercase().replace('-', "_"))
     }
 
+    /// What it does, and when.
+    pub fn does(&self) -> String {
+        let when = self.needs.map(|(key, value)| format!("; only with {key} = {value}"));
+        format!("{}{}", self.effect, when.unwrap_or_default())
+    }
+
     /// Sets what `text` says in `built`, and gives it back as it is printed.
     pub fn take(&self, text: &str, built: &mut Built) -> Result<String, String> {
         match self.is_default_word(text) {
