@@ -104,8 +104,16 @@ impl Disk for SystemDisk {
         fs::rename(from, to).map_err(|error| Error::io("rename", from, error))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(|error| Error::io("link", from, error))
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        fs::remove_dir(dir).map_err(|error| Error::io("remove the directory", dir, error))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
