@@ -90,7 +90,7 @@ impl Core {
     pub(super) fn answer_flush_waiters(&mut self) {
         if !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && self.is_settled() {
             for ticket in std::mem::take(&mut self.flush_waiters) {
-                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Refused(0)));
+                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Done));
             }
         }
     }
@@ -184,6 +184,7 @@ impl Core {
         self.group = None;
         let held = self.held.take().map(|(tag, _)| tag as u32);
         let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
+        let held = held.chain(self.compactions.take_waiters());
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
         let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
         for ticket in tickets.chain(held) {
