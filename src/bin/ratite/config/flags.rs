@@ -108,8 +108,10 @@ macro_rules! flags {
 }
 
 flags! {
-    /// The flags of [store].
-    StoreFlags: Store "Store (all its options: ratite help config)" Common
+    /// The flags of [store] and [compaction].
+    StoreFlags:
+        Store "Store (all its options: ratite help config)" Common,
+        Compaction "Compaction" Common
 }
 
 flags! {
@@ -119,7 +121,10 @@ flags! {
 
 flags! {
     /// The flags of all sections, for `ratite config`, whose help is the reference.
-    AllFlags: Store "[store]" Reference, Relay "[relay]" Reference
+    AllFlags:
+        Store "[store]" Reference,
+        Compaction "[compaction]" Reference,
+        Relay "[relay]" Reference
 }
 
 impl Args for Settings {

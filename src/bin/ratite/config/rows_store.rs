@@ -1,4 +1,4 @@
-//! The options of the store and of the log.
+//! The options of the store, of its compaction, and of the log.
 
 use super::kind::Built;
 use super::table::{
@@ -129,6 +129,47 @@ pub static STORE: &[Setting] = &[
         "Size of one log file",
     ),
     store("io", words(BACKENDS), "auto", "How files are read and written"),
+];
+
+const fn compaction(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    effect: &'static str,
+) -> Setting {
+    Setting::new(Section::Compaction, key, kind, default, effect)
+}
+
+/// `[compaction]`.
+pub static COMPACTION: &[Setting] = &[
+    compaction(
+        "max-records",
+        count("records", 1000, 1 << 24, |b, n| b.store.compaction.records_max = n as u32),
+        "1048576",
+        "Records of the largest segment; a merge takes 60 bytes of memory for each",
+    )
+    .flag("compaction-max-records"),
+    compaction(
+        "fan-in",
+        count("segments", 2, 16, |b, n| b.store.compaction.fan_in = n as usize),
+        "4",
+        "How many segments of a size make one of the next",
+    )
+    .flag("compaction-fan-in"),
+    compaction(
+        "garbage",
+        count("percent", 1, 100, |b, n| b.store.compaction.garbage_percent = n as u32),
+        "20",
+        "The share of dead records, in percent, from which a segment is written anew",
+    )
+    .flag("compaction-garbage"),
+    compaction(
+        "bandwidth",
+        size(MIB, TIB, |b, n| b.store.compaction_bytes_per_second = n as u64),
+        "256 MiB",
+        "What merges read and write in a second, in all shards together",
+    )
+    .flag("compaction-bandwidth"),
 ];
 
 fn filter(built: &mut Built, text: &str) -> Result<String, String> {

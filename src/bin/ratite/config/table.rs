@@ -14,7 +14,9 @@
 //! 3. A default that is a word (`auto`, `none`, nothing) sets nothing: the engine's own choice counts.
 //!
 //! To add an option: a row in its section, a row in `tests/effects.rs`, and the line that the test of
-//! docs/operations.md asks for. For a new section also a variant of [`Section`].
+//! docs/operations.md asks for. For a new section also a variant of [`Section`], and a word in `flags`
+//! about the verbs that take it. A flag is the key in the sections of the store and the relay, in
+//! others section and key.
 
 use super::kind::{Built, Kind, Take, Word};
 use super::{rows_relay, rows_store};
@@ -25,6 +27,8 @@ use std::time::Duration;
 pub enum Section {
     /// The store and its files.
     Store,
+    /// The merging of segments.
+    Compaction,
     /// The relay.
     Relay,
     /// The log on standard error.
@@ -33,12 +37,14 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub const ALL: [Section; 3] = [Section::Store, Section::Relay, Section::Log];
+    pub const ALL: [Section; 4] =
+        [Section::Store, Section::Compaction, Section::Relay, Section::Log];
 
     /// Its name in a file.
     pub fn name(self) -> &'static str {
         match self {
             Section::Store => "store",
+            Section::Compaction => "compaction",
             Section::Relay => "relay",
             Section::Log => "log",
         }
@@ -48,6 +54,7 @@ impl Section {
     pub fn settings(self) -> &'static [Setting] {
         match self {
             Section::Store => rows_store::STORE,
+            Section::Compaction => rows_store::COMPACTION,
             Section::Relay => rows_relay::RELAY,
             Section::Log => rows_store::LOG,
         }

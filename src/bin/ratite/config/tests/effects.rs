@@ -40,6 +40,10 @@ fn effects() -> Vec<Effect> {
         "store.readers" = "33" => "33", |b| b.store.readers;
         "store.log-file" = "8 MiB" => "8388608", |b| b.store.log_file_bytes;
         "store.io" = "posix" => "Posix", |b| b.io;
+        "compaction.max-records" = "5000" => "5000", |b| b.store.compaction.records_max;
+        "compaction.fan-in" = "7" => "7", |b| b.store.compaction.fan_in;
+        "compaction.garbage" = "35" => "35", |b| b.store.compaction.garbage_percent;
+        "compaction.bandwidth" = "10 MiB" => "10485760", |b| b.store.compaction_bytes_per_second;
         "relay.listen" = "[::1]:80" => "[::1]:80", |b| b.relay.listen;
         "relay.threads" = "9" => "9", |b| b.relay.threads;
         "relay.name" = "a \"name\"" => "\"a \\\"name\\\"\"", |b| b.relay.name;
