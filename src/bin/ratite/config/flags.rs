@@ -77,7 +77,8 @@ fn with_section(
     args.fold(command, Command::arg)
 }
 
-/// The verb's own arguments again, without the heading of the sections.
+/// A type that a verb flattens to take the flags of sections. It holds nothing: what the flags say is
+/// in [`Settings`], with what the environment and the file say.
 macro_rules! flags {
     ($(#[$doc:meta])* $name:ident: $($section:ident $heading:literal $shown:ident),+) => {
         $(#[$doc])*
@@ -87,7 +88,7 @@ macro_rules! flags {
         impl Args for $name {
             fn augment_args(command: Command) -> Command {
                 $(let command = with_section(command, Section::$section, $heading, Shown::$shown);)+
-                command.next_help_heading(None)
+                command
             }
 
             fn augment_args_for_update(command: Command) -> Command {

@@ -131,7 +131,8 @@ fn an_option_that_says_nothing_is_refused_unless_it_was_overridden() {
 
 #[test]
 fn limits_that_contradict_each_other_are_refused_by_name() {
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    type Flags<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(Flags<'_>, &str, &str)] = &[
         (&[("max-limit", "10"), ("default-limit", "11")], "relay.default-limit", "relay.max-limit"),
         (&[("default-limit", "1001")], "relay.default-limit", "relay.max-limit"),
         (
