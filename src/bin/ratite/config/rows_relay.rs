@@ -1,8 +1,9 @@
 //! The options of the relay.
 
 use super::kind::{Built, Kind};
-use super::rows_store::LONG;
-use super::table::{DAY, GIB, KIB, MIB, MS, SECOND, Section, Setting, count, size, text, time};
+use super::table::{
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, size, text, time,
+};
 use std::time::Duration;
 
 const fn relay(

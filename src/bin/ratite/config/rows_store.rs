@@ -2,8 +2,8 @@
 
 use super::kind::Built;
 use super::table::{
-    DAY, GIB, KIB, MIB, MS, SECOND, Section, Setting, TIB, count, size, size_power, text, time,
-    word, words,
+    GIB, KIB, MIB, MS, SECOND, Section, Setting, TIB, count, size, size_power, text, time, word,
+    words,
 };
 use super::{kind::Kind, kind::Word};
 use ratite::base::PageSize;
@@ -189,6 +189,3 @@ pub static LOG: &[Setting] = &[Setting::new(
 .word()
 .flag("log")
 .common()];
-
-/// The longest time that an option takes.
-pub const LONG: std::time::Duration = DAY.saturating_mul(36_500);

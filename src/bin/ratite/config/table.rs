@@ -187,6 +187,8 @@ pub const TIB: u64 = 1 << 40;
 pub const MS: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const DAY: Duration = Duration::from_secs(86_400);
+/// The longest time that an option takes: a century.
+pub const LONG: Duration = DAY.saturating_mul(36_500);
 
 /// Bytes.
 pub const fn size(least: u64, most: u64, set: fn(&mut Built, usize)) -> Kind {
