@@ -81,7 +81,8 @@ impl Segment {
         }
         let payload = pool.payload_bytes();
         let pooled = PagedFile::new(pool, file.clone(), id.0, info.pages, fetch);
-        let numbers = |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
+        let numbers =
+            |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
         let locations = (header.location_width, 0);
         let locations = numbers(regions.locations, kind::LOCATIONS, locations);
         let times = (header.time_width, info.time_min);

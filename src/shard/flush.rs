@@ -68,7 +68,7 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
         shard: config.shard,
         page: config.page,
         model,
-        compression: Compression::None,
+        compression: Compression::None, // what is new is read soon and often
     };
     let mut builder = Builder::create(disk, &config.dir, new)?;
     let mut terms = Terms::new();
