@@ -100,6 +100,7 @@ fn a_packed_body_is_unpacked_into_the_memory_at_hand() {
         assert_eq!(*body, [5; 3000]);
         assert_eq!(body.as_ptr(), memory);
         spare = body.into_spare();
+        assert_eq!(spare.capacity(), 4000); // new memory may stand where the old one stood
     }
 }
 
