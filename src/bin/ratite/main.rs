@@ -1,7 +1,8 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
+//!                          |       backup | restore | reshard
 //!                          |       common: store (options, opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -12,6 +13,7 @@
 //! 3. A verb that opened a store closes it, whatever came between.
 
 mod args;
+mod backup;
 mod count;
 mod explain;
 mod export;
@@ -22,6 +24,8 @@ mod logging;
 mod output;
 mod progress;
 mod relay;
+mod reshard;
+mod restore;
 mod scan;
 mod signals;
 mod stats;
@@ -66,5 +70,8 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Reshard(args) => reshard::run(&args),
     }
 }

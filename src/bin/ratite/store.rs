@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use clap::{Args, ValueEnum};
 use ratite::base::PageSize;
 use ratite::base::limits::SHARDS_MAX;
-use ratite::io::{self, Backend};
+use ratite::io::{self, Backend, Env};
 use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
 use ratite::store::Options;
@@ -135,13 +135,17 @@ impl StoreArgs {
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
+        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+    }
+
+    /// How the machine is reached.
+    pub fn env(&self) -> Outcome<Env> {
         let backend = match self.io {
             Io::Auto => Backend::Auto,
             Io::Uring => Backend::Uring,
             Io::Posix => Backend::Posix,
         };
-        let env = io::system(backend)?;
-        Ok(Arc::new(EventStore::open_in(&self.data, options, env)?))
+        Ok(io::system(backend)?)
     }
 
     /// Runs `ask` on the existing store and closes it.
