@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// `Invalid` if `backup` holds no store or `data` is not empty; `Corrupt` with the file and offset of what is
-/// damaged, `Mismatch` if a file belongs elsewhere; `Io`.
+/// damaged, `Mismatch` if a file belongs elsewhere; `Locked` if either is in use; `Io`.
 pub fn run(
     disk: &Arc<dyn Disk>,
     backup: &Path,

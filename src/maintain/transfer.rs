@@ -16,7 +16,7 @@ use super::logs::{copy_log, written_to};
 use super::segments::{Brought, How, Wanted, is_not_found};
 use super::target::{claim, drop_parts, finish, make_it_count, part_of};
 use crate::base::{Error, PageSize, Result};
-use crate::io::Disk;
+use crate::io::{Disk, Guard};
 use crate::segment::file_name;
 use crate::shard::format::Manifest;
 use crate::shard::{Config, manifest};
@@ -98,7 +98,7 @@ pub(super) fn transfer(
     progress: &mut dyn FnMut(Step),
 ) -> Result<Transferred> {
     // 1
-    finish(&**disk, source)?;
+    let _at_rest = if purpose == Purpose::Restore { at_rest(&**disk, source)? } else { None };
     let Some(birth) = birth::read(&**disk, source)? else {
         let why = format!("{} holds no store", source.display());
         return Err(Error::invalid("source directory", why));
@@ -124,6 +124,17 @@ pub(super) fn transfer(
     transfer.clean(&arrived)?;
     (transfer.progress)(Step { done: transfer.step.total, ..transfer.step });
     Ok(transfer.done)
+}
+
+/// Keeps others from changing what is restored, if the medium can be written to at all.
+fn at_rest(disk: &dyn Disk, source: &Path) -> Result<Option<Box<dyn Guard>>> {
+    if !birth::holds_store(disk, source)? {
+        finish(disk, source)?;
+    }
+    match disk.lock(&source.join("LOCK")) {
+        Err(error @ Error::Locked { .. }) => Err(error),
+        lock => Ok(lock.ok()),
+    }
 }
 
 impl Transfer<'_> {

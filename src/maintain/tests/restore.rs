@@ -62,8 +62,9 @@ fn damage_is_named_with_its_file_and_offset_and_nothing_opens_afterwards() {
         let machine = Machine::new(3);
         machine.fill("/a", 0..700);
         machine.leave("/a", 700..712);
+        machine.backup("/a", "/b", How::Copy).unwrap();
         let mut refused = 0;
-        for (path, bytes) in machine.files("/a") {
+        for (path, bytes) in machine.files("/b") {
             let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
             let is_segment = name.ends_with(".seg");
             let pages = if is_segment { bytes.len() / 4096 } else { 0 };
@@ -71,7 +72,7 @@ fn damage_is_named_with_its_file_and_offset_and_nothing_opens_afterwards() {
                 let at = (page * 4096 + 1000) as u64;
                 machine.disk.flip_bit(&path, at, 3).unwrap();
                 let target = format!("/c-{refused}");
-                let error = machine.restore("/a", &target, how).unwrap_err();
+                let error = machine.restore("/b", &target, how).unwrap_err();
                 let Error::Corrupt { path: named, offset, .. } = &error else { panic!("{error}") };
                 assert_eq!((named, *offset), (&path, page as u64 * 4096), "{error}");
                 assert!(machine.try_open(&target).is_err());
@@ -81,14 +82,14 @@ fn damage_is_named_with_its_file_and_offset_and_nothing_opens_afterwards() {
         }
         assert!(refused > 20, "{refused}");
         // In the log: the first block, which those behind it prove to have been there.
-        let logs = machine.files("/a").into_iter().filter(|(path, bytes)| {
+        let logs = machine.files("/b").into_iter().filter(|(path, bytes)| {
             let is_log = path.to_string_lossy().contains("/wal-");
             is_log && bytes[512..516] == *b"rblk" && bytes[..8] == *b"ratitlog"
         });
         let mut found = 0;
         for (n, (path, _)) in logs.enumerate() {
             machine.disk.flip_bit(&path, 600, 1).unwrap();
-            if let Err(error) = machine.restore("/a", &format!("/d-{n}"), how) {
+            if let Err(error) = machine.restore("/b", &format!("/d-{n}"), how) {
                 named(&error, &[&path.to_string_lossy(), "byte 512"]);
                 found += 1;
             }
