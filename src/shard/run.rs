@@ -396,6 +396,7 @@ impl Core {
         {
             self.seal();
         }
-        self.sealed.is_empty() && self.jobs_out == 0 && !self.compactions.is_running()
+        let idle = self.sealed.is_empty() && self.jobs_out == 0;
+        idle && !self.compactions.is_running() && !self.close_log()
     }
 }

@@ -85,6 +85,8 @@ pub(super) struct Core {
     pub(super) log: wal::Writer,
     /// The old log file is being synced before the new one may be written.
     pub(super) rotating: bool,
+    /// The log ends with the block that says so.
+    pub(super) log_closed: bool,
     pub(super) group_bytes_max: usize,
     pub(super) group: Option<Group>,
     pub(super) spare_group: Option<Group>,
@@ -160,6 +162,7 @@ impl Core {
             seal_wanted: false,
             log: start.log,
             rotating: false,
+            log_closed: false,
             group_bytes_max: start.group_bytes_max,
             group,
             spare_group,

@@ -17,10 +17,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
-    let Some(shards) = args.store.shards else {
+    let (options, env) = (args.store.options()?, args.store.env()?);
+    let Some(shards) = options.shards else {
         return Err(Failure::Usage("reshard needs --shards N, a power of two up to 64".into()));
     };
-    let (options, env) = (args.store.options()?, args.store.env()?);
     let model: Arc<dyn Model> = Arc::new(EventModel);
     let progress = Progress::of_records();
     let mut tell = |step| progress.show(step);
