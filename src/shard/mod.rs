@@ -33,7 +33,7 @@ mod flush;
 pub mod format;
 mod inbox;
 mod lookup;
-mod manifest;
+pub(crate) mod manifest;
 mod reads;
 mod recover;
 mod remove;
