@@ -177,7 +177,7 @@ pub(super) struct Compactions {
 impl Compactions {
     pub(super) fn new(jobs: Sender<Job>) -> Compactions {
         let (left_alone, waiters) = (HashSet::new(), Vec::new());
-        Compactions { jobs, running: false, due: true, paused: false, left_alone, waiters }
+        Compactions { jobs, running: false, due: false, paused: false, left_alone, waiters }
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -38,7 +38,7 @@ mod tests;
 mod writer;
 
 pub use files::Files;
-pub use format::{BlockInfo, FileInfo};
+pub use format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX};
 pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};

@@ -1,8 +1,8 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
-//!                          |                 config
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
+//!                          |       config | backup | restore | reshard
 //!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -13,6 +13,7 @@
 //! 3. A verb that opened a store closes it, whatever came between.
 
 mod args;
+mod backup;
 mod config;
 mod count;
 mod explain;
@@ -24,6 +25,8 @@ mod logging;
 mod output;
 mod progress;
 mod relay;
+mod reshard;
+mod restore;
 mod scan;
 mod signals;
 mod stats;
@@ -71,6 +74,9 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Reshard(args) => reshard::run(&args),
         Verb::Config(args) => config::run(&args, settings),
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::{Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
-use ratite::io::{self, Backend};
+use ratite::io::{self, Backend, Env};
 use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
 use ratite::store::Options;
@@ -56,8 +56,12 @@ impl StoreArgs {
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
-        let env = io::system(self.io)?;
-        Ok(Arc::new(EventStore::open_in(&self.data, options, env)?))
+        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+    }
+
+    /// How the machine is reached.
+    pub fn env(&self) -> Outcome<Env> {
+        Ok(io::system(self.io)?)
     }
 
     /// Runs `ask` on the existing store and closes it.
