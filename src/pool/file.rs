@@ -39,7 +39,7 @@ const FETCH_WAKES: u32 = 64;
 pub struct PagedFile {
     me: Weak<PagedFile>,
     pool: Arc<Pool>,
-    table: Arc<PageTable>,
+    pub(super) table: Arc<PageTable>,
     slot: u32,
     file: Arc<dyn io::File>,
     id: [u8; 16],

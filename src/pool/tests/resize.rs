@@ -54,6 +54,21 @@ fn a_pool_that_is_not_full_shrinks_without_losing_a_page() {
 }
 
 #[test]
+fn pages_that_move_leave_in_the_order_in_which_they_came() {
+    let (pool, paged, _) = roomy(1000);
+    let (first, _) = open(&pool, TestFile::new(2, 200));
+    (0..200).for_each(|n| drop(first.page(n).unwrap()));
+    drop(first); // its frames come back the other way round
+    read(&paged, 0..100);
+    shrink(&pool, 100);
+    for number in 0..100 {
+        assert!(paged.resident(number), "page {number} left before its turn");
+        drop(paged.page(500 + number).unwrap());
+        assert!(!paged.resident(number), "page {number} is still there");
+    }
+}
+
+#[test]
 fn a_pool_that_grew_again_uses_all_its_frames_and_no_more() {
     let (pool, paged, _) = roomy(2000);
     for frames in [64, 200, 100, FRAMES, 64, 65, FRAMES] {
@@ -88,6 +103,12 @@ fn pinned_pages_stay_and_leave_with_the_next_resize() {
     read(&paged, 480..FRAMES as u32);
     assert_eq!((pool.stats().resident, pool.stats().misses), (64 + 32, FRAMES as u64 + 100));
     drop(pins);
+    // Those below are all pinned: the others are chosen, and leave, and are not used again.
+    let below = |n: &u32| paged.table.frame(*n).is_some_and(|frame| frame < 64);
+    let below: Vec<_> = (0..2000).filter(below).map(|n| paged.page(n).unwrap()).collect();
+    assert_eq!((below.len(), paged.page(1999).unwrap_err().code()), (64, "ERR_FULL"));
+    assert_eq!((pool.stats().resident, backed(&pool)), (64, 64 * 4096));
+    drop(below);
     shrink(&pool, 64);
     assert_eq!((pool.stats().resident, backed(&pool) <= 64 * 4096), (64, true));
 }
