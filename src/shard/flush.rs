@@ -151,6 +151,8 @@ mod tests {
             ring_bytes: 1 << 16,
             log_file_bytes: 1 << 16,
             in_flight: 8,
+            compaction_bytes: 0,
+            adjust: None,
             flush_at_close_bytes: 0,
         };
         recover::create(&env, &config).unwrap();

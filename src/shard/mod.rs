@@ -27,6 +27,7 @@ mod flush;
 pub mod format;
 mod inbox;
 mod manifest;
+mod memory;
 mod reads;
 mod recover;
 mod run;
@@ -39,6 +40,7 @@ mod write;
 
 pub use config::{Config, SyncMode};
 pub use dead::Dead;
+pub use memory::{Adjust, ShardMemory};
 pub use run::{Shard, ShardStats};
 pub use tail::Tail;
 pub use ticket::Ticket;
@@ -81,6 +83,7 @@ pub(crate) struct Shared {
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
     stats: Stats,
+    account: memory::Account,
 }
 
 impl Shared {

@@ -4,7 +4,7 @@ use super::recover::{Opened, create, open};
 use super::ticket::Ticket;
 use super::work::{Finished, Job, Worker};
 use super::write::{Core, FLUSH, Start};
-use super::{Config, Outcome, Shared, Snapshot, Tail};
+use super::{Config, Outcome, ShardMemory, Shared, Snapshot, Tail};
 use crate::base::{Error, Result, ShardId};
 use crate::io::{Env, Wait, Wake, threads};
 use crate::model::{Model, Record};
@@ -102,6 +102,7 @@ impl Shard {
         } else {
             start_threads(&shared, start, worker, (jobs_in, jobs), (results, results_out))?
         };
+        shared.adjust();
         Ok(Shard { shared, driver: Mutex::new(driver) })
     }
 
@@ -200,6 +201,11 @@ impl Shard {
             memtable_dead: view.memtables().map(|m| u64::from(m.dead())).sum(),
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
         }
+    }
+
+    /// Memory that the shard takes now.
+    pub fn memory(&self) -> ShardMemory {
+        self.shared.memory()
     }
 
     /// The error that writes get, if the shard takes none.

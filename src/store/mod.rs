@@ -7,10 +7,14 @@
 //! ```
 
 mod birth;
+mod budget;
 mod options;
 
 pub use birth::{STORE_BYTES, VERSION};
+pub use budget::StoreMemory;
 pub use options::Options;
+
+use budget::{Budget, Plan};
 
 use crate::base::{Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
@@ -31,6 +35,7 @@ pub struct Store {
     model: Arc<dyn Model>,
     shards: Vec<Shard>,
     pool: Arc<Pool>,
+    budget: Arc<Budget>,
     readers: Readers,
     _lock: Box<dyn Guard>,
 }
@@ -70,8 +75,13 @@ impl Store {
         };
         let (page, shard_count) = birth.check(dir, &*model, options)?;
         let id = birth.id();
-        let pool = Pool::new(options.pool_bytes, page);
-        let config = |shard| config(dir, id, page, shard, options);
+        let plan = Plan::new(options, page, shard_count)?;
+        let pool = Pool::new(plan.pool_bytes_max(), page);
+        let budget = Budget::new(plan.clone(), &pool);
+        let config = |shard| {
+            let adjust = Some(Arc::clone(&budget) as _);
+            Config { adjust, ..config(dir, id, shard, options, &plan) }
+        };
         let open = |shard: usize| {
             Shard::open(env.clone(), model.clone(), pool.clone(), config(shard), !options.threads)
         };
@@ -82,7 +92,8 @@ impl Store {
         };
         let readers = if options.threads { options.readers } else { 0 };
         let readers = Readers::start(readers, options.large);
-        Ok(Store { dir: dir.into(), id, page, env, model, shards, pool, readers, _lock: lock })
+        let dir = dir.into();
+        Ok(Store { dir, id, page, env, model, shards, pool, budget, readers, _lock: lock })
     }
 
     /// The store's directory.
@@ -245,6 +256,12 @@ impl Store {
         self.pool.stats()
     }
 
+    /// How the memory budget is divided now, and what is used of it. Looks at every frame of the pool: for
+    /// metrics.
+    pub fn memory(&self) -> StoreMemory {
+        self.budget.memory(self.shards.iter().map(Shard::memory))
+    }
+
     /// The error that writes to some shard get, if a shard takes none.
     pub fn poisoned(&self) -> Option<Error> {
         self.shards.iter().find_map(Shard::poisoned)
@@ -283,18 +300,20 @@ impl Pending<'_> {
     }
 }
 
-fn config(dir: &Path, store: StoreId, page: PageSize, shard: usize, options: &Options) -> Config {
+fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Plan) -> Config {
     Config {
         dir: dir.join(format!("shard-{shard:02}")),
         store,
         shard: shard as ShardId,
-        page,
+        page: plan.page,
         sync: options.sync,
-        memtable_bytes: options.memtable_bytes,
-        ring_bytes: options.ring_bytes.next_power_of_two(),
+        memtable_bytes: plan.memtable_bytes,
+        ring_bytes: plan.ring_bytes,
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,
-        flush_at_close_bytes: options.memtable_bytes / 8,
+        compaction_bytes: plan.compaction_bytes,
+        adjust: None,
+        flush_at_close_bytes: plan.memtable_bytes / 8,
     }
 }
 

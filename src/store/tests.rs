@@ -265,7 +265,7 @@ fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 160 << 10;
+        options.memtable_bytes = Some(160 << 10);
         options.shards = Some(1 << rng.below(3));
         let mut store = machine.open(&options);
         let mut oracle = Oracle::default();
@@ -356,7 +356,7 @@ fn power_loss_keeps_what_was_acknowledged_and_shows_a_prefix_of_the_rest() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 96 << 10;
+        options.memtable_bytes = Some(96 << 10);
         options.shards = Some(1);
         let mut oracle = Oracle::default();
         let (mut now, mut past) = (1000, Vec::new());
@@ -460,8 +460,12 @@ fn wrong_settings_are_refused_by_name() {
     assert!(text(&other).contains("shards of 2, not 8"), "{}", text(&other));
     let other = Options { shards: Some(3), ..options.clone() };
     assert!(text(&other).contains("3 is not a power of two"), "{}", text(&other));
-    let other = Options { memtable_bytes: 1, ..options };
+    let other = Options { memtable_bytes: Some(1), ..options.clone() };
     assert!(text(&other).contains("memtable_bytes"), "{}", text(&other));
+    let least = options.memory_bytes_min(2);
+    let other = Options { memory_bytes: least - 1, ..options.clone() };
+    assert!(text(&other).contains(&format!("less than {least}")), "{}", text(&other));
+    assert!(open(&Options { memory_bytes: least, ..options }).is_ok());
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub enum Verb {
 const RELAY_EXAMPLES: &str = "\
 Examples:
   ratite relay --data /var/lib/ratite --listen 0.0.0.0:7777 --name 'relay.example'
-  ratite relay --sync batch --sync-interval-ms 50 --pool-mib 2048";
+  ratite relay --sync batch --sync-interval-ms 50 --memory-mib 4096";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:

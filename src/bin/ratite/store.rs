@@ -38,15 +38,15 @@ pub struct StoreArgs {
     #[arg(long, value_name = "BYTES", value_parser = page_size)]
     pub page_size: Option<PageSize>,
 
-    /// Memory for pages of stored events, shared by all shards
-    #[arg(long, value_name = "MIB", default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
-    pub pool_mib: u32,
+    /// Memory for everything that the store keeps in it; pages of stored events have what new events,
+    /// filters and work under way leave [default: 1024, or 32 a core if that is more]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
+    pub memory_mib: Option<u32>,
 
     /// Memory for new events before they are written as a segment; each shard has up to three
-    #[arg(long, value_name = "MIB", default_value_t = 32,
-        value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub memtable_mib: u32,
+    /// [default: a 16th of the memory, divided among the shards]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub memtable_mib: Option<u32>,
 
     /// Size of one log file
     #[arg(long, value_name = "MIB", default_value_t = 64,
@@ -105,8 +105,8 @@ impl StoreArgs {
         options.shards = self.shards;
         options.page = self.page_size;
         options.sync = self.sync_mode()?;
-        options.pool_bytes = mib(self.pool_mib);
-        options.memtable_bytes = mib(self.memtable_mib);
+        options.memory_bytes = self.memory_mib.map_or(options.memory_bytes, mib);
+        options.memtable_bytes = self.memtable_mib.map(mib);
         options.log_file_bytes = mib(self.log_file_mib);
         Ok(options)
     }

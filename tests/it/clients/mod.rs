@@ -39,7 +39,7 @@ impl Relay {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ratite"))
             .args(["relay", "--data", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"])
             .args(["--shards", "2", "--threads", "2"])
-            .args(["--log-file-mib", "8", "--memtable-mib", "1", "--pool-mib", "4"])
+            .args(["--log-file-mib", "8", "--memtable-mib", "1", "--memory-mib", "96"])
             .args(more)
             .env_remove("RATITE_DATA")
             .env_remove("RATITE_LOG")

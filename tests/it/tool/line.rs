@@ -32,7 +32,7 @@ fn wrong_arguments_are_refused_by_name() {
         (&["stats", "--page-size", "5000"], &["--page-size", "5000", "16384"]),
         (&["stats", "--sync", "sometimes"], &["--sync", "sometimes", "always"]),
         (&["stats", "--io", "tape"], &["--io", "tape", "uring"]),
-        (&["stats", "--pool-mib", "0"], &["--pool-mib", "0"]),
+        (&["stats", "--memory-mib", "0"], &["--memory-mib", "0"]),
         (&["stats", "--memtable-mib", "many"], &["--memtable-mib", "many"]),
         (&["stats", "--sync-interval-ms", "5"], &["--sync-interval-ms", "--sync batch"]),
         (&["relay", "--listen", "here"], &["--listen", "here"]),

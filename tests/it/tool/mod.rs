@@ -94,7 +94,7 @@ impl Store {
     fn args<'a>(&'a self, verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut args = vec![verb, "--data", self.dir().to_str().unwrap()];
         args.extend(["--sync", "never", "--log-file-mib", "8", "--memtable-mib", "1"]);
-        args.extend(["--pool-mib", "4"]);
+        args.extend(["--memory-mib", "96"]);
         args.extend(more);
         args
     }
