@@ -10,7 +10,7 @@
 //! in each reader, and what the allocator keeps of memory that was freed.
 
 use ratite::io::Rng;
-use ratite::nostr::{Event, EventStore, Filter, TagFilter};
+use ratite::nostr::{Event, EventStore, Filter, Pending, TagValue};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::collections::VecDeque;
@@ -22,6 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 const ALLOWANCE_MIB: u64 = 24;
 
 const READERS: u64 = 2;
+
+/// Authors; and when the events begin, which follow each other by the second.
+const AUTHORS: u64 = 5_000;
+const START: u64 = 1_700_000_000;
 
 /// Writes that are under way.
 const WINDOW: usize = 256;
@@ -37,23 +41,31 @@ fn event(number: u64) -> Event {
     let mut rng = Rng::new(number);
     let kind = [1, 1, 1, 7, 7, 6, 0, 30_023][rng.below(8) as usize];
     let hex = |key: [u8; 32]| key.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let (other, topic) = (hex(author(rng.below(5_000))), format!("topic {}", rng.below(2_000)));
+    let (other, topic) = (hex(author(rng.below(AUTHORS))), format!("topic {}", rng.below(2_000)));
     let slug = format!("slug {}", rng.below(50));
     let tags = [vec!["p", &other], vec!["t", &topic], vec!["d", &slug]];
     let content = "lorem ipsum ".repeat(rng.below(50) as usize);
-    let writer = author(rng.below(5_000).min(rng.below(5_000)));
-    Event::from_parts(writer, 1_700_000_000 + number, kind, &tags, &content)
+    let writer = author(rng.below(AUTHORS).min(rng.below(AUTHORS)));
+    Event::from_parts(writer, START + number, kind, &tags, &content)
 }
 
-fn query(rng: &mut Rng, written: u64) -> Filter {
-    let mut filter = Filter { limit: Some(1 + rng.below(100) as usize), ..Filter::default() };
-    let someone = || Some([author(rng.below(5_000))].into());
-    match written % 4 {
-        0 => filter.authors = someone(),
-        1 => filter.ids = Some([*event(rng.below(written.max(1))).id()].into()),
-        _ => filter.until = Some(1_700_000_000 + rng.below(written.max(1))),
+/// One query of the mix, on a store with `written` events.
+fn ask(store: &EventStore, rng: &mut Rng, written: u64) {
+    let some = rng.below(written.max(1));
+    let mut filter = Filter { limit: Some(1 + rng.below(100)), ..Filter::default() };
+    let topic = |rng: &mut Rng| format!("topic {}", rng.below(2_000));
+    match rng.below(8) {
+        0 => return drop(store.get(event(some).id()).unwrap()),
+        1 | 2 => filter.until = START + some,
+        3 => filter.tags = vec![(b't', vec![TagValue::new(&topic(rng))])],
+        4 => filter.authors = Some((0..200).map(|_| author(rng.below(AUTHORS))).collect()),
+        5 => (filter.kinds, filter.since) = (Some(vec![6]), START + some),
+        _ => filter.authors = Some(vec![author(rng.below(AUTHORS))]),
     }
-    filter
+    let mut found = store.query(&[filter]).unwrap();
+    while let Some(event) = found.next().unwrap() {
+        std::hint::black_box(event.content().len());
+    }
 }
 
 /// KiB of anonymous memory of this process.
@@ -61,4 +73,128 @@ fn rss_anon_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// What the child does, and what it saw.
+struct Load {
+    store: EventStore,
+    written: AtomicU64,
+    reading: AtomicBool,
+}
+
+impl Load {
+    /// Writes `count` events. The highest figure on the way.
+    fn write(&self, count: u64) -> u64 {
+        let (mut pending, mut peak) = (VecDeque::<Pending<'_>>::new(), 0);
+        let start = self.written.load(Relaxed);
+        for number in start..start + count {
+            if pending.len() == WINDOW {
+                pending.pop_front().unwrap().wait().unwrap();
+            }
+            pending.push_back(self.store.insert(&event(number).as_ref()).unwrap());
+            self.written.store(number, Relaxed);
+            if number % 500 == 0 {
+                peak = peak.max(rss_anon_kib());
+            }
+        }
+        pending.into_iter().for_each(|write| drop(write.wait().unwrap()));
+        peak
+    }
+
+    /// Reads as often, or until the writer is done. The highest figure on the way.
+    fn read(&self, seed: u64, queries: u64) -> u64 {
+        let (mut rng, mut peak) = (Rng::new(seed), 0);
+        for nth in 0..queries {
+            if !self.reading.load(Relaxed) {
+                break;
+            }
+            ask(&self.store, &mut rng, self.written.load(Relaxed));
+            if nth % 500 == 0 {
+                peak = peak.max(rss_anon_kib());
+            }
+        }
+        peak
+    }
+
+    /// Writes `writes` events while others read, or lets them read `reads` times each.
+    fn phase(&self, name: &str, writes: u64, reads: u64) {
+        self.reading.store(reads > 0, Relaxed);
+        let peak = std::thread::scope(|scope| {
+            let readers: Vec<_> =
+                (0..READERS).map(|seed| scope.spawn(move || self.read(seed, reads))).collect();
+            let mut peak = self.write(writes);
+            if writes > 0 {
+                self.reading.store(false, Relaxed);
+            }
+            for reader in readers {
+                peak = peak.max(reader.join().unwrap());
+            }
+            peak
+        });
+        let memory = self.store.engine().memory();
+        println!("phase {name}: {} KiB; {memory:?}", peak.max(rss_anon_kib()));
+    }
+}
+
+/// The child: not a test by itself.
+#[test]
+#[ignore = "run by the tests below as a process of its own"]
+fn child() {
+    let Ok(dir) = std::env::var("RATITE_MEMORY_CHILD") else { return };
+    let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let (mib, events) = (number("RATITE_MEMORY_MIB"), number("RATITE_MEMORY_COUNT"));
+    println!("\nphase start: {} KiB", rss_anon_kib()); // the harness has begun a line
+    let mut options = Options::default();
+    options.memory_bytes = (mib as usize) << 20;
+    (options.shards, options.sync) = (Some(2), SyncMode::Never);
+    let store = EventStore::open(dir, &options).unwrap();
+    let (written, reading) = (AtomicU64::new(0), AtomicBool::new(false));
+    let load = Load { store, written, reading };
+    load.phase("write", events / 2, 0);
+    load.phase("write and read", events / 4, u64::MAX);
+    load.phase("read", 0, events / 16);
+    load.phase("write and read again", events / 4, u64::MAX);
+    println!("pool {:?}", load.store.engine().pool_stats());
+    load.store.close().unwrap();
+}
+
+/// Holds a child that writes `events` events to `mib` MiB.
+fn hold(dir: &Path, mib: u64, events: u64) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["memory::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("RATITE_MEMORY_CHILD", dir)
+        .env("RATITE_MEMORY_MIB", mib.to_string())
+        .env("RATITE_MEMORY_COUNT", events.to_string())
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{report}");
+    let mut phases = 0;
+    for line in report.lines().filter_map(|line| line.strip_prefix("phase ")) {
+        let (name, rest) = line.split_once(": ").unwrap();
+        let kib: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+        assert!(kib <= (mib + ALLOWANCE_MIB) << 10, "{name}: {kib} KiB\n{report}");
+        phases += 1;
+    }
+    assert_eq!(phases, 5, "{report}");
+}
+
+#[test]
+fn a_process_under_mixed_load_keeps_to_its_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    hold(dir.path(), 96, 120_000);
+}
+
+/// `RATITE_MEMORY_DIR` is where: it takes 12 GB. `RATITE_MEMORY_EVENTS` and `RATITE_MEMORY_MIB` change how many
+/// and how much.
+#[test]
+#[ignore = "ten million events take minutes and 12 GB: RATITE_MEMORY_DIR=... cargo test --release"]
+fn ten_million_events_keep_to_one_gib() {
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap())
+    };
+    let base = std::env::var_os("RATITE_MEMORY_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let dir = tempfile::tempdir_in(base).unwrap();
+    hold(dir.path(), number("RATITE_MEMORY_MIB", 1024), number("RATITE_MEMORY_EVENTS", 10_000_000));
 }
