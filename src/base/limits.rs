@@ -25,10 +25,6 @@ pub const MEMTABLE_RECORDS_MAX: usize = 1 << 24;
 /// Sealed memtables that may wait for their flush before writers wait.
 pub const MEMTABLES_SEALED_MAX: usize = 2;
 
-/// Bytes of working memory of one compaction: 60 bytes for each of 2^20 records of what it makes, and a
-/// filter under construction.
-pub const COMPACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// Operations that one shard's ring has in flight; below the ring's completion queue.
 pub const RING_DEPTH: usize = 128;
 

@@ -29,7 +29,7 @@ use crate::pool::{Fetch, PagedFile, Pool};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a segment must belong to: store, shard, and the model's name and version.
 pub type Expect<'a> = (StoreId, ShardId, &'a str, u32);
@@ -44,6 +44,7 @@ pub struct Segment {
     bodies: Bodies,
     dictionary: Dictionary,
     filters: Filters,
+    middle: OnceLock<(u64, u64)>,
 }
 
 impl Segment {
@@ -61,7 +62,20 @@ impl Segment {
         expect: Expect<'_>,
         fetch: Option<Arc<dyn Fetch>>,
     ) -> Result<Arc<Segment>> {
-        let file = disk.open(&dir.join(file_name(id)))?;
+        Segment::open_file(pool, disk.open(&dir.join(file_name(id)))?, id, expect, fetch)
+    }
+
+    /// As [`Segment::open`], from `file`, which is the segment's.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    pub fn open_file(
+        pool: &Arc<Pool>,
+        file: Arc<dyn File>,
+        id: SegmentId,
+        expect: Expect<'_>,
+        fetch: Option<Arc<dyn Fetch>>,
+    ) -> Result<Arc<Segment>> {
         let header = read_header(&*file, id)?;
         check_belonging(&header, file.path(), pool.page_size(), expect)?;
         let bad = |what: &str| Error::corrupt(file.path(), 0, what);
@@ -85,6 +99,7 @@ impl Segment {
             bodies: Bodies::new(regions.bodies, info.body_bytes, locations),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             filters,
+            middle: OnceLock::new(),
             info,
             pages,
         }))
@@ -103,6 +118,18 @@ impl Segment {
     /// The file's path.
     pub fn path(&self) -> &Path {
         self.pages.path()
+    }
+
+    /// The times between which the middle 96 % of the records lie: where it is in time, whatever came late or
+    /// from a wrong clock. Two pages once; the whole range if they cannot be read.
+    pub fn middle(&self) -> (u64, u64) {
+        let SegmentInfo { records, time_min, time_max, .. } = self.info;
+        let one_in_fifty = records / 50;
+        *self.middle.get_or_init(|| {
+            let low = self.time(one_in_fifty);
+            let high = self.time(records.saturating_sub(one_in_fifty + 1));
+            low.and_then(|low| high.map(|high| (low, high))).unwrap_or((time_min, time_max))
+        })
     }
 
     /// Bytes of memory that stay with an open segment: filters and page table.

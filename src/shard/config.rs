@@ -1,6 +1,6 @@
 //! What a shard is opened with. The store fills it in from its own options.
 
-use super::Adjust;
+use super::{Adjust, Policy};
 use crate::base::{PageSize, ShardId, StoreId};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,10 +50,12 @@ pub struct Config {
     pub log_file_bytes: u32,
     /// Writes that may wait for their answers at once.
     pub in_flight: usize,
-    /// Bytes of working memory that a compaction may take.
-    pub compaction_bytes: usize,
     /// Who is told what the shard takes of the store's memory.
     pub adjust: Option<Arc<dyn Adjust>>,
     /// A memtable smaller than this is left in the log at close, to be replayed at open.
     pub flush_at_close_bytes: usize,
+    /// When segments are merged.
+    pub compaction: Policy,
+    /// Bytes that merges read and write in a second, at most.
+    pub compaction_bytes_per_second: u64,
 }

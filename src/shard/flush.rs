@@ -86,10 +86,14 @@ pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
     let config = &shared.config;
     let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
-    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+    let segment = Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)?;
+    // Read here and now, so that the shard's thread need not.
+    segment.middle();
+    Ok(segment)
 }
 
-fn new_id(shared: &Shared) -> SegmentId {
+/// A name for a new segment.
+pub(super) fn new_id(shared: &Shared) -> SegmentId {
     let mut random = [0; 10];
     shared.env.entropy.fill(&mut random);
     SegmentId::v7(shared.env.clock.unix_micros() / 1000, random)
@@ -151,13 +155,16 @@ mod tests {
             ring_bytes: 1 << 16,
             log_file_bytes: 1 << 16,
             in_flight: 8,
-            compaction_bytes: 0,
             adjust: None,
             flush_at_close_bytes: 0,
+            compaction: crate::shard::Policy::default(),
+            compaction_bytes_per_second: u64::MAX,
         };
         recover::create(&env, &config).unwrap();
         let pool = Pool::new(1 << 20, PageSize::K4);
-        let shared = recover::open(env, Arc::new(Plain), pool, config).unwrap().shared;
+        let shared = recover::open(env, Arc::new(Plain), pool, config, crate::shard::Gate::new())
+            .unwrap()
+            .shared;
         let (mut writer, memtable) =
             memtable::new(memtable::Config { bytes: 1 << 20, records: 8 }, 0);
         for time in 1..=4 {

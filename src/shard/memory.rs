@@ -4,8 +4,8 @@
 //!   worker: a job begins or ends --> Shared::adjust --> Adjust (the store's budget) --> Pool::resize
 //! ```
 //!
-//! I1. A job that needs memory reserves it before it allocates, on the worker's thread: the writer never
-//!     waits for a pool that shrinks.
+//! I1. A job that needs memory reserves it before it allocates, on the thread of the worker or the compactor:
+//!     the writer never waits for a pool that shrinks.
 //! I2. Memtables that only readers hold still count, as long as they live.
 
 use super::Shared;
@@ -47,8 +47,8 @@ pub(super) struct Account {
 
 /// Bytes set aside for a job, until it is dropped.
 #[must_use = "the memory is set aside as long as this lives"]
-pub(super) struct Reserved<'a> {
-    shared: &'a Shared,
+pub(super) struct Reserved {
+    shared: Arc<Shared>,
     bytes: usize,
 }
 
@@ -61,10 +61,10 @@ impl Shared {
     }
 
     /// Sets `bytes` aside; when this returns, the pool has made room (I1).
-    pub(super) fn reserve(&self, bytes: usize) -> Reserved<'_> {
+    pub(super) fn reserve(self: &Arc<Shared>, bytes: usize) -> Reserved {
         self.account.working_bytes.fetch_add(bytes, Relaxed);
         self.adjust();
-        Reserved { shared: self, bytes }
+        Reserved { shared: self.clone(), bytes }
     }
 
     /// What the shard takes now.
@@ -95,7 +95,7 @@ impl Account {
     }
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for Reserved {
     fn drop(&mut self) {
         self.shared.account.working_bytes.fetch_sub(self.bytes, Relaxed);
         self.shared.adjust();

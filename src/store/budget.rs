@@ -18,7 +18,7 @@
 
 use super::Options;
 use super::options::MEMTABLE_BYTES_MIN;
-use crate::base::limits::{COMPACTION_BYTES_MAX, GROUP_BYTES_MAX, MEMTABLES_SEALED_MAX};
+use crate::base::limits::{GROUP_BYTES_MAX, MEMTABLES_SEALED_MAX};
 use crate::base::{Error, PageSize, Result, ShardId};
 use crate::pool::Pool;
 use crate::shard::{Adjust, ShardMemory};
@@ -28,8 +28,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Memtables take one in this many bytes at first, all shards' together.
 const MEMTABLE_SHARE: usize = 16;
 const MEMTABLE_BYTES_DERIVED_MAX: usize = 64 << 20;
-/// Compactions take one in this many bytes, if every shard has one.
+/// A compaction takes one in this many bytes: half of it for the records that it makes one segment of, half to
+/// read its inputs. There is one at a time.
 const COMPACTION_SHARE: usize = 8;
+/// Bytes that a compaction takes for a record of what it makes.
+const MERGED_RECORD_BYTES: usize = 60;
 /// The pool keeps one in this many bytes (B3).
 const POOL_SHARE_MIN: usize = 16;
 /// Memtables of a shard that writes as fast as it can: one active, the others sealed, and the working
@@ -49,6 +52,8 @@ pub(super) struct Plan {
     pub ring_bytes: usize,
     pub memtable_bytes: usize,
     pub compaction_bytes: usize,
+    /// Records of the largest segment that a compaction makes.
+    pub merge_records_max: u32,
     /// Rings, groups and tickets of all shards.
     pub in_flight_bytes: usize,
 }
@@ -122,6 +127,8 @@ impl Plan {
     fn with(options: &Options, page: PageSize, shards: usize, memory_bytes: usize) -> Plan {
         let share = |of: usize, most: usize| (memory_bytes / of / shards).min(most);
         let derived = share(MEMTABLE_SHARE, MEMTABLE_BYTES_DERIVED_MAX).max(MEMTABLE_BYTES_MIN);
+        let compaction_bytes = memory_bytes / COMPACTION_SHARE;
+        let merged = (compaction_bytes / 2 / MERGED_RECORD_BYTES).clamp(1000, u32::MAX as usize);
         let ring_bytes = options.ring_bytes.next_power_of_two();
         let group_bytes = options.log_file_bytes.min(GROUP_BYTES_MAX);
         let in_flight = ring_bytes + 2 * group_bytes + options.in_flight * TICKET_BYTES;
@@ -131,15 +138,17 @@ impl Plan {
             shards,
             ring_bytes,
             memtable_bytes: options.memtable_bytes.unwrap_or(derived),
-            compaction_bytes: share(COMPACTION_SHARE, COMPACTION_BYTES_MAX),
+            compaction_bytes,
+            merge_records_max: options.compaction.records_max.min(merged as u32),
             in_flight_bytes: shards * in_flight,
         }
     }
 
     /// What the shards need at their busiest, without data: then the pool has its minimum.
     fn busy_bytes(&self) -> usize {
-        let shard = MEMTABLES_BUSY * self.memtable_bytes + self.compaction_bytes;
-        self.in_flight_bytes + self.pool_state_bytes() + self.shards * shard + self.pool_bytes_min()
+        let memtables = self.shards * MEMTABLES_BUSY * self.memtable_bytes;
+        let fixed = self.in_flight_bytes + self.pool_state_bytes();
+        fixed + memtables + self.compaction_bytes + self.pool_bytes_min()
     }
 
     /// Bytes of the pool if nothing but its shards' memtables is there.

@@ -16,12 +16,13 @@ pub use options::Options;
 
 use budget::{Budget, Plan};
 
+use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Order, Readers, Select};
-use crate::shard::{Config, Outcome, Shard, ShardStats, Snapshot, Tail, Ticket};
+use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -82,8 +83,10 @@ impl Store {
             let adjust = Some(Arc::clone(&budget) as _);
             Config { adjust, ..config(dir, id, shard, options, &plan) }
         };
+        let gate = Gate::new();
         let open = |shard: usize| {
-            Shard::open(env.clone(), model.clone(), pool.clone(), config(shard), !options.threads)
+            let (env, model, pool, gate) = (env.clone(), model.clone(), pool.clone(), gate.clone());
+            Shard::open(env, model, pool, config(shard), gate, !options.threads)
         };
         let shards = if options.threads && shard_count > 1 {
             open_side_by_side(shard_count, &open)?
@@ -246,6 +249,27 @@ impl Store {
         self.shards.iter().try_for_each(Shard::flush)
     }
 
+    /// Flushes, then merges segments until nothing is left to gain: the dead are gone, and their space is back
+    /// when this returns. The store serves meanwhile, and compacts by itself without being asked.
+    ///
+    /// # Errors
+    /// `Poisoned` if a merge fails, also for want of space; `Closed`.
+    pub fn compact(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::compact)
+    }
+
+    /// Removes the records with these ids that live, durably as the sync mode says; how many there were. `route`
+    /// is what the model's `route` says of each of them. They go in groups of `KILLS_PER_RECORD_MAX`, each of
+    /// which vanishes at one moment.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Closed`; what the look-ups met.
+    pub fn remove(&self, route: u64, ids: &[[u8; 32]]) -> Result<u64> {
+        let shard = &self.shards[self.shard_of_route(route)];
+        let groups = ids.chunks(KILLS_PER_RECORD_MAX).map(|ids| shard.remove(ids).map(u64::from));
+        groups.sum()
+    }
+
     /// Figures of each shard.
     pub fn stats(&self) -> Vec<ShardStats> {
         self.shards.iter().map(Shard::stats).collect()
@@ -311,9 +335,10 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
         ring_bytes: plan.ring_bytes,
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,
-        compaction_bytes: plan.compaction_bytes,
         adjust: None,
         flush_at_close_bytes: plan.memtable_bytes / 8,
+        compaction: Policy { records_max: plan.merge_records_max, ..options.compaction },
+        compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Error, PageSize, Result};
 use crate::io::threads;
 use crate::query::Large;
-use crate::shard::SyncMode;
+use crate::shard::{Policy, SyncMode};
 
 /// The smallest memtable.
 pub(super) const MEMTABLE_BYTES_MIN: usize = 64 << 10;
@@ -42,6 +42,10 @@ pub struct Options {
     pub readers: usize,
     /// What counts as a large query. Default: over 2,048 records and 100,000 postings.
     pub large: Large,
+    /// When segments are merged. Default: four of a size, or 20 % dead, into at most 1,048,576 records.
+    pub compaction: Policy,
+    /// Bytes that merges read and write in a second, in all shards together. Default: 256 MiB.
+    pub compaction_bytes_per_second: u64,
     /// Whether a directory without a store is made into one. Default: yes.
     pub create: bool,
 }
@@ -60,6 +64,8 @@ impl Default for Options {
             threads: true,
             readers: threads::cores(),
             large: Large::default(),
+            compaction: Policy::default(),
+            compaction_bytes_per_second: 256 << 20,
             create: true,
         }
     }
@@ -77,6 +83,8 @@ impl Options {
             in_flight: 256,
             threads: false,
             readers: 0,
+            compaction: Policy { records_max: 2000, fan_in: 3, garbage_percent: 20 },
+            compaction_bytes_per_second: u64::MAX,
             ..Options::default()
         }
     }
@@ -104,6 +112,9 @@ impl Options {
         within("memtable_bytes", memtable_bytes, MEMTABLE_BYTES_MIN, 4 << 30)?;
         within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
+        within("compaction.records_max", self.compaction.records_max as usize, 1000, 1 << 24)?;
+        within("compaction.fan_in", self.compaction.fan_in, 2, 16)?;
+        within("compaction.garbage_percent", self.compaction.garbage_percent as usize, 1, 100)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
         within("memory_bytes", self.memory_bytes, 1 << 20, 1 << 44)
     }

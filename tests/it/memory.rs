@@ -97,7 +97,9 @@ impl Load {
                 peak = peak.max(rss_anon_kib());
             }
         }
-        pending.into_iter().for_each(|write| drop(write.wait().unwrap()));
+        for write in pending {
+            write.wait().unwrap();
+        }
         peak
     }
 

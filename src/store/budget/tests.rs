@@ -64,7 +64,7 @@ budget fixed  memtables segments working pool over
    128    36          8        0       0   84    0
    128    36         16        0       4   72    0
    128    36         20       44      12   16    0
-   128    36          8      110       0    8   33
+   128    36          8      110       0    8   34
 ";
 
 #[test]
@@ -102,10 +102,12 @@ fn the_busiest_shards_fit_the_least_memory_and_no_less() {
             let plan = Plan::new(&at(least), page, shards).unwrap();
             let busy = ShardMemory {
                 sealed: MEMTABLES_SEALED_MAX,
-                working_bytes: plan.memtable_bytes + plan.compaction_bytes,
+                working_bytes: plan.memtable_bytes,
                 ..ShardMemory::default()
             };
-            let found = divide(&plan, &vec![busy; shards]);
+            let mut usage = vec![busy; shards];
+            usage[0].working_bytes += plan.compaction_bytes;
+            let found = divide(&plan, &usage);
             assert_eq!((found.over, found.pool), (0, plan.pool_bytes_min()));
         }
     }
@@ -119,6 +121,9 @@ fn the_defaults_open_on_any_machine_and_share_memtables_among_shards() {
     for cores in [1, 2, 16, 32, 64] {
         plan((1 << 30).max(cores * 32 * MIB), cores);
     }
+    let policy = crate::shard::Policy::default();
+    assert_eq!(plan(1 << 30, 2).merge_records_max, policy.records_max);
+    assert_eq!(plan(96 * MIB, 2).merge_records_max, 6 * MIB as u32 / 60);
     let options = Options { memtable_bytes: Some(3 * MIB), ..Options::default() };
     assert_eq!(Plan::new(&options, PageSize::K4, 2).unwrap().memtable_bytes, 3 * MIB);
 }
