@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   |<----------------------------- memory_bytes ------------------------------>|
-//!   | in flight | pool state | memtables | filters ... | working |     pool     |
-//!   |        fixed           |  1 or 3 a shard, as data grows, a job's | the rest |
+//!   | in flight, slack, pool state | memtables | filters ... | working |   pool   |
+//!   |           fixed              |  1 or 3 a shard, as data grows, a job's | the rest
 //! ```
 //!
 //! B1. What is fixed comes first, then what the data and the writers take; the pool has all that is left. So
@@ -38,6 +38,8 @@ const POOL_SHARE_MIN: usize = 16;
 /// Memtables of a shard that writes as fast as it can: one active, the others sealed, and the working
 /// memory of a flush, which is as much as another.
 const MEMTABLES_BUSY: usize = 1 + MEMTABLES_SEALED_MAX + 1;
+/// The allocator keeps one in this many bytes of memory that was freed, of merges and flushes above all.
+const SLACK_SHARE: usize = 16;
 /// Bytes of a ticket, its place in a queue, and the answer.
 const TICKET_BYTES: usize = 128;
 /// Bytes by which the pool grows and shrinks (B4).
@@ -92,6 +94,8 @@ pub struct StoreMemory {
     pub segment_bytes: u64,
     /// Rings, groups and tickets.
     pub in_flight_bytes: u64,
+    /// Left to the allocator, for memory that was freed and is not yet given back.
+    pub slack_bytes: u64,
     /// Set aside for flushes and compactions that are under way.
     pub working_bytes: u64,
 }
@@ -147,16 +151,21 @@ impl Plan {
     /// What the shards need at their busiest, without data: then the pool has its minimum.
     fn busy_bytes(&self) -> usize {
         let memtables = self.shards * MEMTABLES_BUSY * self.memtable_bytes;
-        let fixed = self.in_flight_bytes + self.pool_state_bytes();
+        let fixed = self.in_flight_bytes + self.slack_bytes() + self.pool_state_bytes();
         fixed + memtables + self.compaction_bytes + self.pool_bytes_min()
     }
 
     /// Bytes of the pool if nothing but its shards' memtables is there.
     pub fn pool_bytes_max(&self) -> usize {
-        let others = self.in_flight_bytes + self.shards * self.memtable_bytes;
+        let memtables = self.shards * self.memtable_bytes;
+        let others = self.in_flight_bytes + self.slack_bytes() + memtables;
         let left = self.memory_bytes.saturating_sub(others);
         let frame = self.page.bytes() + Pool::FRAME_STATE_BYTES;
         (left / frame * self.page.bytes()).max(self.pool_bytes_min())
+    }
+
+    fn slack_bytes(&self) -> usize {
+        self.memory_bytes / SLACK_SHARE
     }
 
     fn pool_bytes_min(&self) -> usize {
@@ -178,7 +187,8 @@ pub(super) fn divide(plan: &Plan, usage: &[ShardMemory]) -> Division {
     let memtables = usage.iter().map(memtables).sum();
     let segments = usage.iter().map(|shard| shard.segment_bytes).sum();
     let working = usage.iter().map(|shard| shard.working_bytes).sum();
-    let others = plan.in_flight_bytes + plan.pool_state_bytes() + memtables + segments + working;
+    let fixed = plan.in_flight_bytes + plan.slack_bytes() + plan.pool_state_bytes();
+    let others = fixed + memtables + segments + working;
     let left = plan.memory_bytes.saturating_sub(others);
     let left = if left >= 4 * HUGE_BYTES { left / HUGE_BYTES * HUGE_BYTES } else { left };
     let pool = left.max(plan.pool_bytes_min()).min(plan.pool_bytes_max());
@@ -221,6 +231,7 @@ impl Budget {
             memtable_bytes: shards.iter().map(used).sum::<usize>() as u64,
             segment_bytes: division.segments as u64,
             in_flight_bytes: self.plan.in_flight_bytes as u64,
+            slack_bytes: self.plan.slack_bytes() as u64,
             working_bytes: division.working as u64,
         }
     }

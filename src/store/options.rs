@@ -23,7 +23,7 @@ pub struct Options {
     pub sync: SyncMode,
     /// Bytes of memory for everything: rings, memtables, filters, working memory, and the buffer pool,
     /// which has what the others leave. Default: 1 GiB, which ten million events on two shards are built
-    /// and measured for, or 32 MiB a core if that is more. The least is
+    /// and measured for, or 40 MiB a core if that is more. The least is
     /// [`Options::memory_bytes_min`], some 64 MiB with two shards.
     pub memory_bytes: usize,
     /// Bytes of one memtable; each shard has one, and up to two more while they are flushed.
@@ -56,7 +56,7 @@ impl Default for Options {
             shards: None,
             page: None,
             sync: SyncMode::Always,
-            memory_bytes: (1 << 30).max(threads::cores() * (32 << 20)),
+            memory_bytes: (1 << 30).max(threads::cores() * (40 << 20)),
             memtable_bytes: None,
             log_file_bytes: 64 << 20,
             ring_bytes: 8 << 20,

@@ -118,7 +118,7 @@ fn answers_are_nip_01s_from_reader_threads() {
     (options.threads, options.readers) = (true, 2);
     options.shards = Some(4);
     options.sync = SyncMode::Never;
-    (options.memtable_bytes, options.memory_bytes) = (Some(8 << 20), 128 << 20);
+    (options.memtable_bytes, options.memory_bytes) = (Some(8 << 20), 256 << 20);
     let store = EventStore::open(dir.path(), &options).unwrap();
     let values: Vec<String> = (0..60).map(|n| format!("value {n}")).collect();
     let mut world = World::large(3);

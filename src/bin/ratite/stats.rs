@@ -102,6 +102,7 @@ impl Figures {
         );
         line("  in flight", mib(memory.in_flight_bytes));
         line("  working", mib(memory.working_bytes));
+        line("  slack", format!("{} for the allocator", mib(memory.slack_bytes)));
         for part in Part::ALL {
             let counts = self.pool.parts[part as usize];
             let Some(rate) = counts.hit_rate() else { continue };
@@ -166,6 +167,7 @@ fn memory_json(memory: &StoreMemory) -> Value {
         "memtable_bytes": memory.memtable_bytes,
         "segment_bytes": memory.segment_bytes,
         "in_flight_bytes": memory.in_flight_bytes,
+        "slack_bytes": memory.slack_bytes,
         "working_bytes": memory.working_bytes,
     })
 }

@@ -39,7 +39,7 @@ pub struct StoreArgs {
     pub page_size: Option<PageSize>,
 
     /// Memory for everything that the store keeps in it; pages of stored events have what new events,
-    /// filters and work under way leave [default: 1024, or 32 a core if that is more]
+    /// filters and work under way leave [default: 1024, or 40 a core if that is more]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
     pub memory_mib: Option<u32>,
 
