@@ -88,7 +88,7 @@ fn large_store(seed: u64) {
     let (env, ..) = simulated(seed, Faults::default());
     let mut options = options(&mut world.rng);
     options.shards = Some(pick(&mut world.rng, &[1, 2]));
-    (options.memtable_bytes, options.memory_bytes) = (Some(4 << 20), 64 << 20);
+    (options.memtable_bytes, options.memory_bytes) = (Some(4 << 20), 96 << 20);
     options.log_file_bytes = 4 << 20;
     let store = EventStore::open_in(Path::new("/store"), &options, env).unwrap();
     let mut naive = Naive::default();
