@@ -27,7 +27,7 @@ use super::view::LiveSegment;
 use super::{Dead, Shared};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
 use crate::pool::Pool;
-use crate::segment::{self, Body, Builder, Entry, NewSegment, Segment, TermScan};
+use crate::segment::{self, Body, Builder, Compression, Entry, NewSegment, Segment, TermScan};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -194,6 +194,7 @@ impl Compaction {
             shard: config.shard,
             page: config.page,
             model: (model.name(), model.version()),
+            compression: Compression::None,
         };
         let builder = Builder::create(&*self.shared.env.disk, &config.dir, new)?;
         self.outputs.push(id);

@@ -10,6 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[cfg(feature = "tool")]
 mod clients;
 mod compare;
+#[cfg(feature = "tool")]
+mod config;
 mod kill;
 mod memory;
 mod naive;
