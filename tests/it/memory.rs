@@ -73,7 +73,7 @@ fn ask(store: &EventStore, rng: &mut Rng, written: u64) {
 
 /// A line of a report: the child's is read by the parent, the parent's by whoever asks for it.
 fn say(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// KiB of anonymous memory of this process.
