@@ -21,7 +21,7 @@ use crate::io::Disk;
 use crate::segment::{file_name, parse_file_name};
 use crate::shard::{Config, manifest};
 use crate::store::birth::{self, Birth};
-use crate::store::{self, Options};
+use crate::store;
 use crate::wal::scan::{LogFile, follow};
 use crate::wal::{Files, GRAIN_BYTES_MAX};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub(super) fn workshop(dir: &Path) -> PathBuf {
 }
 
 fn config(dir: &Path, store: StoreId, page: PageSize, n: usize) -> Config {
-    store::config(dir, store, page, n, &Options::default())
+    store::config_of_files(dir, store, page, n)
 }
 
 /// The log files of a shard, to be looked at: an opened store goes on in files of its own size.
