@@ -74,7 +74,9 @@ pub fn run(
         return Ok(Resharded { from, to: shards, records: 0 });
     }
     // 2
-    let own = Options { shards: None, create: false, ..options.clone() };
+    let mut own = Options { shards: None, create: false, ..options.clone() };
+    // It was opened with more shards than the machine would choose, and has to be once more.
+    own.memory_bytes = own.memory_bytes.max(own.memory_bytes_min(from));
     let old = Store::open(dir, model.clone(), &own, env.clone())?;
     let mut made = Options {
         shards: Some(shards),

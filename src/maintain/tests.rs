@@ -98,7 +98,10 @@ fn expected(count: u64) -> Contents {
 }
 
 fn tiny() -> Options {
-    Options { memtable_bytes: Some(64 << 10), log_file_bytes: 64 << 10, ..Options::tiny() }
+    // Enough for 64 shards.
+    let memory_bytes = 64 << 20;
+    let memtable_bytes = Some(64 << 10);
+    Options { memory_bytes, memtable_bytes, log_file_bytes: 64 << 10, ..Options::tiny() }
 }
 
 struct Machine {

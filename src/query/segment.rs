@@ -84,7 +84,7 @@ impl Plan {
         let looked_up = (looked_up + select.none_of.len()) as u64 * segment.term_pages();
         let lists = self.lists().map(|list| u64::from(list.pages())).sum::<u64>();
         let limit = select.limit.filter(|_| !self.is_residual());
-        let ahead = limit.map_or(u64::MAX, |limit| (limit + LOOK_AHEAD) as u64);
+        let ahead = limit.map_or(u64::MAX, |limit| limit.saturating_add(LOOK_AHEAD) as u64);
         let records = segment.record_pages(self.cost().min(ahead));
         (bounds + ids + looked_up + lists + records).min(u64::from(segment.info().pages))
     }

@@ -39,7 +39,7 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
     let options = Options {
         threads: true,
         memtable_bytes: Some(1 << 20),
-        memory_bytes: 32 << 20,
+        memory_bytes: 64 << 20,
         ..Options::tiny()
     };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
