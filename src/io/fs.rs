@@ -16,7 +16,7 @@
 //! `Locked` with the text that the holder left in the lock file.
 #![expect(unsafe_code, reason = "statx, fcntl and flock have no safe form in std")]
 
-use super::{Buf, Disk, File, Guard, Op, Queue, posix, uring};
+use super::{Buf, Disk, File, Guard, Op, Queue, copy, posix, uring};
 use crate::base::{Error, Result};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -85,7 +85,7 @@ impl Disk for SystemDisk {
     }
 
     fn create(&self, path: &Path, bytes: u64) -> Result<Arc<dyn File>> {
-        let file = OsFile::open(path, true)?;
+        let file = OsFile::open(path, Mode::Create)?;
         let filled = file.fill_with_zeros(bytes);
         if let Err(error) = filled {
             // Half a file under this name would only be in the way of the next try.
@@ -96,12 +96,25 @@ impl Disk for SystemDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile::open(path, false)?))
+        Ok(Arc::new(OsFile::open(path, Mode::Write)?))
+    }
+
+    fn open_read(&self, path: &Path) -> Result<Arc<dyn File>> {
+        Ok(Arc::new(OsFile::open(path, Mode::Read)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         check_same_dir(from, to)?;
         fs::rename(from, to).map_err(|error| Error::io("rename", from, error))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        if fs::hard_link(from, to).is_err() {
+            // No links here, or `to` exists, which the copy then says.
+            let (source, target) = (self.open_read(from)?, self.create(to, 0)?);
+            copy::whole(&*source, &*target)?;
+        }
+        to.parent().map_or(Ok(()), sync_dir)
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
@@ -160,10 +173,20 @@ struct OsFile {
     align: usize,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Read,
+    Write,
+    Create,
+}
+
 impl OsFile {
-    fn open(path: &Path, new: bool) -> Result<OsFile> {
+    fn open(path: &Path, mode: Mode) -> Result<OsFile> {
+        let new = mode == Mode::Create;
         let op = if new { "create" } else { "open" };
-        let file = OpenOptions::new().read(true).write(true).create_new(new).open(path);
+        let write = mode != Mode::Read;
+        let file = OpenOptions::new().read(true).write(write).create_new(new).open(path);
         let file = file.map_err(|error| Error::io(op, path, error))?;
         let align = go_direct(&file).unwrap_or_else(|| {
             static WARNED: Once = Once::new();

@@ -22,6 +22,7 @@ pub mod buf;
 mod clock;
 #[cfg(test)]
 mod conformance;
+mod copy;
 mod entropy;
 mod fs;
 mod posix;
@@ -130,9 +131,23 @@ pub trait Disk: Send + Sync + Debug {
     fn create(&self, path: &Path, bytes: u64) -> Result<Arc<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Arc<dyn File>>;
+    /// Opens an existing file for reading only: what is written to it is an error.
+    fn open_read(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.open(path)
+    }
     /// Gives a file another name in the same directory, replacing what has that name. Open handles
     /// go on working.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Gives a file that nobody writes a second name, in any directory of the same file system; a copy
+    /// where names cannot be shared. Durable on return.
+    /// # Errors
+    /// If `to` exists.
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        let source = self.open_read(from)?;
+        let target = self.create(to, 0)?;
+        copy::whole(&*source, &*target)?;
+        to.parent().map_or(Ok(()), |dir| self.sync_dir(dir))
+    }
     /// Removes a name. Open handles go on working; the space is free when the last is dropped.
     fn remove(&self, path: &Path) -> Result<()>;
     /// Makes creations, renames and removals in `dir` durable.

@@ -209,6 +209,14 @@ impl Manifest {
     }
 }
 
+/// Whose manifest `bytes` are, if they are whole. For tools.
+pub fn belongs_to(bytes: &[u8]) -> Option<(StoreId, ShardId)> {
+    let (header, rest) = ManifestHeader::ref_from_prefix(bytes).ok()?;
+    let body = rest.get(..usize::try_from(header.body_bytes.get()).ok()?)?;
+    let whole = header.magic == MANIFEST_MAGIC && header.crc.get() == checksum(header, body);
+    whole.then(|| (StoreId(header.store), header.shard.get()))
+}
+
 fn checksum(header: &ManifestHeader, body: &[u8]) -> u64 {
     let head = &header.as_bytes()[..std::mem::offset_of!(ManifestHeader, crc)];
     Crc64::new().update(head).update(body).finish()

@@ -15,17 +15,19 @@ use crate::io::{Buf, Disk};
 
 const PREFIX: &str = "manifest-";
 
-fn name(generation: u64) -> String {
+/// The name of a generation's file.
+pub(crate) fn name(generation: u64) -> String {
     format!("{PREFIX}{generation:016x}")
 }
 
-fn generation(name: &str) -> Option<u64> {
+/// The generation whose file has this name.
+pub(crate) fn generation(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 /// The generations that have a file, ascending.
-fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
+pub(crate) fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
     let mut found: Vec<u64> =
         disk.list(&config.dir)?.iter().filter_map(|n| generation(n)).collect();
     found.sort_unstable();
@@ -33,7 +35,7 @@ fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
 }
 
 /// Writes `manifest` durably, then drops all but the two newest.
-pub(super) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
+pub(crate) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
     let path = config.dir.join(name(manifest.generation));
     let bytes = manifest.encode(config.store, config.shard);
     // A left-over of an attempt that failed half-way has no claim to the name.
@@ -74,7 +76,8 @@ pub(super) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
     failure.map_or(Ok(None), Err)
 }
 
-fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
+/// The manifest of one generation.
+pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
     let path = config.dir.join(name(generation));
     let file = disk.open(&path)?;
     let align = file.align();

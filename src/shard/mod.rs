@@ -26,7 +26,7 @@ mod dead;
 mod flush;
 pub mod format;
 mod inbox;
-mod manifest;
+pub(crate) mod manifest;
 mod reads;
 mod recover;
 mod run;

@@ -61,19 +61,7 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
             Shard::create(env, &config)?;
         }
     }
-    let mut name = [0; 16];
-    name[..model.name().len()].copy_from_slice(model.name().as_bytes());
-    let mut birth = Birth {
-        magic: MAGIC,
-        version: U32::new(VERSION),
-        page_bytes: U32::new(page.bytes() as u32),
-        store: id.0,
-        shards: U32::new(shards as u32),
-        model_version: U32::new(model.version()),
-        model: name,
-        crc: U64::ZERO,
-    };
-    birth.crc = U64::new(birth.checksum());
+    let birth = Birth::of(id, page, shards, model);
     write(&*env.disk, dir, &birth)?;
     Ok(birth)
 }
@@ -144,6 +132,24 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
 }
 
 impl Birth {
+    /// Of a store with these settings.
+    pub(crate) fn of(id: StoreId, page: PageSize, shards: usize, model: &dyn Model) -> Birth {
+        let mut name = [0; 16];
+        name[..model.name().len()].copy_from_slice(model.name().as_bytes());
+        let mut birth = Birth {
+            magic: MAGIC,
+            version: U32::new(VERSION),
+            page_bytes: U32::new(page.bytes() as u32),
+            store: id.0,
+            shards: U32::new(shards as u32),
+            model_version: U32::new(model.version()),
+            model: name,
+            crc: U64::ZERO,
+        };
+        birth.crc = U64::new(birth.checksum());
+        birth
+    }
+
     /// The store's id.
     pub(crate) fn id(&self) -> StoreId {
         StoreId(self.store)

@@ -30,12 +30,14 @@ mod format;
 mod group;
 mod replay;
 mod ring;
+pub mod survey;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use files::Files;
+pub use format::Identity;
 pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};
