@@ -14,11 +14,14 @@
 //! Memory: 32 bytes a block.
 
 use crate::base::{Lsn, Result};
-use crate::io::Disk;
 use crate::wal::survey::{self, Block, Header, Survey};
 use crate::wal::{Files, Identity};
 use std::io::ErrorKind;
 use std::path::PathBuf;
+
+/// `prev_end` of a log that a repair wrote: it continues none, and counts only once a manifest begins
+/// there. An interrupted repair leaves it void.
+pub const DETACHED: Lsn = Lsn(u64::MAX);
 
 /// A place where something is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,9 +104,16 @@ impl Log {
         let of = self.files.identity();
         let own = |h: &Header| h.whole && h.number == number && same(h, of);
         let header = survey.header()?.filter(own);
-        let from = if number == self.start.file() { self.start.offset() } else { 0 };
+        let begins = number == self.start.file();
+        let detached = header.is_some_and(|header| header.prev_end == DETACHED);
+        if detached && !begins {
+            return Ok(());
+        }
+        let from = if begins { self.start.offset() } else { 0 };
         let (mut blocks, mut proven) = (Vec::new(), self.proven);
-        proven = proven.max(header.map_or(Lsn(0), |header| header.prev_end));
+        if let Some(header) = header.filter(|_| !detached) {
+            proven = proven.max(header.prev_end);
+        }
         survey.blocks(of, header.map(|h| h.grain), from, &mut |block| {
             let end = Lsn::new(number, block.end);
             blocks.push(Known { lsn: block.lsn, end, whole: block.payload.is_some() });
@@ -228,14 +238,6 @@ impl Log {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Files that are part of the log and have a gap that is damage, and files that are not there.
-    pub fn damaged_files(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> =
-            self.gaps.iter().filter(|gap| gap.damage).map(|gap| gap.path.clone()).collect();
-        paths.dedup();
-        paths
     }
 
     /// Whether replay would refuse it.

@@ -3,6 +3,7 @@
 //! A problem is damage, or something that contradicts what another file says. A note is worth a line and
 //! no more: left-overs of a crash, which the next opening removes, and the torn tail of a log.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Findings that a report keeps; all are counted, and all are handed to the witness.
@@ -63,6 +64,8 @@ pub struct Counts {
 pub struct Report {
     /// The first 10,000 findings.
     pub findings: Vec<Finding>,
+    /// All files with problems.
+    pub damaged: BTreeSet<PathBuf>,
     /// How many problems there are.
     pub problems: u64,
     /// How many notes there are.
@@ -86,7 +89,7 @@ impl Report {
 
     /// Whether `path` has a problem.
     pub fn is_damaged(&self, path: &Path) -> bool {
-        self.problems().any(|finding| finding.path == path)
+        self.damaged.contains(path)
     }
 }
 
@@ -117,7 +120,12 @@ pub(super) struct Notebook<'a> {
 impl Notebook<'_> {
     pub(super) fn add(&mut self, finding: Finding) {
         match finding.severity {
-            Severity::Problem => self.report.problems += 1,
+            Severity::Problem => {
+                self.report.problems += 1;
+                if !self.report.is_damaged(&finding.path) {
+                    self.report.damaged.insert(finding.path.clone());
+                }
+            }
             Severity::Note => self.report.notes += 1,
         }
         self.witness.finding(&finding);

@@ -20,10 +20,13 @@ use super::readonly::ReadOnly;
 use super::report::{Notebook, Report, Witness};
 use super::site::{Site, shard_dir, small_file};
 use crate::base::limits::SHARDS_MAX;
-use crate::base::{Error, PageSize, Result, ShardId};
+use crate::base::{Error, PageSize, Result, SegmentId, ShardId};
 use crate::io::{Disk, Env};
-use crate::model::Model;
+use crate::model::{Model, Record};
 use crate::pool::Pool;
+use crate::segment::Segment;
+use crate::shard::Config;
+use crate::shard::format::ManifestSegment;
 use crate::store::{STORE_BYTES, birth};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,12 +34,49 @@ use std::sync::Arc;
 /// Bytes of the pool that record and term walks read through.
 const POOL_BYTES: usize = 64 << 20;
 
-/// What the parts of a verification share.
-struct Scene<'a> {
-    disk: Arc<ReadOnly>,
-    site: Site,
-    model: &'a Arc<dyn Model>,
-    pool: Arc<Pool>,
+/// What the parts of a verification, and of a repair, share.
+pub(super) struct Scene<'a> {
+    pub(super) disk: Arc<ReadOnly>,
+    pub(super) site: Site,
+    pub(super) model: &'a Arc<dyn Model>,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(env: &Env, site: Site, model: &'a Arc<dyn Model>) -> Scene<'a> {
+        let pool = Pool::new(POOL_BYTES, site.page);
+        Scene { disk: Arc::new(ReadOnly(env.disk.clone())), site, model, pool }
+    }
+
+    /// Opens a segment of a shard.
+    pub(super) fn open(&self, config: &Config, id: SegmentId) -> Result<Arc<Segment>> {
+        let expect = (config.store, config.shard, self.model.name(), self.model.version());
+        Segment::open(&self.pool, &*self.disk, &config.dir, id, expect, None)
+    }
+
+    /// Whether the model knows the record, and it belongs to this shard.
+    pub(super) fn check_record(
+        &self,
+        config: &Config,
+        record: Record<'_>,
+    ) -> std::result::Result<(), String> {
+        self.model.check(record)?;
+        let shard = self.model.route(record) & (self.site.shards as u64 - 1);
+        match shard == u64::from(config.shard) {
+            true => Ok(()),
+            false => Err(format!("a record of shard {shard} lies in shard {}", config.shard)),
+        }
+    }
+
+    /// Whether nothing is wrong with one segment of a shard.
+    ///
+    /// # Errors
+    /// What is no finding.
+    pub(super) fn is_whole(&self, config: &Config, listed: &ManifestSegment) -> Result<bool> {
+        let mut book = Notebook { report: Report::default(), witness: &mut (), total: 0 };
+        segment::check(self, config, listed, &mut book)?;
+        Ok(book.report.is_healthy())
+    }
 }
 
 /// Looks at all of the store in `dir`, and tells `witness` on the way.
@@ -52,11 +92,10 @@ pub fn run(
     witness: &mut dyn Witness,
 ) -> Result<Report> {
     let begun = env.clock.monotonic_nanos();
-    let disk = Arc::new(ReadOnly(env.disk.clone()));
-    let mut book = Notebook { report: Report::default(), witness, total: bytes_of(&*disk, dir) };
-    let site = check_store(&*disk, dir, &**model, &mut book)?;
-    let pool = Pool::new(POOL_BYTES, site.page);
-    let scene = Scene { disk, site, model, pool };
+    let disk = ReadOnly(env.disk.clone());
+    let mut book = Notebook { report: Report::default(), witness, total: bytes_of(&disk, dir) };
+    let site = check_store(&disk, dir, &**model, &mut book)?;
+    let scene = Scene::new(env, site, model);
     for shard in 0..scene.site.shards {
         shard::check(&scene, shard as ShardId, &mut book)?;
     }

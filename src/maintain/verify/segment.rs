@@ -10,9 +10,9 @@
 //! What a damaged page makes unreadable is not said again in 2 to 4.
 
 use super::sum::{self, Sum};
-use super::{Scene, exact, page_bytes, shard, what_of};
+use super::{Scene, exact, page_bytes, what_of};
 use crate::base::{Error, Key, Ordinal, Result, Terms};
-use crate::io::{Buf, Disk};
+use crate::io::Buf;
 use crate::maintain::report::Notebook;
 use crate::model::Record;
 use crate::pool::format::check_page;
@@ -54,10 +54,7 @@ pub(super) fn check(
     let mut look = Look { scene, config, path, book, damaged: HashSet::new(), said: 0 };
     // 1
     look.pages(&listed.id.0)?;
-    let expect =
-        (config.store, config.shard, scene.model.name(), scene.model.version());
-    let disk = &*scene.disk;
-    let segment = match Segment::open(&scene.pool, disk, &config.dir, listed.id, expect, None) {
+    let segment = match scene.open(config, listed.id) {
         Ok(segment) => segment,
         Err(error) => return look.unreadable(error, "header"),
     };
@@ -200,7 +197,7 @@ impl Look<'_, '_, '_> {
             };
             let record = Record { key, body: &body };
             self.check_key(segment, ordinal, key, last)?;
-            if let Err(what) = shard::check_record(self.scene, self.config, record) {
+            if let Err(what) = self.scene.check_record(self.config, record) {
                 self.say(None, "record", format!("record {ordinal}, {}: {what}", named(&key)));
             }
             last = Some(key);

@@ -5,7 +5,6 @@ use crate::base::{Error, Result, SegmentId, ShardId};
 use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::maintain::report::Notebook;
-use crate::model::Record;
 use crate::shard::format::{Manifest, read_entry};
 use crate::shard::{Config, manifest};
 use crate::segment as seg;
@@ -180,7 +179,7 @@ fn check_entries(
         for bytes in entries {
             book.report.counts.entries += 1;
             let wrong = match read_entry(bytes) {
-                Ok(entry) => check_record(scene, config, entry.record).err(),
+                Ok(entry) => scene.check_record(config, entry.record).err(),
                 Err(what) => Some(what.to_string()),
             };
             if let Some(what) = wrong {
@@ -189,18 +188,4 @@ fn check_entries(
         }
         Ok(())
     })
-}
-
-/// Whether the model knows the record, and it belongs to this shard.
-pub(super) fn check_record(
-    scene: &Scene<'_>,
-    config: &Config,
-    record: Record<'_>,
-) -> std::result::Result<(), String> {
-    scene.model.check(record)?;
-    let shard = scene.model.route(record) & (scene.site.shards as u64 - 1);
-    match shard == u64::from(config.shard) {
-        true => Ok(()),
-        false => Err(format!("a record of shard {shard} lies in shard {}", config.shard)),
-    }
 }
