@@ -18,7 +18,7 @@ use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::Record;
-use crate::segment::{Builder, NewSegment, Segment};
+use crate::segment::{Builder, Compression, NewSegment, Segment};
 use std::sync::Arc;
 
 use super::work::Job;
@@ -62,7 +62,14 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     let disk = &*shared.env.disk;
     let id = new_id(shared);
     let model = (shared.model.name(), shared.model.version());
-    let new = NewSegment { id, store: config.store, shard: config.shard, page: config.page, model };
+    let new = NewSegment {
+        id,
+        store: config.store,
+        shard: config.shard,
+        page: config.page,
+        model,
+        compression: Compression::None,
+    };
     let mut builder = Builder::create(disk, &config.dir, new)?;
     let mut terms = Terms::new();
     for o in live {
@@ -86,7 +93,9 @@ pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
     let config = &shared.config;
     let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
-    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+    let segment = Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)?;
+    segment.load_filters();
+    Ok(segment)
 }
 
 fn new_id(shared: &Shared) -> SegmentId {
