@@ -7,6 +7,7 @@
 mod crash;
 mod damage;
 mod log;
+mod scan;
 mod sim;
 
 use super::format::{self, SECTOR_BYTES};

@@ -44,7 +44,7 @@ pub fn rebuild(
     let dead = old.dead.iter().copied().collect();
     let mut salvage = Salvage { segment, config, path: path.clone(), dead, last: None };
     let id = if bench.dry_run { old.id } else { new_id(bench) };
-    let mut builder = if bench.dry_run { None } else { Some(create(bench, config, id)?) };
+    let mut builder = if bench.dry_run { None } else { Some(salvage.create(bench, id)?) };
     let mut new = ManifestSegment { id, records: 0, dead: Vec::new() };
     let (mut terms, mut spare) = (Terms::new(), Vec::new());
     for ordinal in 0..salvage.segment.records() {
@@ -77,12 +77,6 @@ pub fn rebuild(
     Ok((new.records > 0).then_some(new))
 }
 
-fn create(bench: &Bench<'_>, config: &Config, id: SegmentId) -> Result<Builder> {
-    let model = (bench.scene.model.name(), bench.scene.model.version());
-    let new = NewSegment { id, store: config.store, shard: config.shard, page: config.page, model };
-    Builder::create(&*bench.env.disk, &config.dir, new)
-}
-
 fn new_id(bench: &Bench<'_>) -> SegmentId {
     let mut random = [0; 10];
     bench.env.entropy.fill(&mut random);
@@ -110,6 +104,19 @@ fn offset_of(error: &Error) -> Option<u64> {
 }
 
 impl Salvage<'_> {
+    fn create(&self, bench: &Bench<'_>, id: SegmentId) -> Result<Builder> {
+        let (config, model) = (self.config, &bench.scene.model);
+        let new = NewSegment {
+            id,
+            store: config.store,
+            shard: config.shard,
+            page: config.page,
+            model: (model.name(), model.version()),
+            compression: self.segment.info().compression,
+        };
+        Builder::create(&*bench.env.disk, &config.dir, new)
+    }
+
     /// Record `ordinal`, if it is whole.
     fn read(
         &self,
