@@ -58,6 +58,9 @@ pub(super) fn check(
         Ok(segment) => segment,
         Err(error) => return look.unreadable(error, "header"),
     };
+    if !segment.load_filters() && look.damaged.is_empty() {
+        look.say(None, "filter", "the filters are not what was written");
+    }
     if segment.records() != listed.records {
         let what = format!(
             "it holds {} records where the manifest lists {}",
