@@ -13,15 +13,11 @@
 //!
 //! Memory: 32 bytes a block.
 
-use crate::base::{Lsn, Result};
+use crate::base::{Error, Lsn, Result};
 use crate::wal::survey::{self, Block, Header, Survey};
 use crate::wal::{Files, Identity};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-
-/// `prev_end` of a log that a repair wrote: it continues none, and counts only once a manifest begins
-/// there. An interrupted repair leaves it void.
-pub const DETACHED: Lsn = Lsn(u64::MAX);
 
 /// A place where something is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,8 +100,11 @@ impl Log {
         let of = self.files.identity();
         let own = |h: &Header| h.whole && h.number == number && same(h, of);
         let header = survey.header()?.filter(own);
+        if let Some(found) = header.map(|h| h.version).filter(|&v| v != survey::VERSION) {
+            return Err(Error::WrongVersion { path, found, supported: survey::VERSION });
+        }
         let begins = number == self.start.file();
-        let detached = header.is_some_and(|header| header.prev_end == DETACHED);
+        let detached = header.is_some_and(|header| is_detached(&header));
         if detached && !begins {
             return Ok(());
         }
@@ -233,7 +232,7 @@ impl Log {
         let path = self.files.path(at.file());
         match Survey::open(&*self.files.disk, &path, at.file()) {
             Ok(mut survey) => survey.begun(self.files.identity(), at.offset()),
-            Err(crate::base::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -266,6 +265,12 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Whether the file was written by a repair: it continues no log, and counts only once a manifest begins in
+/// it. An interrupted repair leaves it void.
+fn is_detached(header: &Header) -> bool {
+    header.prev_end.file() == header.number
 }
 
 fn same(header: &Header, of: Identity) -> bool {

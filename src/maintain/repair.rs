@@ -22,7 +22,7 @@ mod segment;
 mod shard;
 
 use super::report::{Report, Witness};
-use super::site::Site;
+use super::site::{Site, shard_dir};
 use super::verify::{self, Scene};
 use crate::base::{Error, Result, ShardId};
 use crate::io::Env;
@@ -104,7 +104,7 @@ pub fn run(
     witness: &mut dyn Witness,
 ) -> Result<Repaired> {
     // Looked for before the lock, which would leave a file behind.
-    if env.disk.list(dir)?.is_empty() {
+    if env.disk.list(dir)?.is_empty() && env.disk.list(&shard_dir(dir, 0)).is_err() {
         let why = format!("{} holds no store", dir.display());
         return Err(Error::invalid("data directory", why));
     }

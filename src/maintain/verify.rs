@@ -136,6 +136,7 @@ fn check_store(
             Ok(site)
         }
         // Another program's store is not damaged; but one flipped byte must not make it one.
+        Err(error @ Error::WrongVersion { .. }) if birth::is_whole(disk, dir)? => Err(error),
         Err(error @ (Error::WrongVersion { .. } | Error::Corrupt { .. })) => {
             let site = Site::settle(disk, dir, model).ok_or_else(|| unsettled(&error, &path))?;
             let offset = if let Error::Corrupt { offset, .. } = error { offset } else { 0 };
@@ -189,7 +190,8 @@ fn what_of(error: &Error) -> String {
 fn found(error: Error, path: &Path, kind: &'static str, book: &mut Notebook<'_>) -> Result<()> {
     let offset = match &error {
         Error::Corrupt { offset, .. } => Some(*offset),
-        Error::WrongVersion { .. } | Error::Mismatch { .. } | Error::Io { .. } => None,
+        Error::WrongVersion { .. } | Error::Mismatch { .. } => Some(0),
+        Error::Io { .. } => None,
         _ => return Err(error),
     };
     book.problem(path, offset, kind, what_of(&error));

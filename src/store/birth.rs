@@ -131,6 +131,15 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
     Ok(Some(birth))
 }
 
+/// Whether the STORE file of `dir` is what was written, be it of another version.
+pub(crate) fn is_whole(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    let file = disk.open_read(&dir.join(STORE))?;
+    let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(file.align()), file.align());
+    file.read_at(0, &mut buf)?;
+    let birth = Birth::read_from_prefix(&buf).ok();
+    Ok(birth.is_some_and(|(birth, _)| birth.magic == MAGIC && birth.crc.get() == birth.checksum()))
+}
+
 impl Birth {
     /// Of a store with these settings.
     pub(crate) fn of(id: StoreId, page: PageSize, shards: usize, model: &dyn Model) -> Birth {

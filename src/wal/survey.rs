@@ -15,6 +15,9 @@ use crate::io::{Buf, Disk, File};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The version of log files that this program reads.
+pub const VERSION: u32 = format::VERSION;
+
 /// Bytes read at once.
 const READ_BYTES: u64 = 1 << 20;
 

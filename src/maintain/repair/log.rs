@@ -5,12 +5,13 @@
 //!                                                         ^ where the next manifest says that replay begins
 //! ```
 //!
-//! I1. The new files continue no log (`DETACHED`), so that they are void until the manifest begins there.
+//! I1. The new files continue no log: the first says that the log ended in itself before, so that they are
+//!     void until a manifest begins there.
 
 use super::{Bench, Lost};
 use crate::base::{Lsn, Result};
 use crate::io::{Disk, File, Op};
-use crate::maintain::log::{DETACHED, Log};
+use crate::maintain::log::Log;
 use crate::shard::Config;
 use crate::shard::format::read_entry;
 use crate::wal::{Files, Group, Writer};
@@ -60,8 +61,9 @@ pub fn rewrite(
     }
     let file = files.prepare(first, None)?;
     let align = file.align();
-    let writer = Writer::new(&files, file.clone(), first, DETACHED);
-    let start = writer.position();
+    // I1: its own start is where the log ended before.
+    let start = Writer::new(&files, file.clone(), first, Lsn(0)).position();
+    let writer = Writer::new(&files, file.clone(), first, start);
     let mut tail = Tail { files, writer, file, number: first };
     let (mut entries, mut unknown) = (0u64, 0u64);
     let scene = &bench.scene;

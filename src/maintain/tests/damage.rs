@@ -93,13 +93,16 @@ fn segment_spots(image: &Image, rng: &mut Rng) -> (Vec<Spot>, BTreeSet<u32>) {
                 _ => Cost::Nothing,
             };
             let new = kinds.insert(of);
-            let mut bytes = spread(rng, 0..PAGE - PAGE_TRAILER_BYTES, 1);
+            let mut bytes = Vec::new();
+            if new || rng.chance(6) {
+                bytes.extend(spread(rng, 0..PAGE - PAGE_TRAILER_BYTES, 1));
+            }
             if new {
                 bytes.extend(spread(rng, 0..PAGE - PAGE_TRAILER_BYTES, 3));
                 bytes.extend(PAGE - PAGE_TRAILER_BYTES..PAGE);
             }
             if new && of == kind::HEADER {
-                bytes.extend((0..crate::segment::format::HEADER_BYTES).step_by(3));
+                bytes.extend((0..crate::segment::format::HEADER_BYTES).step_by(7));
             }
             let start = number * PAGE;
             let unit = start as u64..(start + PAGE) as u64;
@@ -148,8 +151,8 @@ fn log_spots(image: &Image, rng: &mut Rng) -> Vec<Spot> {
         for (i, (path, range)) in blocks.iter().enumerate() {
             let last = i + 1 == blocks.len();
             let cost = if last { Cost::LastEntry } else { Cost::Entry };
-            let mut bytes = spread(rng, range.clone(), 2);
-            if i < 2 || last {
+            let mut bytes = spread(rng, range.clone(), 1);
+            if i == 1 || last {
                 bytes.extend(range.start..range.start + 48);
                 bytes.extend(range.start + 48..range.start + 60);
             }
@@ -214,10 +217,13 @@ fn compare(image: &Image, spot: &Spot, done: &repair::Repaired, found: &BTreeMap
             assert!(extra.is_empty(), "{spot:?}");
             let named = done.lost.iter().filter(|lost| !lost.dead);
             assert!(named.clone().all(|lost| lost.path == spot.path && lost.ordinal.is_some()));
-            assert_eq!(named.count(), missing.len(), "{spot:?}");
-            let known: BTreeSet<[u8; 32]> = done.lost.iter().filter_map(|lost| lost.id).collect();
-            let dead = done.lost.iter().filter(|lost| lost.dead).count();
-            assert!(known.difference(&missing).count() <= dead, "{spot:?}");
+            // One that the log behind the manifest removes is named too, and not missing.
+            let gone = |id: [u8; 32]| !whole.contains_key(&id);
+            let known: Vec<[u8; 32]> = named.clone().filter_map(|lost| lost.id).collect();
+            assert!(known.iter().all(|&id| missing.contains(&id) || gone(id)), "{spot:?}");
+            let unknown = named.count() - known.len();
+            let rest = missing.iter().filter(|id| !known.contains(id)).count();
+            assert!(rest <= unknown && unknown <= rest + 12, "{spot:?}: {unknown} for {rest}");
         }
         Cost::Entry | Cost::LastEntry => {
             let without = |i: usize| {

@@ -107,8 +107,8 @@ impl Look<'_, '_, '_> {
                 }
                 Ok(())
             }
-            // The page that says so is whole, and lies.
-            Error::WrongVersion { .. } | Error::Mismatch { .. } | Error::Invalid { .. } => {
+            // The page that says so is whole, and of another store, or lies.
+            Error::Mismatch { .. } | Error::Invalid { .. } => {
                 self.say(0, kind, what_of(&error));
                 Ok(())
             }
@@ -116,6 +116,7 @@ impl Look<'_, '_, '_> {
                 self.say(None, kind, what_of(&error));
                 Ok(())
             }
+            // Another program's segment is not damaged.
             _ => Err(error),
         }
     }

@@ -5,11 +5,13 @@ use crate::base::{Error, Result, SegmentId, ShardId};
 use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::maintain::report::Notebook;
-use crate::shard::format::{Manifest, read_entry};
+use crate::maintain::site::small_file;
+use crate::shard::format::{Manifest, belongs_to, read_entry};
 use crate::shard::{Config, manifest};
 use crate::segment as seg;
 use std::collections::HashSet;
 use std::io::ErrorKind;
+use std::path::Path;
 
 /// How often a log that changes under the look is looked at.
 const LOOKS: usize = 3;
@@ -31,6 +33,12 @@ pub fn check(scene: &Scene<'_>, shard: ShardId, book: &mut Notebook<'_>) -> Resu
     check_log(scene, &config, newest, book)?;
     // Last, so that one that was being written when we came is done by now.
     check_manifests(scene, &config, Some(&seen), book)
+}
+
+/// Whether the manifest at `path` is what was written, be it of another version.
+fn is_whole(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let bytes = small_file(disk, path, u64::MAX)?;
+    Ok(bytes.is_some_and(|bytes| belongs_to(&bytes).is_some()))
 }
 
 /// The newest manifest that can be read.
@@ -93,6 +101,7 @@ fn check_manifests(
                     check_padding(disk, &path, used, book)?;
                 }
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(error @ Error::WrongVersion { .. }) if is_whole(disk, &path)? => return Err(error),
                 Err(error) => found(error, &path, "manifest", book)?,
             }
         } else if let Some(id) = seg::parse_file_name(&name) {
@@ -146,6 +155,7 @@ fn check_log(
     }
     let log = match log {
         Ok(log) => log,
+        Err(error @ Error::WrongVersion { .. }) => return Err(error),
         Err(error) => return found(error, &config.dir, "log", book),
     };
     for gap in &log.gaps {
