@@ -53,6 +53,13 @@ pub struct Lost {
     pub what: String,
 }
 
+impl Lost {
+    /// The loss as a line of JSON, with its line feed: what stands in the report.
+    pub fn to_json_line(&self) -> String {
+        quarantine::line_of(self)
+    }
+}
+
 /// One thing that was done, or in a dry run would be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Action {

@@ -209,6 +209,19 @@ impl Manifest {
     }
 }
 
+/// The fields of a manifest's header as text, whole or not; `None` if `bytes` are too short. For tools.
+pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 6]> {
+    let (header, _) = ManifestHeader::ref_from_prefix(bytes).ok()?;
+    Some([
+        ("version", header.version.to_string()),
+        ("store", StoreId(header.store).to_string()),
+        ("shard", header.shard.to_string()),
+        ("generation", header.generation.to_string()),
+        ("log_start", Lsn(header.log_start.get()).to_string()),
+        ("body_bytes", header.body_bytes.to_string()),
+    ])
+}
+
 /// Whose manifest `bytes` are, if they are whole. For tools.
 pub fn belongs_to(bytes: &[u8]) -> Option<(StoreId, ShardId)> {
     let (header, rest) = ManifestHeader::ref_from_prefix(bytes).ok()?;

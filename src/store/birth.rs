@@ -140,6 +140,20 @@ pub(crate) fn is_whole(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     Ok(birth.is_some_and(|(birth, _)| birth.magic == MAGIC && birth.crc.get() == birth.checksum()))
 }
 
+/// The fields of a STORE file as text, and whether it is whole. For tools.
+pub(crate) fn fields(bytes: &[u8]) -> (Vec<(&'static str, String)>, bool) {
+    let Ok((birth, _)) = Birth::read_from_prefix(bytes) else { return (Vec::new(), false) };
+    let fields = vec![
+        ("version", birth.version.to_string()),
+        ("store", birth.id().to_string()),
+        ("page_bytes", birth.page_bytes.to_string()),
+        ("shards", birth.shards.to_string()),
+        ("model", String::from_utf8_lossy(&birth.model).trim_end_matches('\0').to_string()),
+        ("model_version", birth.model_version.to_string()),
+    ];
+    (fields, birth.magic == MAGIC && birth.crc.get() == birth.checksum())
+}
+
 impl Birth {
     /// Of a store with these settings.
     pub(crate) fn of(id: StoreId, page: PageSize, shards: usize, model: &dyn Model) -> Birth {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
+//!                   | inspect | verify | repair
 //!                          |       common: store (options, opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -18,14 +19,17 @@ mod export;
 mod failure;
 mod generate;
 mod import;
+mod inspect;
 mod logging;
 mod output;
 mod progress;
 mod relay;
+mod repair;
 mod scan;
 mod signals;
 mod stats;
 mod store;
+mod verify;
 
 use args::{Cli, Verb};
 use clap::Parser;
@@ -66,5 +70,8 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Repair(args) => repair::run(&args),
     }
 }
