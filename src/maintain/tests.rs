@@ -5,6 +5,7 @@
 
 mod damage;
 mod faults;
+mod inspecting;
 mod postings;
 
 use super::report::{Report, Severity};
@@ -89,6 +90,8 @@ fn options() -> Options {
     options.shards = None;
     options.sync = SyncMode::Always;
     options.create = false;
+    // So small that logs rotate, and old files go.
+    options.log_file_bytes = 64 << 10;
     options
 }
 

@@ -74,8 +74,7 @@ impl<'a> Scene<'a> {
     /// What is no finding.
     pub(super) fn is_whole(&self, config: &Config, listed: &ManifestSegment) -> Result<bool> {
         let mut book = Notebook { report: Report::default(), witness: &mut (), total: 0 };
-        segment::check(self, config, listed, &mut book)?;
-        Ok(book.report.is_healthy())
+        Ok(segment::check(self, config, listed, &mut book)? && book.report.is_healthy())
     }
 }
 

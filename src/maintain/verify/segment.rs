@@ -20,6 +20,7 @@ use crate::segment::{Segment, file_name};
 use crate::shard::Config;
 use crate::shard::format::ManifestSegment;
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,13 +41,19 @@ pub(super) struct Look<'a, 'b, 'c> {
     said: usize,
 }
 
+/// Looks at one segment; false if there is no such file.
 pub(super) fn check(
     scene: &Scene<'_>,
     config: &Config,
     listed: &ManifestSegment,
     book: &mut Notebook<'_>,
-) -> Result<()> {
+) -> Result<bool> {
     let path = config.dir.join(file_name(listed.id));
+    // Opened first: a file that vanishes later stays readable.
+    let opened = scene.open(config, listed.id);
+    if opened.as_ref().is_err_and(is_gone) {
+        return Ok(false);
+    }
     let counts = &mut book.report.counts;
     counts.files += 1;
     counts.segments += 1;
@@ -54,9 +61,9 @@ pub(super) fn check(
     let mut look = Look { scene, config, path, book, damaged: HashSet::new(), said: 0 };
     // 1
     look.pages(&listed.id.0)?;
-    let segment = match scene.open(config, listed.id) {
+    let segment = match opened {
         Ok(segment) => segment,
-        Err(error) => return look.unreadable(error, "header"),
+        Err(error) => return look.unreadable(error, "header").map(|()| true),
     };
     if !segment.load_filters() && look.damaged.is_empty() {
         look.say(None, "filter", "the filters are not what was written");
@@ -74,10 +81,17 @@ pub(super) fn check(
     // 3
     let by_terms = look.terms(&segment)?;
     // 4
-    match (by_records, by_terms) {
-        (Some(records), Some(terms)) if records != terms => exact::name(&mut look, &segment),
-        _ => Ok(()),
+    if let (Some(records), Some(terms)) = (by_records, by_terms) {
+        if records != terms {
+            exact::name(&mut look, &segment)?;
+        }
     }
+    Ok(true)
+}
+
+/// Whether the file is not there.
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 impl Look<'_, '_, '_> {
@@ -125,6 +139,8 @@ impl Look<'_, '_, '_> {
         // Not through the read-ahead: these reads are large themselves.
         let file = match self.scene.disk.0.open_read(&self.path) {
             Ok(file) => file,
+            // Gone since it was opened, as a file is that nothing needs any more.
+            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return self.unreadable(error, "page"),
         };
         let page = page_bytes(self.scene.site.page);

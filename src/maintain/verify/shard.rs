@@ -61,17 +61,13 @@ fn check_segments(
             continue;
         }
         let path = config.dir.join(seg::file_name(one.id));
-        match scene.disk.open_read(&path) {
-            Ok(_) => segment::check(scene, config, one, book)?,
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                let newer = newest_whole(&*scene.disk, config)?;
-                if newer.as_ref().is_some_and(|newer| newer.generation > listed.generation) {
-                    return Ok(newer);
-                }
-                let what = format!("manifest {} lists it", listed.generation);
-                book.problem(&path, None, "missing", what);
+        if !segment::check(scene, config, one, book)? {
+            let newer = newest_whole(&*scene.disk, config)?;
+            if newer.as_ref().is_some_and(|newer| newer.generation > listed.generation) {
+                return Ok(newer);
             }
-            Err(error) => found(error, &path, "missing", book)?,
+            let what = format!("manifest {} lists it", listed.generation);
+            book.problem(&path, None, "missing", what);
         }
         seen.insert(one.id);
     }
