@@ -16,7 +16,7 @@
 //! `Locked` with the text that the holder left in the lock file.
 #![expect(unsafe_code, reason = "statx, fcntl and flock have no safe form in std")]
 
-use super::{Buf, Disk, File, Guard, Op, Queue, copy, posix, uring};
+use super::{Buf, Disk, File, Guard, Op, Queue, posix, uring};
 use crate::base::{Error, Result};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -108,17 +108,16 @@ impl Disk for SystemDisk {
         fs::rename(from, to).map_err(|error| Error::io("rename", from, error))
     }
 
-    fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        if fs::hard_link(from, to).is_err() {
-            // No links here, or `to` exists, which the copy then says.
-            let (source, target) = (self.open_read(from)?, self.create(to, 0)?);
-            copy::whole(&*source, &*target)?;
-        }
-        to.parent().map_or(Ok(()), sync_dir)
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(|error| Error::io("link", from, error))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        fs::remove_dir(dir).map_err(|error| Error::io("remove the directory", dir, error))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {

@@ -139,9 +139,18 @@ fn empty_set() -> libc::cpu_set_t {
 /// ring starts from then on (so raise it before the first operation): on a busy machine the tail of a commit falls from a scheduler tick (4 ms) to 0.1 ms.
 /// Returns whether the system allowed it; without privilege it does not, and nothing changes.
 pub fn raise_priority_current() -> bool {
-    const NICE: i32 = -10;
+    nice_current(-10)
+}
+
+/// Lowers the calling thread's priority (nice 10): for work that nobody waits for. Returns whether the
+/// system allowed it.
+pub fn lower_priority_current() -> bool {
+    nice_current(10)
+}
+
+fn nice_current(nice: i32) -> bool {
     // SAFETY: takes no pointers; on Linux 0 is the calling thread, not its process.
-    let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     set == 0
 }
 

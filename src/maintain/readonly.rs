@@ -57,6 +57,14 @@ impl Disk for ReadOnly {
         refused("rename", from)
     }
 
+    fn hard_link(&self, from: &Path, _to: &Path) -> Result<()> {
+        refused("link", from)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        refused("remove the directory", dir)
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         refused("remove", path)
     }

@@ -39,7 +39,8 @@ impl From<Outcome> for Inserted {
             Outcome::Duplicate => Inserted::Duplicate,
             Outcome::Refused(rules::OLDER) => Inserted::Older,
             Outcome::Refused(rules::EPHEMERAL) => Inserted::Ephemeral,
-            Outcome::Refused(_) => Inserted::Malformed,
+            // The last two answer no insert.
+            Outcome::Refused(_) | Outcome::Removed { .. } | Outcome::Done => Inserted::Malformed,
         }
     }
 }

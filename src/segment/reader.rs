@@ -27,7 +27,7 @@ use super::pages::Pages;
 use super::postings::Postings;
 use super::{SegmentInfo, file_name};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, ShardId, StoreId, hash64};
-use crate::io::Disk;
+use crate::io::{Disk, File};
 use crate::pool::{Fetch, PagedFile, Pool};
 use std::fmt;
 use std::ops::Range;
@@ -51,6 +51,7 @@ pub struct Segment {
     filter_bytes: u64,
     /// Empty until they are loaded; none if they are damaged.
     filters: OnceLock<Option<Filters>>,
+    middle: OnceLock<(u64, u64)>,
 }
 
 impl Segment {
@@ -69,7 +70,20 @@ impl Segment {
         expect: Expect<'_>,
         fetch: Option<Arc<dyn Fetch>>,
     ) -> Result<Arc<Segment>> {
-        let file = disk.open(&dir.join(file_name(id)))?;
+        Segment::open_file(pool, disk.open(&dir.join(file_name(id)))?, id, expect, fetch)
+    }
+
+    /// As [`Segment::open`], from `file`, which is the segment's.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    pub fn open_file(
+        pool: &Arc<Pool>,
+        file: Arc<dyn File>,
+        id: SegmentId,
+        expect: Expect<'_>,
+        fetch: Option<Arc<dyn Fetch>>,
+    ) -> Result<Arc<Segment>> {
         let (header, header_damaged) = read_header(&*file, id, pool.page_size())?;
         check_belonging(&header, file.path(), pool.page_size(), expect)?;
         let bad = |what: &str| Error::corrupt(file.path(), 0, what);
@@ -81,7 +95,8 @@ impl Segment {
         }
         let payload = pool.payload_bytes();
         let pooled = PagedFile::new(pool, file.clone(), id.0, info.pages, fetch);
-        let numbers = |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
+        let numbers =
+            |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
         let locations = (header.location_width, 0);
         let locations = numbers(regions.locations, kind::LOCATIONS, locations);
         let times = (header.time_width, info.time_min);
@@ -97,6 +112,7 @@ impl Segment {
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
             filters: OnceLock::new(),
+            middle: OnceLock::new(),
             info,
             pages: Pages::new(pooled, file, id.0),
         }))
@@ -139,6 +155,18 @@ impl Segment {
     /// The file's path.
     pub fn path(&self) -> &Path {
         self.pages.path()
+    }
+
+    /// The times between which the middle 96 % of the records lie: where it is in time, whatever came late or
+    /// from a wrong clock. Two pages once; the whole range if they cannot be read.
+    pub fn middle(&self) -> (u64, u64) {
+        let SegmentInfo { records, time_min, time_max, .. } = self.info;
+        let one_in_fifty = records / 50;
+        *self.middle.get_or_init(|| {
+            let low = self.time(one_in_fifty);
+            let high = self.time(records.saturating_sub(one_in_fifty + 1));
+            low.and_then(|low| high.map(|high| (low, high))).unwrap_or((time_min, time_max))
+        })
     }
 
     /// Bytes of memory that stay with an open segment: the page table, and, once they are in memory, the

@@ -4,7 +4,7 @@
 //!   1 shard's thread: view with the segment instead of the memtable
 //!   2 worker: log synced (modes without a sync per group), so that no tombstone outlives its cause
 //!   3 worker: manifest durable, its log start behind what the segments hold
-//!   4 worker: log files before that start are recycled
+//!   4 worker: log files before that start are recycled, merged segments removed
 //! ```
 //!
 //! I1. A manifest's tombstones come from published records only, and those are durable before it.
@@ -14,8 +14,9 @@ use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::write::Core;
 use super::{Shared, flush, manifest};
-use crate::base::{Lsn, Result, Seq};
+use crate::base::{Lsn, Result, SegmentId, Seq};
 use crate::io::File;
+use crate::segment;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -27,24 +28,32 @@ pub(super) struct Checkpoint {
     /// Tombstones count up to this number (I1).
     pub(super) at: Seq,
     pub(super) unsynced: Vec<Arc<dyn File>>,
+    /// Segments that the one before names and this one does not: to be removed.
+    pub(super) obsolete: Vec<SegmentId>,
 }
 
 impl Core {
     /// Takes in what the worker has done.
     pub(super) fn installed(&mut self, finished: Finished) {
+        if let Finished::Compaction(ended) = finished {
+            return self.compacted(ended);
+        }
+        self.jobs_out -= 1;
         match finished {
             // What a poisoned shard decided last may not be durable: the state on disk stays as it is.
             Finished::Flushed(_) if self.shared.poison.get().is_some() => {}
             Finished::Flushed(flushed) => {
                 self.install(&flushed);
-                self.checkpoint();
+                self.checkpoint(Vec::new());
                 self.flush_if_ready();
+                self.compactions.resume();
             }
             Finished::Checkpointed(start) => {
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
             }
             Finished::Prepared(number, file) => self.spares.push_back((number, file)),
             Finished::Failed(stage, error) => self.poison(stage, &error),
+            Finished::Compaction(_) => {}
         }
     }
 
@@ -70,14 +79,16 @@ impl Core {
     }
 
     /// Asks the worker for a manifest of the current view.
-    pub(super) fn checkpoint(&mut self) {
-        self.generation += 1;
+    pub(super) fn checkpoint(&mut self, obsolete: Vec<SegmentId>) {
+        // What is removed must be named by neither of the two newest manifests.
+        self.generation += if obsolete.is_empty() { 1 } else { 2 };
         let checkpoint = Checkpoint {
             generation: self.generation,
             manifest_start: self.log_start,
             segments: self.shared.published.view().segments.clone(),
             at: self.shared.published.seq(),
             unsynced: self.unsynced.iter().chain(&self.in_sync).cloned().collect(),
+            obsolete,
         };
         self.send(Job::Checkpoint(checkpoint));
     }
@@ -93,10 +104,20 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
         records: live.segment.records(),
         dead: live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
     });
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         generation: checkpoint.generation,
         log_start: checkpoint.manifest_start,
         segments: segments.collect(),
     };
-    manifest::write(&*shared.env.disk, &shared.config, &manifest)
+    let disk = &*shared.env.disk;
+    if checkpoint.obsolete.is_empty() {
+        return manifest::write(disk, &shared.config, &manifest);
+    }
+    // Twice, so that there are two whole ones that do without what is removed (manifest, I2).
+    manifest.generation -= 1;
+    manifest::write(disk, &shared.config, &manifest)?;
+    manifest.generation += 1;
+    manifest::write(disk, &shared.config, &manifest)?;
+    let path = |&id: &SegmentId| shared.config.dir.join(segment::file_name(id));
+    checkpoint.obsolete.iter().try_for_each(|id| disk.remove(&path(id)))
 }

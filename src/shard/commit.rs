@@ -61,6 +61,23 @@ impl Core {
         self.group = self.spare_group.take();
     }
 
+    /// Ends the log with a block without entries, which says that nothing stands behind it; false if that is
+    /// there already, or need not be.
+    pub(super) fn close_log(&mut self) -> bool {
+        let written = self.shared.stats.commits.load(Relaxed) > 0;
+        if !written || self.log_closed || self.rotating {
+            return false;
+        }
+        self.log_closed = true;
+        let Some(group) = self.group.take_if(|g| g.is_empty() && self.log.fits(g)) else {
+            return false;
+        };
+        let placed = self.log.place(group, true);
+        self.push(TOKEN_COMMIT, placed.op);
+        self.flying = Some(Batch::default());
+        true
+    }
+
     pub(super) fn push(&mut self, token: u64, op: Op) {
         let pushed = self.queue.push(token, op);
         assert!(pushed.is_ok(), "places in the ring are reserved for the log");
@@ -90,7 +107,7 @@ impl Core {
     pub(super) fn answer_flush_waiters(&mut self) {
         if !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && self.is_settled() {
             for ticket in std::mem::take(&mut self.flush_waiters) {
-                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Refused(0)));
+                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Done));
             }
         }
     }
@@ -184,6 +201,7 @@ impl Core {
         self.group = None;
         let held = self.held.take().map(|(tag, _)| tag as u32);
         let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
+        let held = held.chain(self.compactions.take_waiters());
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
         let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
         for ticket in tickets.chain(held) {

@@ -1,5 +1,6 @@
 //! What a shard is opened with. The store fills it in from its own options.
 
+use super::Policy;
 use crate::base::{PageSize, ShardId, StoreId};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,4 +51,8 @@ pub struct Config {
     pub in_flight: usize,
     /// A memtable smaller than this is left in the log at close, to be replayed at open.
     pub flush_at_close_bytes: usize,
+    /// When segments are merged.
+    pub compaction: Policy,
+    /// Bytes that merges read and write in a second, at most.
+    pub compaction_bytes_per_second: u64,
 }

@@ -81,6 +81,28 @@ impl Dead {
             .filter(move |&o| range.contains(&o) && self.is_dead(o, at))
     }
 
+    /// Calls `visit` with each record that was killed at all, ascending, and since when, where that is
+    /// known: a removal older than every snapshot that uses this `Dead` has no number any more (I2).
+    pub(super) fn each_killed(&self, mut visit: impl FnMut(Ordinal, Option<Seq>)) {
+        let recent = self.recent().clone();
+        for (w, word) in (0..).zip(&self.words) {
+            let mut word = word.load(Acquire);
+            while word != 0 {
+                let ordinal = w * 64 + word.trailing_zeros();
+                visit(ordinal, recent.get(&ordinal).copied());
+                word &= word - 1;
+            }
+        }
+    }
+
+    /// Marks `ordinal` dead as of `seq`, or since before every snapshot that will use this.
+    pub(super) fn carry(&self, ordinal: Ordinal, seq: Option<Seq>) {
+        match seq {
+            Some(seq) => self.kill(ordinal, seq),
+            None => self.set(ordinal),
+        }
+    }
+
     /// A copy for snapshots from `at` on, which need no history before it.
     pub(super) fn settled(&self, at: Seq) -> Dead {
         let recent: HashMap<_, _> =

@@ -68,7 +68,7 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
         shard: config.shard,
         page: config.page,
         model,
-        compression: Compression::None,
+        compression: Compression::None, // what is new is read soon and often
     };
     let mut builder = Builder::create(disk, &config.dir, new)?;
     let mut terms = Terms::new();
@@ -95,10 +95,13 @@ pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
     let segment = Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)?;
     segment.load_filters();
+    // Read here and now, so that the shard's thread need not.
+    segment.middle();
     Ok(segment)
 }
 
-fn new_id(shared: &Shared) -> SegmentId {
+/// A name for a new segment.
+pub(super) fn new_id(shared: &Shared) -> SegmentId {
     let mut random = [0; 10];
     shared.env.entropy.fill(&mut random);
     SegmentId::v7(shared.env.clock.unix_micros() / 1000, random)
@@ -161,10 +164,14 @@ mod tests {
             log_file_bytes: 1 << 16,
             in_flight: 8,
             flush_at_close_bytes: 0,
+            compaction: crate::shard::Policy::default(),
+            compaction_bytes_per_second: u64::MAX,
         };
         recover::create(&env, &config).unwrap();
         let pool = Pool::new(1 << 20, PageSize::K4);
-        let shared = recover::open(env, Arc::new(Plain), pool, config).unwrap().shared;
+        let shared = recover::open(env, Arc::new(Plain), pool, config, crate::shard::Gate::new())
+            .unwrap()
+            .shared;
         let (mut writer, memtable) =
             memtable::new(memtable::Config { bytes: 1 << 20, records: 8 }, 0);
         for time in 1..=4 {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! ring message   key time u64 | key id 32 | body
-//! log entry      kind u8 = 1 | 0 u8 | kills u16 | body bytes u32 | key time u64 | key id 32 |
+//! log entry      kind u8 | 0 u8 | kills u16 | body bytes u32 | key time u64 | key id 32 |
 //!                killed id 32 * kills | body
+//!                kind 1 stores a record; kind 2 only kills, and its key is that of the first killed
 //! manifest       magic 8 | version u32 | shard u16 | 0 u16 | store id 16 | generation u64 |
 //!                log start u64 | body bytes u64 | crc64 u64 (of all before it and of the body) | body
 //! manifest body  segments varint, then each: segment id 16 | records varint | dead varint |
@@ -21,7 +22,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of the manifest and of the log entries.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First bytes of a manifest.
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RATMANI1";
 /// Bytes of a ring message or log entry before the body, kills aside.
@@ -30,6 +31,16 @@ pub const ENTRY_HEADER_BYTES: usize = size_of::<EntryHeader>();
 pub const MANIFEST_HEADER_BYTES: usize = size_of::<ManifestHeader>();
 
 const KIND_PUT: u8 = 1;
+const KIND_REMOVE: u8 = 2;
+
+/// What a log entry does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// Stores its record, and kills.
+    Put,
+    /// Kills only; key and body are no record's.
+    Remove,
+}
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -80,10 +91,13 @@ pub fn read_message(message: &[u8]) -> Record<'_> {
     Record { key: Key { time: u64::from_le_bytes(*time), id }, body }
 }
 
-/// The fixed part of a log entry that stores `record` and kills `kills` others.
-pub fn entry_head(record: Record<'_>, kills: usize) -> [u8; ENTRY_HEADER_BYTES] {
+/// The fixed part of a log entry with `record`, which kills `kills` others.
+pub fn entry_head(kind: EntryKind, record: Record<'_>, kills: usize) -> [u8; ENTRY_HEADER_BYTES] {
     let header = EntryHeader {
-        kind: KIND_PUT,
+        kind: match kind {
+            EntryKind::Put => KIND_PUT,
+            EntryKind::Remove => KIND_REMOVE,
+        },
         zero: 0,
         kills: U16::new(kills as u16),
         body_bytes: U32::new(record.body.len() as u32),
@@ -95,7 +109,9 @@ pub fn entry_head(record: Record<'_>, kills: usize) -> [u8; ENTRY_HEADER_BYTES] 
 
 /// A log entry as read back.
 pub struct Entry<'a> {
-    /// What it stores.
+    /// What it does.
+    pub kind: EntryKind,
+    /// What it stores, if it does.
     pub record: Record<'a>,
     /// The ids of the records that it killed.
     pub kills: &'a [[u8; 32]],
@@ -106,9 +122,11 @@ pub fn read_entry(bytes: &[u8]) -> std::result::Result<Entry<'_>, &'static str> 
     let (header, rest) =
         EntryHeader::ref_from_prefix(bytes).map_err(|_| "a log entry is shorter than its head")?;
     let (kills, body_bytes) = (header.kills.get() as usize, header.body_bytes.get() as usize);
-    if header.kind != KIND_PUT || header.zero != 0 {
-        return Err("a log entry is of an unknown kind");
-    }
+    let kind = match (header.kind, header.zero) {
+        (KIND_PUT, 0) => EntryKind::Put,
+        (KIND_REMOVE, 0) => EntryKind::Remove,
+        _ => return Err("a log entry is of an unknown kind"),
+    };
     if kills > KILLS_PER_RECORD_MAX || body_bytes > RECORD_BYTES_MAX {
         return Err("a log entry exceeds a limit");
     }
@@ -119,7 +137,7 @@ pub fn read_entry(bytes: &[u8]) -> std::result::Result<Entry<'_>, &'static str> 
         return Err("a log entry's body is not as long as it says");
     }
     let key = Key { time: header.time.get(), id: header.id };
-    Ok(Entry { record: Record { key, body }, kills: kills.as_chunks().0 })
+    Ok(Entry { kind, record: Record { key, body }, kills: kills.as_chunks().0 })
 }
 
 /// What a manifest says: from here on, this is the shard.
@@ -274,7 +292,7 @@ mod tests {
     #[test]
     fn an_entry_reads_back() {
         let record = Record { key: Key { time: u64::MAX, id: [7; 32] }, body: b"body" };
-        let mut bytes = entry_head(record, 2).to_vec();
+        let mut bytes = entry_head(EntryKind::Put, record, 2).to_vec();
         bytes.extend_from_slice(&[[1; 32], [2; 32]].concat());
         bytes.extend_from_slice(record.body);
         let entry = read_entry(&bytes).unwrap();

@@ -5,11 +5,13 @@
 //!                               |  sealed memtable               ^ installed
 //!                               v                                |
 //!                            work: flush -> segment, checkpoint -> manifest, log files
+//!                            compactor: segments -> fewer, without the dead
 //!   readers <--- snapshot --- view: memtables + segments + tombstones, as of a sequence number
 //!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
 //! ```
 //!
-//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `recover`, `view`.
+//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `choose`, `compact`, `recover`,
+//! `view`.
 //!
 //! Invariants:
 //! I1. A record is answered only when it is as durable as the sync mode says.
@@ -19,16 +21,22 @@
 //!     before it, published or not.
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
+mod ahead;
 mod checkpoint;
+mod choose;
 mod commit;
+mod compact;
+mod compactor;
 mod config;
 mod dead;
 mod flush;
 pub mod format;
 mod inbox;
+mod lookup;
 pub(crate) mod manifest;
 mod reads;
 mod recover;
+mod remove;
 mod run;
 mod sync;
 mod tail;
@@ -37,6 +45,8 @@ mod view;
 mod work;
 mod write;
 
+pub use choose::Policy;
+pub(crate) use compactor::Gate;
 pub use config::{Config, SyncMode};
 pub use dead::Dead;
 pub use run::{Shard, ShardStats};
@@ -65,6 +75,13 @@ pub enum Outcome {
     Duplicate,
     /// The model refused it, for its own reason.
     Refused(u8),
+    /// Of the records to be removed, as many lived, and are removed.
+    Removed {
+        /// How many.
+        records: u32,
+    },
+    /// A flush or a compaction that was asked for is done.
+    Done,
 }
 
 /// What the shard's thread, its worker and its callers share.
@@ -76,6 +93,7 @@ pub(crate) struct Shared {
     inbox: inbox::Inbox,
     published: view::Published,
     reads: Arc<reads::Reads>,
+    gate: Gate,
     /// The first failure that stopped writes.
     poison: OnceLock<(&'static str, String)>,
     /// Who wants to know of new records.
@@ -97,8 +115,11 @@ pub(crate) struct Stats {
     stored: AtomicU64,
     duplicates: AtomicU64,
     refused: AtomicU64,
+    removed: AtomicU64,
     commits: AtomicU64,
     log_bytes: AtomicU64,
     flushes: AtomicU64,
+    compactions: AtomicU64,
+    compaction_bytes: AtomicU64,
     replayed: AtomicU64,
 }

@@ -9,11 +9,12 @@
 //! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
 
-use super::format::{Manifest, read_entry};
+use super::format::{EntryKind, Manifest, read_entry};
+use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};
-use super::write::{Start, kill_by_id, memtable_config};
-use super::{Config, Dead, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
+use super::write::{Start, memtable_config};
+use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
 use crate::base::{Error, Lsn, Result, Seq, Terms};
 use crate::io::Env;
@@ -50,6 +51,7 @@ pub(super) fn open(
     model: Arc<dyn Model>,
     pool: Arc<Pool>,
     config: Config,
+    gate: Gate,
 ) -> Result<Opened> {
     // 1
     let manifest = manifest::read(&*env.disk, &config)?.ok_or_else(|| {
@@ -62,6 +64,7 @@ pub(super) fn open(
         inbox: inbox::Inbox::new(ring, config.in_flight),
         published: Published::new(view, 0),
         reads: reads::Reads::new(),
+        gate,
         poison: OnceLock::new(),
         tails: Mutex::default(),
         stats: Stats::default(),
@@ -189,17 +192,24 @@ impl Replay {
         };
         let entry = read_entry(bytes).map_err(damaged)?;
         let view = self.view();
-        if super::write::is_live(&view, &entry.record.key.id)? {
-            return Ok(());
-        }
         self.terms.clear();
-        self.shared.model.terms(entry.record, &mut self.terms);
+        if entry.kind == EntryKind::Put {
+            if is_live(&view, &entry.record.key.id)? {
+                return Ok(());
+            }
+            self.shared.model.terms(entry.record, &mut self.terms);
+        }
         self.terms.seal();
         let seq = self.next_seq;
         let limit = self.shared.config.memtable_bytes as u64;
         let appended = self.writer.append(entry.record.key, entry.record.body, &self.terms);
-        appended.ok_or(Error::Full { what: "memtable bytes during replay", limit })?;
+        let full = Error::Full { what: "memtable bytes during replay", limit };
+        let ordinal = appended.ok_or(full)?;
         self.next_seq += 1;
+        if entry.kind == EntryKind::Remove {
+            // Before the others: it has the id of one of them.
+            self.writer.kill(ordinal, seq);
+        }
         for id in entry.kills {
             kill_by_id(&view, &mut self.writer, id, seq)?;
         }
@@ -238,6 +248,7 @@ impl Replay {
             segments: self.segments.clone(),
             at: self.next_seq - 1,
             unsynced: Vec::new(),
+            obsolete: Vec::new(),
         };
         checkpoint::write_checkpoint(shared, &checkpoint)?;
         Ok(generation + 1)

@@ -1,10 +1,12 @@
 //! A shard at work: its threads, or, for simulations, its callers' thread in their place.
 
+use super::compactor::{self, Compactor, Gate};
 use super::recover::{Opened, create, open};
 use super::ticket::Ticket;
 use super::work::{Finished, Job, Worker};
-use super::write::{Core, FLUSH, Start};
+use super::write::{COMPACT, Core, FLUSH, REMOVE};
 use super::{Config, Outcome, Shared, Snapshot, Tail};
+use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Result, ShardId};
 use crate::io::{Env, Wait, Wake, threads};
 use crate::model::{Model, Record};
@@ -29,6 +31,7 @@ enum Driver {
     Threads {
         writer: threads::Thread<()>,
         worker: threads::Thread<()>,
+        compactor: threads::Thread<()>,
     },
     /// No threads: whoever waits for the shard runs it.
     Inline(Box<Inline>),
@@ -39,6 +42,8 @@ struct Inline {
     core: Core,
     worker: Worker,
     jobs: Receiver<Job>,
+    compactor: Compactor,
+    merges: Receiver<compactor::Job>,
     results: Sender<Finished>,
 }
 
@@ -58,8 +63,14 @@ pub struct ShardStats {
     pub commits: u64,
     /// Bytes written to the log.
     pub log_bytes: u64,
+    /// Records removed without a record in their place.
+    pub removed: u64,
     /// Memtables flushed.
     pub flushes: u64,
+    /// Merges of segments.
+    pub compactions: u64,
+    /// Bytes that merges read and wrote.
+    pub compaction_bytes: u64,
     /// Log entries replayed at open.
     pub replayed: u64,
     /// Segments now.
@@ -90,18 +101,12 @@ impl Shard {
         model: Arc<dyn Model>,
         pool: Arc<Pool>,
         config: Config,
+        gate: Gate,
         inline: bool,
     ) -> Result<Shard> {
-        let Opened { shared, start, worker } = open(env, model, pool, config)?;
-        let (jobs_in, jobs) = unbounded();
-        let (results, results_out) = unbounded();
-        let driver = if inline {
-            let mut core = Core::new(shared.clone(), start, jobs_in, results_out, true)?;
-            core.send(Job::PrepareLog);
-            Driver::Inline(Box::new(Inline { core, worker, jobs, results }))
-        } else {
-            start_threads(&shared, start, worker, (jobs_in, jobs), (results, results_out))?
-        };
+        let opened = open(env, model, pool, config, gate)?;
+        let shared = opened.shared.clone();
+        let driver = if inline { start_inline(opened)? } else { start_threads(opened)? };
         Ok(Shard { shared, driver: Mutex::new(driver) })
     }
 
@@ -154,15 +159,43 @@ impl Shard {
     /// # Errors
     /// `Poisoned` if that fails.
     pub(crate) fn flush(&self) -> Result<()> {
+        self.ask(FLUSH, &[]).map(|_| ())
+    }
+
+    /// Flushes, then merges until nothing is left to gain: no dead, no two neighbours that fit one segment.
+    ///
+    /// # Errors
+    /// `Poisoned` if a merge fails.
+    pub(crate) fn compact(&self) -> Result<()> {
+        self.ask(COMPACT, &[]).map(|_| ())
+    }
+
+    /// Removes the live records among `ids`, at most `KILLS_PER_RECORD_MAX`, all at once; how many there were.
+    ///
+    /// # Errors
+    /// `Full` if there are more ids, `Poisoned`, `Closed`; what the look-ups met.
+    pub(crate) fn remove(&self, ids: &[[u8; 32]]) -> Result<u32> {
+        let limit = KILLS_PER_RECORD_MAX;
+        if ids.len() > limit {
+            return Err(Error::Full { what: "ids of one removal", limit: limit as u64 });
+        }
+        match self.ask(REMOVE, &[ids.as_flattened()])? {
+            Outcome::Removed { records } => Ok(records),
+            _ => Ok(0),
+        }
+    }
+
+    /// Sends a message, waiting for room, and waits for its answer.
+    fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
         let ticket = loop {
-            if let Some(ticket) = self.shared.inbox.try_send(FLUSH, &[])? {
+            if let Some(ticket) = self.shared.inbox.try_send(tag, parts)? {
                 break ticket;
             }
             if !self.turn_inline()? {
                 std::thread::yield_now();
             }
         };
-        self.wait(ticket).map(|_| ())
+        self.wait(ticket)
     }
 
     /// What is published now.
@@ -190,7 +223,10 @@ impl Shard {
             refused: stats.refused.load(Relaxed),
             commits: stats.commits.load(Relaxed),
             log_bytes: stats.log_bytes.load(Relaxed),
+            removed: stats.removed.load(Relaxed),
             flushes: stats.flushes.load(Relaxed),
+            compactions: stats.compactions.load(Relaxed),
+            compaction_bytes: stats.compaction_bytes.load(Relaxed),
             replayed: stats.replayed.load(Relaxed),
             segments: view.segments.len() as u64,
             segment_records: sum(|live| u64::from(live.segment.records())),
@@ -215,9 +251,10 @@ impl Shard {
         self.shared.inbox.close();
         let driver = std::mem::replace(&mut *self.driver(), Driver::Closed);
         match driver {
-            Driver::Threads { writer, worker } => {
+            Driver::Threads { writer, worker, compactor } => {
                 let ended = writer.join();
-                worker.join().and(ended)?;
+                let worked = worker.join();
+                compactor.join().and(worked).and(ended)?;
             }
             Driver::Inline(mut inline) => {
                 while !inline.core.wind_up() {
@@ -261,37 +298,59 @@ impl Inline {
             // The receiver is the core beside it.
             let _sent = self.results.send(self.worker.work(job));
         }
+        // One slice a turn, so that records come in between.
+        let ended = if self.compactor.is_running() {
+            self.compactor.step()
+        } else {
+            self.merges.try_recv().ok().and_then(|job| self.compactor.begin(job))
+        };
+        if let Some(ended) = ended {
+            let _sent = self.results.send(Finished::Compaction(ended));
+        }
         self.core.turn(Wait::For(INLINE_TURN))
     }
 }
 
-/// Starts the writer's and the worker's thread; returns when the writer runs.
-fn start_threads(
-    shared: &Arc<Shared>,
-    start: Start,
-    worker: Worker,
-    (jobs_in, jobs): (Sender<Job>, Receiver<Job>),
-    (results, results_out): (Sender<Finished>, Receiver<Finished>),
-) -> Result<Driver> {
+/// A shard without threads.
+fn start_inline(opened: Opened) -> Result<Driver> {
+    let Opened { shared, start, worker } = opened;
+    let (jobs_in, jobs) = unbounded();
+    let (merges_in, merges) = unbounded();
+    let (results, results_out) = unbounded();
+    let compactor = Compactor::new(shared.clone());
+    let mut core = Core::new(shared, start, (jobs_in, merges_in), results_out, true)?;
+    core.send(Job::PrepareLog);
+    Ok(Driver::Inline(Box::new(Inline { core, worker, jobs, compactor, merges, results })))
+}
+
+/// Starts the shard's threads; returns when the writer runs.
+fn start_threads(opened: Opened) -> Result<Driver> {
+    let Opened { shared, start, worker } = opened;
     let number = shared.config.shard;
+    let (jobs_in, jobs) = unbounded();
+    let (merges_in, merges) = unbounded();
+    let (results, results_out) = unbounded();
     let (started, has_started) = unbounded();
-    let writer_shared = shared.clone();
+    let compactor = Compactor::new(shared.clone());
     let writer = threads::spawn(format!("ratite-shard-{number}"), move || {
         threads::raise_priority_current();
-        match Core::new(writer_shared.clone(), start, jobs_in, results_out, false) {
+        match Core::new(shared.clone(), start, (jobs_in, merges_in), results_out, false) {
             Ok(core) => {
                 let _told = started.send(Ok(()));
-                run(core, &writer_shared);
+                run(core, &shared);
             }
             Err(error) => {
                 let _told = started.send(Err(error));
             }
         }
     });
+    let merged = results.clone();
     let worker =
         threads::spawn(format!("ratite-work-{number}"), move || worker.run(&jobs, &results));
+    let compactor =
+        threads::spawn(format!("ratite-merge-{number}"), move || compactor.run(&merges, &merged));
     match has_started.recv() {
-        Ok(Ok(())) => Ok(Driver::Threads { writer, worker }),
+        Ok(Ok(())) => Ok(Driver::Threads { writer, worker, compactor }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(writer.join().err().unwrap_or(Error::Closed)),
     }
@@ -326,7 +385,7 @@ impl Core {
             return false;
         }
         if self.shared.poison.get().is_some() {
-            return self.jobs_out == 0;
+            return self.jobs_out == 0 && !self.compactions.is_running();
         }
         if self.has_unsynced() {
             self.sync_now();
@@ -337,6 +396,7 @@ impl Core {
         {
             self.seal();
         }
-        self.sealed.is_empty() && self.jobs_out == 0
+        let idle = self.sealed.is_empty() && self.jobs_out == 0;
+        idle && !self.compactions.is_running() && !self.close_log()
     }
 }

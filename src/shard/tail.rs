@@ -37,6 +37,10 @@ impl Tail {
             let memtable = &self.memtable;
             let end = at.saturating_sub(memtable.base()).min(u64::from(memtable.len())) as Ordinal;
             for o in self.next..end {
+                // What is dead from its own number on was never a record (`remove`).
+                if memtable.killed_at(o) == memtable.base() + u64::from(o) + 1 {
+                    continue;
+                }
                 let record = Record { key: memtable.key(o), body: memtable.body(o) };
                 visit(memtable.base() + u64::from(o) + 1, record);
                 visited += 1;

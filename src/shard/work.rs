@@ -5,6 +5,7 @@
 //! readers see.
 
 use super::checkpoint::{Checkpoint, write_checkpoint};
+use super::compactor::Ended;
 use super::flush::{Flushed, flush};
 use super::{Config, Shared};
 use crate::base::{Error, Lsn, Result, Seq};
@@ -32,6 +33,8 @@ pub(super) enum Finished {
     Checkpointed(Lsn),
     /// A log file is ready.
     Prepared(u32, Arc<dyn File>),
+    /// A merge ended: the compactor's.
+    Compaction(Ended),
     /// A job failed; the stage names it.
     Failed(&'static str, Error),
 }

@@ -16,15 +16,16 @@
 //! I6. A memtable is sealed between two groups, so that the log from its first record on is the log
 //!     from a block on.
 
-use super::format::{entry_head, read_message};
+use super::compactor::{self, Compactions};
+use super::format::{EntryKind, entry_head, read_message};
+use super::lookup::{Hit, is_live, kill, probe};
 use super::reads::InFlight;
-use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::{Outcome, Shared};
 use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH};
-use crate::base::{Error, Key, Lsn, Ordinal, Result, Seq, Terms, hash64};
+use crate::base::{Error, Lsn, Result, Seq, Terms};
 use crate::io::{Done, File, Queue, Wait};
-use crate::memtable::{self, Memtable};
+use crate::memtable;
 use crate::model::{Decision, Record};
 use crate::wal::{self, Drainer, Group};
 use crossbeam::channel::{Receiver, Sender};
@@ -35,6 +36,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Tag bit of a ring message that asks for a flush and carries no record.
 pub(super) const FLUSH: u64 = 1 << 32;
+/// Tag bit of a ring message that carries the ids of records to remove.
+pub(super) const REMOVE: u64 = 1 << 33;
+/// Tag bit of a ring message that asks for a flush and for every compaction that is of use.
+pub(super) const COMPACT: u64 = 1 << 34;
 
 /// What a log entry takes beside its own bytes, at most: its length and its padding.
 const ENTRY_SLACK: usize = 16;
@@ -57,20 +62,7 @@ pub(super) struct Batch {
     pub(super) last: Option<Seq>,
 }
 
-/// A place of a live record, newest state.
-enum Place {
-    Memtable(Arc<Memtable>, Ordinal),
-    Segment(LiveSegment, Ordinal),
-}
-
-/// A live record that a probe found.
-struct Hit {
-    key: Key,
-    body: Vec<u8>,
-    place: Place,
-}
-
-enum Applied {
+pub(super) enum Applied {
     Answer(Result<Outcome>),
     GroupFull,
     MemtableFull,
@@ -93,6 +85,8 @@ pub(super) struct Core {
     pub(super) log: wal::Writer,
     /// The old log file is being synced before the new one may be written.
     pub(super) rotating: bool,
+    /// The log ends with the block that says so.
+    pub(super) log_closed: bool,
     pub(super) group_bytes_max: usize,
     pub(super) group: Option<Group>,
     pub(super) spare_group: Option<Group>,
@@ -113,6 +107,7 @@ pub(super) struct Core {
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
     pub(super) flush_waiters: Vec<u32>,
+    pub(super) compactions: Compactions,
     pub(super) jobs: Sender<Job>,
     pub(super) results: Receiver<Finished>,
     pub(super) jobs_out: usize,
@@ -141,7 +136,7 @@ impl Core {
     pub(super) fn new(
         shared: Arc<Shared>,
         start: Start,
-        jobs: Sender<Job>,
+        (jobs, compactor): (Sender<Job>, Sender<compactor::Job>),
         results: Receiver<Finished>,
         inline: bool,
     ) -> Result<Core> {
@@ -167,6 +162,7 @@ impl Core {
             seal_wanted: false,
             log: start.log,
             rotating: false,
+            log_closed: false,
             group_bytes_max: start.group_bytes_max,
             group,
             spare_group,
@@ -181,6 +177,7 @@ impl Core {
             sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
+            compactions: Compactions::new(compactor),
             jobs,
             results,
             jobs_out: 0,
@@ -206,7 +203,6 @@ impl Core {
         done.drain(..).for_each(|done| self.completed(done));
         self.done = done;
         while let Ok(finished) = self.results.try_recv() {
-            self.jobs_out -= 1;
             self.installed(finished);
         }
         self.fill();
@@ -214,6 +210,7 @@ impl Core {
         self.commit();
         self.seal_if_wanted();
         self.answer_flush_waiters();
+        self.compact_if_due();
         Ok(())
     }
 
@@ -222,7 +219,8 @@ impl Core {
         if wait == Wait::No || self.can_take_held() {
             return Wait::No;
         }
-        let closing = self.shared.inbox.is_closing() && self.jobs_out > 0;
+        let closing =
+            self.shared.inbox.is_closing() && (self.jobs_out > 0 || self.compactions.is_running());
         // Nothing is taken from the ring before what is held.
         let blocked = self.held.is_some() || !self.can_fill();
         let asleep = if self.flying.is_some() || blocked || closing {
@@ -294,7 +292,16 @@ impl Core {
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             return ControlFlow::Continue(());
         }
-        match self.apply(read_message(message)) {
+        if tag & COMPACT != 0 {
+            self.seal_wanted |= !self.memtable.memtable().is_empty();
+            self.compactions.ask(ticket);
+            return ControlFlow::Continue(());
+        }
+        let applied = match tag & REMOVE {
+            0 => self.apply(read_message(message)),
+            _ => self.remove(message.as_chunks().0),
+        };
+        match applied {
             Applied::Answer(answer) => {
                 self.open.answers.push((ticket, answer));
                 ControlFlow::Continue(())
@@ -358,9 +365,21 @@ impl Core {
         }
     }
 
-    /// Puts the record into the memtable and the group, and kills what it replaces.
+    /// Stores the record and kills what it replaces.
     fn store(&mut self, record: Record<'_>, hits: Vec<Hit>) -> Applied {
-        let head = entry_head(record, hits.len());
+        self.terms.clear();
+        self.shared.model.terms(record, &mut self.terms);
+        self.terms.seal();
+        let applied = self.put(EntryKind::Put, record, &hits);
+        if let Applied::Answer(Ok(_)) = &applied {
+            self.shared.stats.stored.fetch_add(1, Relaxed);
+        }
+        applied
+    }
+
+    /// Puts `record`, under the terms at hand, into the memtable and the group, and kills `hits`.
+    pub(super) fn put(&mut self, kind: EntryKind, record: Record<'_>, hits: &[Hit]) -> Applied {
+        let head = entry_head(kind, record, hits.len());
         let entry_bytes = head.len() + hits.len() * 32 + record.body.len();
         let needed = entry_bytes + ENTRY_SLACK;
         let room = |group: &Group| group.bytes() + needed <= self.group_bytes_max;
@@ -374,9 +393,6 @@ impl Core {
                 limit,
             }));
         };
-        self.terms.clear();
-        self.shared.model.terms(record, &mut self.terms);
-        self.terms.seal();
         let seq = self.next_seq;
         let Some(ordinal) = self.memtable.append(record.key, record.body, &self.terms) else {
             return Applied::MemtableFull;
@@ -385,12 +401,15 @@ impl Core {
         let kills: Vec<[u8; 32]> = hits.iter().map(|h| h.key.id).collect();
         let pushed = group.push(&[&head, kills.as_flattened(), record.body]);
         assert!(pushed, "the group had room for {entry_bytes} bytes");
-        for hit in &hits {
+        for hit in hits {
             kill(&mut self.memtable, &mut self.sealed, &hit.place, seq);
+        }
+        if kind == EntryKind::Remove {
+            // Dead from its own number on: no reader ever sees it.
+            self.memtable.kill(ordinal, seq);
         }
         self.next_seq += 1;
         self.open.last = Some(seq);
-        self.shared.stats.stored.fetch_add(1, Relaxed);
         Applied::Answer(Ok(Outcome::Stored { seq, replaced: hits.len() as u32 }))
     }
 
@@ -421,89 +440,6 @@ impl Core {
     pub(super) fn finish(&mut self) {
         self.reads.give_up_waiting();
     }
-}
-
-/// The live record with `id`, in the newest state.
-fn find_live(view: &View, id: &[u8; 32]) -> Result<Option<Place>> {
-    for memtable in view.memtables() {
-        if let Some(ordinal) = memtable.find(id)
-            && memtable.killed_at(ordinal) == 0
-        {
-            return Ok(Some(Place::Memtable(memtable.clone(), ordinal)));
-        }
-    }
-    let hash = hash64(id);
-    for live in &view.segments {
-        if live.segment.may_have_id_hash(hash)
-            && let Some(ordinal) = live.segment.find(id)?
-            && !live.dead.is_killed(ordinal)
-        {
-            return Ok(Some(Place::Segment(live.clone(), ordinal)));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a live record has `id`, in the newest state.
-pub(super) fn is_live(view: &View, id: &[u8; 32]) -> Result<bool> {
-    find_live(view, id).map(|place| place.is_some())
-}
-
-/// Adds the live records under `term`, in the newest state, newest arrival or time first.
-fn probe(view: &View, term: &[u8], hits: &mut Vec<Hit>) -> Result<()> {
-    for memtable in view.memtables() {
-        let Some(postings) = memtable.postings(term) else { continue };
-        for o in postings.iter_back().filter(|&o| memtable.killed_at(o) == 0) {
-            let body = memtable.body(o).to_vec();
-            hits.push(Hit {
-                key: memtable.key(o),
-                body,
-                place: Place::Memtable(memtable.clone(), o),
-            });
-        }
-    }
-    let hash = hash64(term);
-    for live in view.segments.iter().filter(|live| live.segment.may_have_term_hash(hash)) {
-        let Some(postings) = live.segment.term(term)? else { continue };
-        let mut cursor = postings.cursor(&live.segment);
-        let mut from = cursor.seek_le(Ordinal::MAX)?;
-        while let Some(o) = from {
-            if !live.dead.is_killed(o) {
-                let body = live.segment.body(o, Vec::new())?.to_vec();
-                let place = Place::Segment(live.clone(), o);
-                hits.push(Hit { key: live.segment.key(o)?, body, place });
-            }
-            from = if o == 0 { None } else { cursor.seek_le(o - 1)? };
-        }
-    }
-    Ok(())
-}
-
-/// Marks the record at `place` dead as of `seq`.
-fn kill(active: &mut memtable::Writer, sealed: &mut VecDeque<Sealed>, place: &Place, seq: Seq) {
-    match place {
-        Place::Segment(live, ordinal) => live.dead.kill(*ordinal, seq),
-        Place::Memtable(memtable, ordinal) => {
-            let sealed = sealed.iter_mut().map(|s| &mut s.memtable);
-            let mut writers = std::iter::once(active).chain(sealed);
-            if let Some(writer) = writers.find(|w| Arc::ptr_eq(w.memtable(), memtable)) {
-                writer.kill(*ordinal, seq);
-            }
-        }
-    }
-}
-
-/// Kills the live record with `id`, if there is one, as replay of the log does.
-pub(super) fn kill_by_id(
-    view: &View,
-    active: &mut memtable::Writer,
-    id: &[u8; 32],
-    seq: Seq,
-) -> Result<()> {
-    if let Some(place) = find_live(view, id)? {
-        kill(active, &mut VecDeque::new(), &place, seq);
-    }
-    Ok(())
 }
 
 /// The settings of a memtable of about `bytes` bytes.

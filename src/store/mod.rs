@@ -12,12 +12,13 @@ mod options;
 pub use birth::{STORE_BYTES, VERSION};
 pub use options::Options;
 
+use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Order, Readers, Select};
-use crate::shard::{Config, Outcome, Shard, ShardStats, Snapshot, Tail, Ticket};
+use crate::shard::{Config, Gate, Outcome, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -72,8 +73,10 @@ impl Store {
         let id = birth.id();
         let pool = Pool::new(options.pool_bytes, page);
         let config = |shard| config(dir, id, page, shard, options);
+        let gate = Gate::new();
         let open = |shard: usize| {
-            Shard::open(env.clone(), model.clone(), pool.clone(), config(shard), !options.threads)
+            let (env, model, pool, gate) = (env.clone(), model.clone(), pool.clone(), gate.clone());
+            Shard::open(env, model, pool, config(shard), gate, !options.threads)
         };
         let shards = if options.threads && shard_count > 1 {
             open_side_by_side(shard_count, &open)?
@@ -235,6 +238,27 @@ impl Store {
         self.shards.iter().try_for_each(Shard::flush)
     }
 
+    /// Flushes, then merges segments until nothing is left to gain: the dead are gone, and their space is back
+    /// when this returns. The store serves meanwhile, and compacts by itself without being asked.
+    ///
+    /// # Errors
+    /// `Poisoned` if a merge fails, also for want of space; `Closed`.
+    pub fn compact(&self) -> Result<()> {
+        self.shards.iter().try_for_each(Shard::compact)
+    }
+
+    /// Removes the records with these ids that live, durably as the sync mode says; how many there were. `route`
+    /// is what the model's `route` says of each of them. They go in groups of `KILLS_PER_RECORD_MAX`, each of
+    /// which vanishes at one moment.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Closed`; what the look-ups met.
+    pub fn remove(&self, route: u64, ids: &[[u8; 32]]) -> Result<u64> {
+        let shard = &self.shards[self.shard_of_route(route)];
+        let groups = ids.chunks(KILLS_PER_RECORD_MAX).map(|ids| shard.remove(ids).map(u64::from));
+        groups.sum()
+    }
+
     /// Figures of each shard.
     pub fn stats(&self) -> Vec<ShardStats> {
         self.shards.iter().map(Shard::stats).collect()
@@ -296,6 +320,8 @@ pub(crate) fn config(dir: &Path, store: StoreId, page: PageSize, shard: usize, o
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,
         flush_at_close_bytes: options.memtable_bytes / 8,
+        compaction: options.compaction,
+        compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Error, PageSize, Result};
 use crate::io::threads;
 use crate::query::Large;
-use crate::shard::SyncMode;
+use crate::shard::{Policy, SyncMode};
 
 /// How a store is opened. `Default` suits a server with a few GiB of memory.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ pub struct Options {
     pub readers: usize,
     /// What counts as a large query. Default: over 2,048 records and 100,000 postings.
     pub large: Large,
+    /// When segments are merged. Default: four of a size, or 20 % dead, into at most 1,048,576 records.
+    pub compaction: Policy,
+    /// Bytes that merges read and write in a second, in all shards together. Default: 256 MiB.
+    pub compaction_bytes_per_second: u64,
     /// Whether a directory without a store is made into one. Default: yes.
     pub create: bool,
 }
@@ -53,6 +57,8 @@ impl Default for Options {
             threads: true,
             readers: threads::cores(),
             large: Large::default(),
+            compaction: Policy::default(),
+            compaction_bytes_per_second: 256 << 20,
             create: true,
         }
     }
@@ -70,6 +76,8 @@ impl Options {
             in_flight: 256,
             threads: false,
             readers: 0,
+            compaction: Policy { records_max: 2000, fan_in: 3, garbage_percent: 20 },
+            compaction_bytes_per_second: u64::MAX,
             ..Options::default()
         }
     }
@@ -89,6 +97,9 @@ impl Options {
         within("memtable_bytes", self.memtable_bytes, 64 << 10, 4 << 30)?;
         within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
+        within("compaction.records_max", self.compaction.records_max as usize, 1000, 1 << 24)?;
+        within("compaction.fan_in", self.compaction.fan_in, 2, 16)?;
+        within("compaction.garbage_percent", self.compaction.garbage_percent as usize, 1, 100)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
         within("pool_bytes", self.pool_bytes, 256 << 10, 1 << 44)
     }

@@ -9,7 +9,8 @@
 //! 1. The files with a valid header for their number are the chain; others were only prepared.
 //! 2. In every file but the last, valid blocks reach exactly to where the next file says that the log
 //!    ended. If they do not, acknowledged data is damaged: `Corrupt`.
-//! 3. In the last file the log ends at the first block that is not valid. If a block behind it was
+//! 3. In the last file the log ends behind a block without entries, which is what a log that was closed ends with,
+//!    or at the first block that is not valid. If a block behind it was
 //!    written when the log was already durable beyond that place (`durable_to`), acknowledged data is
 //!    damaged: `Corrupt`. Otherwise it was never acknowledged as durable, and is a torn tail.
 //! 4. The end that was found is made durable, so that no later crash can move it. What is not known to
@@ -23,7 +24,7 @@
 //! Decoding terminates, since each step moves on by at least a sector; reads are up to a file long.
 
 use super::files::Files;
-use super::format::{BlockInfo, FileInfo, SECTOR_BYTES};
+use super::format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX, SECTOR_BYTES};
 use super::scan::{LogFile, READ_BYTES, chain};
 use crate::base::{Error, Lsn, Result};
 
@@ -43,6 +44,8 @@ pub struct Replayed {
     /// Whether traces of writes that never became part of the log were found behind its end. A write of
     /// which no header reached the disk leaves none.
     pub torn: bool,
+    /// Whether the log ends with a block without entries, as one does that was closed.
+    pub closed: bool,
 }
 
 /// Visits every entry of the log from the block at `from` on, in order, with the LSN at which its block
@@ -64,8 +67,15 @@ pub fn replay(
     let Some(next_number) = numbers.last().map_or(Some(1), |last| last.checked_add(1)) else {
         return Err(Error::Full { what: "log file numbers", limit: u64::from(u32::MAX) });
     };
-    let mut found =
-        Replayed { end: from, next_number, blocks: 0, entries: 0, bytes: 0, torn: false };
+    let mut found = Replayed {
+        end: from,
+        next_number,
+        blocks: 0,
+        entries: 0,
+        bytes: 0,
+        torn: false,
+        closed: false,
+    };
     let mut durable_to = from;
 
     // 1. The chain.
@@ -78,15 +88,20 @@ pub fn replay(
         walk(files, info, next, visit, &mut found, &mut durable_to)?;
     }
 
-    // 3. What lies behind its end: the rest of its last file, and the files that were only prepared.
+    // 3. What lies behind its end: the rest of its last file, and the files that were only prepared. A log that
+    //    was closed went on in no other place of its last file, and a file that lost its header shows its first
+    //    block.
     let last = chain.last();
     let behind = last.map_or(from.file(), |info| info.number);
     for &number in numbers.iter().filter(|&&number| number >= behind) {
-        let (at, step) = match last.filter(|info| info.number == number) {
-            Some(info) => (u64::from(found.end.offset()), info.grain),
-            None => (0, SECTOR_BYTES),
+        let is_last = last.filter(|info| info.number == number);
+        let (at, to, step) = match is_last {
+            Some(_) if found.closed => continue,
+            Some(info) => (u64::from(found.end.offset()), u64::MAX, info.grain),
+            None if found.closed => (0, 2 * GRAIN_BYTES_MAX as u64, SECTOR_BYTES),
+            None => (0, u64::MAX, SECTOR_BYTES),
         };
-        LogFile::open(files, number)?.traces(at, u64::MAX, step, &mut |block| {
+        LogFile::open(files, number)?.traces(at, to, step, &mut |block| {
             found.torn = true;
             check_trace(files, found.end, block)
         })?;
@@ -155,6 +170,7 @@ fn walk(
     if at > reader.bytes_len() {
         return Err(reader.corrupt(at, "the file ends before this place"));
     }
+    found.closed = false;
     while stop.is_none_or(|stop| at < stop) {
         let Some(block) = reader.block(at, info.grain)? else { break };
         for entry in block.entries() {
@@ -164,6 +180,7 @@ fn walk(
             found.bytes += entry.len() as u64;
         }
         found.blocks += 1;
+        found.closed = block.info.entries == 0;
         *durable_to = block.info.durable_to.max(*durable_to);
         at += block.bytes.len() as u64;
     }

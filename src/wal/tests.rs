@@ -104,6 +104,16 @@ impl Disk for MemDisk {
         Ok(())
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let file = self.file(from)?;
+        self.files.lock().unwrap().insert(to.into(), file);
+        Ok(())
+    }
+
+    fn remove_dir(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
     fn sync_dir(&self, _: &Path) -> Result<()> {
         Ok(())
     }

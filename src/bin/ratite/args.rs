@@ -1,10 +1,11 @@
 //! The command line: verbs and what `--help` says of them.
 
+use crate::config::{self, Settings};
 use crate::output::say;
 use crate::{
     count, explain, export, generate, import, inspect, relay, repair, scan, stats, verify,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 const FIRST_STEPS: &str = "\
@@ -13,8 +14,9 @@ The first three things to do:
   ratite scan '{\"kinds\":[1],\"limit\":5}'             ask for the five newest notes
   ratite relay                                      serve them on ws://127.0.0.1:7777
 
-`ratite help VERB` says more about a verb. RATITE_LOG=info (or debug, or ratite::shard=trace) shows
-what goes on inside, on standard error.";
+`ratite help VERB` says more about a verb, `ratite help config` all about options. Each is a flag,
+a variable and a line of a file: --sync batch, RATITE_SYNC=batch, sync = \"batch\". `ratite config`
+shows what counts. --log info (or debug, or ratite::shard=trace) shows what goes on inside.";
 
 /// A store of Nostr events on io_uring, and a relay
 #[derive(Parser, Debug)]
@@ -22,6 +24,10 @@ what goes on inside, on standard error.";
 #[command(max_term_width = 100, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(disable_help_subcommand = false)]
 pub struct Cli {
+    /// The effective configuration.
+    #[command(flatten)]
+    pub settings: Settings,
+
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -94,6 +100,20 @@ pub enum Verb {
     #[command(after_long_help = GEN_EXAMPLES)]
     Gen(generate::Args),
 
+    /// Show the effective configuration
+    ///
+    /// Prints every option with its value, where the value comes from, which values are taken and
+    /// what it does, as a configuration file that means the same. An option is taken from its flag,
+    /// else from its variable (the flag in capitals: --log-file is RATITE_LOG_FILE), else from the
+    /// file, else it has its default. The file is the one that --config or RATITE_CONFIG names, else
+    /// ./ratite.toml, else /etc/ratite/ratite.toml; one file is read, or none. What is unknown, out of
+    /// range or contradictory is refused by name, and the exit status is 2.
+    ///
+    /// A SIZE is a number with B, KiB, MiB, GiB or TiB; a number alone is bytes. A TIME is a number
+    /// with us, ms, s, min, h or d.
+    #[command(after_long_help = CONFIG_EXAMPLES)]
+    Config(config::Args),
+
     /// Show what is in a file of a store
     ///
     /// Works on any file of a store, damaged or in use, and opens no store. Tells by the first bytes
@@ -123,7 +143,7 @@ pub enum Verb {
 const RELAY_EXAMPLES: &str = "\
 Examples:
   ratite relay --data /var/lib/ratite --listen 0.0.0.0:7777 --name 'relay.example'
-  ratite relay --sync batch --sync-interval-ms 50 --pool-mib 2048";
+  ratite relay --sync batch --sync-interval '50 ms' --pool '2 GiB'";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -160,6 +180,21 @@ Examples:
   ratite gen --count 100000 --seed 7 > events.jsonl
   ratite gen -n 1000 --stop 1760000000 | ratite import";
 
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  ratite config > ratite.toml
+  ratite --config /etc/ratite/ratite.toml config --check && systemctl restart ratite
+  RATITE_SYNC=batch ratite config | grep sync
+  ratite config --json | jq -r '.options[] | select(.source != \"default\") | .name'";
+
+impl Cli {
+    /// What the command line, the environment and the configuration file say.
+    pub fn read() -> Result<Cli, clap::Error> {
+        // In two steps, since `parse` would show the usage under what is wrong with a file.
+        Cli::from_arg_matches(&Cli::command().try_get_matches()?)
+    }
+}
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   ratite inspect data/shard-00/wal-00000003 --bodies --limit 20
@@ -177,7 +212,7 @@ Examples:
   ratite repair --data /var/lib/ratite";
 
 impl Verb {
-    /// What is logged if `RATITE_LOG` does not say it.
+    /// What is logged if the configuration does not say it.
     pub fn log_level(&self) -> &'static str {
         match self {
             Verb::Relay(_) => "info",
@@ -206,7 +241,6 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_in_the_definitions() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
-//!                   | inspect | verify | repair
-//!                          |       common: store (options, opening), output, failure,
+//!                   | config | inspect | verify | repair
+//!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
 //!
 //! 1. Standard output carries results only; everything said to a person goes to standard error.
 //! 2. Exit status: 0 all went well (also if whoever read the output had enough), 1 something did not
-//!    and one sentence says what, 2 the command line is wrong.
+//!    and one sentence says what, 2 the command line or the configuration is wrong.
 //! 3. A verb that opened a store closes it, whatever came between.
 
 mod args;
+mod config;
 mod count;
 mod explain;
 mod export;
@@ -32,7 +33,6 @@ mod store;
 mod verify;
 
 use args::{Cli, Verb};
-use clap::Parser;
 use failure::{Failure, Outcome};
 use output::say;
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return args::explain_refusal(&error),
     };
@@ -60,9 +60,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome<()> {
-    logging::start(cli.verb.log_level())?;
+    let settings = &cli.settings;
+    logging::start(settings.built.log.as_deref().unwrap_or(cli.verb.log_level()))?;
+    if let Some(file) = &settings.file {
+        tracing::info!("configuration read from {}", file.display());
+    }
     match cli.verb {
-        Verb::Relay(args) => relay::run(&args),
+        Verb::Relay(args) => relay::run(&args, settings),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Scan(args) => scan::run(&args),
@@ -70,6 +74,7 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Config(args) => config::run(&args, settings),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Repair(args) => repair::run(&args),

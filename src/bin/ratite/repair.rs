@@ -2,31 +2,29 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{Text, say};
+use crate::store::StoreArgs;
 use crate::verify::{Voice, summary};
-use ratite::io::{self, Backend};
 use ratite::maintain::repair::{self, Repaired};
 use ratite::model::Model;
 use ratite::nostr::EventModel;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options of `ratite repair`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Directory of the store
-    #[arg(long, value_name = "DIR", env = "RATITE_DATA", default_value = "./data")]
-    data: PathBuf,
-
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
-    let env = io::system(Backend::Posix)?;
+    let env = args.store.env()?;
     let model: Arc<dyn Model> = Arc::new(EventModel);
     let mut voice = Voice::new(false);
-    let done = repair::run(&env, &args.data, &model, args.dry_run, &mut voice);
+    let done = repair::run(&env, &args.store.data, &model, args.dry_run, &mut voice);
     voice.end()?;
     let done = done?;
     if done.before.is_healthy() {

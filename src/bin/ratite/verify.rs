@@ -3,31 +3,29 @@
 use crate::failure::{Failure, Outcome};
 use crate::output::{Text, say};
 use crate::progress::Progress;
-use ratite::io::{self, Backend};
+use crate::store::StoreArgs;
 use ratite::maintain::{Counts, Finding, Report, Severity, Witness, verify};
 use ratite::model::Model;
 use ratite::nostr::EventModel;
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options of `ratite verify`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Directory of the store
-    #[arg(long, value_name = "DIR", env = "RATITE_DATA", default_value = "./data")]
-    data: PathBuf,
-
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
-    let env = io::system(Backend::Posix)?;
+    let env = args.store.env()?;
     let model: Arc<dyn Model> = Arc::new(EventModel);
     let mut voice = Voice::new(args.json);
-    let report = verify::run(&env, &args.data, &model, &mut voice);
+    let report = verify::run(&env, &args.store.data, &model, &mut voice);
     voice.end()?;
     let report = report?;
     say(format_args!("{}", summary(&report)));

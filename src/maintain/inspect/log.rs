@@ -4,7 +4,7 @@ use super::{Ask, Line, Printer};
 use crate::base::Result;
 use crate::io::Disk;
 use crate::maintain::site::small_file;
-use crate::shard::format::{belongs_to, read_entry};
+use crate::shard::format::{EntryKind, belongs_to, read_entry};
 use crate::wal::Identity;
 use crate::wal::survey::{Block, Header, Survey, entries, number_of};
 use std::path::Path;
@@ -101,6 +101,9 @@ fn print_block(block: &Block<'_>, ask: &Ask<'_>, print: Printer<'_>) -> Result<b
     for bytes in found {
         let line = Line::new(None, "entry");
         let line = match read_entry(bytes) {
+            Ok(entry) if entry.kind == EntryKind::Remove => {
+                line.number("removes", entry.kills.len() as u64)
+            }
             Ok(entry) => {
                 let record = entry.record;
                 let line = line.number("time", record.key.time).text("id", hex(&record.key.id));

@@ -13,7 +13,7 @@ use crate::base::{Lsn, Result};
 use crate::io::{Disk, File, Op};
 use crate::maintain::log::Log;
 use crate::shard::Config;
-use crate::shard::format::read_entry;
+use crate::shard::format::{Entry, EntryKind, read_entry};
 use crate::wal::{Files, Group, Writer};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -72,8 +72,11 @@ pub fn rewrite(
         let bytes: usize = block.iter().map(|entry| entry.len() + 16).sum();
         let mut group = Group::new(bytes, align);
         for bytes in block {
-            match read_entry(bytes).ok().filter(|e| scene.check_record(config, e.record).is_ok()) {
-                Some(entry) if skip.contains(&entry.record.key.id) => {}
+            let known = |entry: &Entry<'_>| {
+                entry.kind == EntryKind::Remove || scene.check_record(config, entry.record).is_ok()
+            };
+            match read_entry(bytes).ok().filter(known) {
+                Some(e) if e.kind == EntryKind::Put && skip.contains(&e.record.key.id) => {}
                 Some(_) => {
                     group.push(&[bytes]);
                     entries += 1;

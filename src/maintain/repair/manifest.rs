@@ -16,7 +16,7 @@ use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::maintain::site::whole_header;
 use crate::segment::{Segment, file_name, parse_file_name};
-use crate::shard::format::{Manifest, ManifestSegment, read_entry};
+use crate::shard::format::{EntryKind, Manifest, ManifestSegment, read_entry};
 use crate::shard::{Config, manifest};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -127,7 +127,9 @@ pub fn settle_log(
     log.visit(&mut |_, block| {
         for entry in block.unwrap_or_default().iter().filter_map(|bytes| read_entry(bytes).ok()) {
             killed.extend(entry.kills.iter().copied());
-            stored.push(entry.record.key.id);
+            if entry.kind == EntryKind::Put {
+                stored.push(entry.record.key.id);
+            }
         }
         Ok(())
     })?;

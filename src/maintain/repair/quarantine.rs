@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// The directory's name below the store's.
 const NAME: &str = "quarantine";
 
+/// Bytes of one transfer of a copy.
+const COPY_BYTES: u64 = 1 << 20;
+
+/// The directory, made when it is first needed.
 pub struct Quarantine {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -35,7 +39,30 @@ impl Quarantine {
         let shard = text(path.parent().and_then(|dir| dir.file_name()));
         let name = text(path.file_name());
         let name = if shard.starts_with("shard-") { format!("{shard}-{name}") } else { name };
-        self.disk.link(path, &self.free(&name)?)
+        let kept = self.free(&name)?;
+        if self.disk.hard_link(path, &kept).is_err() {
+            self.copy(path, &kept)?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// For file systems without links. The end is padded with zeros to what the disk takes.
+    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        let (source, target) = (self.disk.open_read(from)?, self.disk.create(to, 0)?);
+        let align = source.align().max(target.align());
+        let mut buf = Buf::zeroed(COPY_BYTES as usize, align);
+        // A file that ends inside a unit of alignment cannot be read to its end past the page cache.
+        let readable = source.len() - source.len() % source.align() as u64;
+        let mut at = 0;
+        while at < readable {
+            let bytes = COPY_BYTES.min(readable - at) as usize;
+            buf.set_len(bytes.next_multiple_of(align));
+            buf.fill(0);
+            source.read_at(at, &mut buf[..bytes])?;
+            target.write_at(at, &buf)?;
+            at += bytes as u64;
+        }
+        target.sync()
     }
 
     /// The path of `name`, with a number behind it if it is taken.

@@ -6,7 +6,7 @@ use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::maintain::report::Notebook;
 use crate::maintain::site::small_file;
-use crate::shard::format::{Manifest, belongs_to, read_entry};
+use crate::shard::format::{EntryKind, Manifest, belongs_to, read_entry};
 use crate::shard::{Config, manifest};
 use crate::segment as seg;
 use std::collections::HashSet;
@@ -185,6 +185,7 @@ fn check_entries(
         for bytes in entries {
             book.report.counts.entries += 1;
             let wrong = match read_entry(bytes) {
+                Ok(entry) if entry.kind == EntryKind::Remove => None,
                 Ok(entry) => scene.check_record(config, entry.record).err(),
                 Err(what) => Some(what.to_string()),
             };

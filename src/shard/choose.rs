@@ -1,0 +1,200 @@
+//! Which segments to merge next: a pure function of what there is, without I/O and without a clock.
+//!
+//! ```text
+//!   time --->   [ full ][ full ][ full ] [  .  ][ . ] [.][.][.]     sizes grow with age; a merge takes
+//!                                                     `--------'    a run of neighbours of one tier
+//! ```
+//!
+//! In this order, so that the cheapest comes first:
+//! C1. A segment of which nothing lives is dropped; nothing is written.
+//! C2. `fan_in` neighbours of one tier (sizes within a factor of `fan_in`) become one, with whatever smaller
+//!     ones stand between them. So a record is written once for each tier: log(segment / flush) times. Where larger
+//!     ones stand between them all, as after an import in no order of time, twice as many are waited for, and the
+//!     closest are taken.
+//! C3. A segment whose dead exceed `garbage_percent` is written anew.
+//! C4. `fan_in` full segments over the same time (of records that came in no order of time) become as many
+//!     that follow one another. Overlap is judged by the middle 96 % of the records: a few that came late, or
+//!     with a wrong clock, do not count.
+//! A full segment, of `records_max` or nearly, is left alone but for C3 and C4: the old converges to windows of
+//! time with one segment each.
+//!
+//! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
+
+use crate::base::SegmentId;
+
+/// Segments of one merge: each is read with buffers of its own.
+const INPUTS_MAX: usize = 32;
+
+/// What one merge may read, in multiples of `records_max`.
+const INPUT_WINDOWS_MAX: u64 = 4;
+
+/// When to compact, and into what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Records of the largest segment. One merge takes 60 bytes of memory for each.
+    pub records_max: u32,
+    /// How many segments of a size make one of the next.
+    pub fan_in: usize,
+    /// The share of dead records, in percent, from which a segment is written anew.
+    pub garbage_percent: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { records_max: 1 << 20, fan_in: 4, garbage_percent: 20 }
+    }
+}
+
+/// What the choice knows of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// Its name.
+    pub id: SegmentId,
+    /// Its records, the dead included.
+    pub records: u32,
+    /// Of those, the dead.
+    pub dead: u32,
+    /// The highest time of a record.
+    pub time_max: u64,
+    /// The times between which the middle 96 % of its records lie.
+    pub middle: (u64, u64),
+}
+
+/// Why segments are merged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Nothing in it lives.
+    Empty,
+    /// Many of one size.
+    Tier,
+    /// Too many dead.
+    Garbage,
+    /// Full ones over the same time.
+    Overlap,
+    /// Somebody asked for whatever can be gained.
+    Asked,
+}
+
+/// Segments to be merged into one, or as many as the limit of records makes necessary.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// What is read, and gone afterwards.
+    pub inputs: Vec<SegmentId>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Item {
+    fn live(&self) -> u64 {
+        u64::from(self.records - self.dead.min(self.records))
+    }
+
+    fn is_garbage(&self, policy: &Policy) -> bool {
+        u64::from(self.dead) * 100 > u64::from(self.records) * u64::from(policy.garbage_percent)
+    }
+
+    fn is_full(&self, policy: &Policy) -> bool {
+        self.live() * 4 > u64::from(policy.records_max) * 3
+    }
+
+    fn tier(&self, policy: &Policy) -> u32 {
+        self.live().max(1).ilog(policy.fan_in.max(2) as u64)
+    }
+}
+
+/// What to merge next, if anything. `asked`: somebody wants whatever can be gained.
+pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
+    let mut items = items.to_vec();
+    items.sort_by_key(|item| (item.time_max, item.id));
+    let found = empty(&items)
+        .or_else(|| tier(&items, policy))
+        .or_else(|| garbage(&items, policy))
+        .or_else(|| overlap(&items, policy));
+    if asked { found.or_else(|| any_gain(&items, policy)) } else { found }
+}
+
+fn choice(inputs: impl IntoIterator<Item = SegmentId>, reason: Reason) -> Choice {
+    Choice { inputs: inputs.into_iter().collect(), reason }
+}
+
+/// C1
+fn empty(items: &[Item]) -> Option<Choice> {
+    let empty: Vec<SegmentId> =
+        items.iter().filter(|i| i.live() == 0).map(|i| i.id).take(INPUTS_MAX).collect();
+    (!empty.is_empty()).then(|| choice(empty, Reason::Empty))
+}
+
+/// C2
+fn tier(items: &[Item], policy: &Policy) -> Option<Choice> {
+    let open: Vec<&Item> = items.iter().filter(|i| !i.is_full(policy)).collect();
+    let mut tiers: Vec<u32> = open.iter().map(|i| i.tier(policy)).collect();
+    tiers.sort_unstable();
+    tiers.dedup();
+    for tier in tiers {
+        for run in open.chunk_by(|a, b| a.tier(policy) <= tier && b.tier(policy) <= tier) {
+            let run = &run[..affordable(run, policy)];
+            if run.iter().filter(|i| i.tier(policy) == tier).count() >= policy.fan_in {
+                return Some(choice(run.iter().map(|i| i.id), Reason::Tier));
+            }
+        }
+        let apart: Vec<&Item> = open.iter().copied().filter(|i| i.tier(policy) == tier).collect();
+        if apart.len() >= 2 * policy.fan_in {
+            let span =
+                |run: &&[&Item]| run[run.len() - 1].time_max - run[0].middle.0.min(run[0].time_max);
+            let closest = apart.windows(policy.fan_in).min_by_key(span)?;
+            return Some(choice(closest.iter().map(|i| i.id), Reason::Tier));
+        }
+    }
+    None
+}
+
+/// How many of `run`, from the oldest on, one merge may take.
+fn affordable(run: &[&Item], policy: &Policy) -> usize {
+    let mut left = u64::from(policy.records_max) * INPUT_WINDOWS_MAX;
+    let fits = run.iter().take(INPUTS_MAX).take_while(|item| {
+        let fits = item.live() <= left;
+        left = left.saturating_sub(item.live());
+        fits
+    });
+    fits.count()
+}
+
+/// C3
+fn garbage(items: &[Item], policy: &Policy) -> Option<Choice> {
+    let dirty = items.iter().filter(|i| i.is_garbage(policy));
+    // The one that gives most back.
+    dirty.max_by_key(|i| i.dead).map(|i| choice([i.id], Reason::Garbage))
+}
+
+/// C4
+fn overlap(items: &[Item], policy: &Policy) -> Option<Choice> {
+    let full: Vec<&Item> = items.iter().filter(|i| i.is_full(policy)).collect();
+    full.iter().find_map(|of| {
+        // A moment inside the middle of `fan_in` of them is in particular one where some begins.
+        let at = of.middle.0;
+        let covers = |i: &&&Item| i.middle.0 <= at && at < i.middle.1;
+        let over: Vec<SegmentId> =
+            full.iter().filter(covers).map(|i| i.id).take(policy.fan_in).collect();
+        (over.len() == policy.fan_in).then(|| choice(over, Reason::Overlap))
+    })
+}
+
+/// What a person who asks for a compaction gets beyond the rules: neighbours that fit one segment become one,
+/// and no dead are left.
+fn any_gain(items: &[Item], policy: &Policy) -> Option<Choice> {
+    for (i, first) in items.iter().enumerate() {
+        let mut sum = first.live();
+        let fits = items[i + 1..].iter().take(INPUTS_MAX - 1).take_while(|item| {
+            sum += item.live();
+            sum <= u64::from(policy.records_max)
+        });
+        let run = fits.count() + 1;
+        if run > 1 {
+            return Some(choice(items[i..i + run].iter().map(|i| i.id), Reason::Asked));
+        }
+    }
+    items.iter().find(|i| i.dead > 0).map(|i| choice([i.id], Reason::Asked))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The choice by text cases (`tests/cases/compact/*.txt`), and that choosing comes to an end.
+//!
+//! A case file is a list of cases; `RATITE_REWRITE=1` writes the answers anew.
+//!
+//! ```text
+//! case: what it shows
+//! segment <id byte> <records> <dead> <low>..<high>
+//! choose [asked]
+//!   => <reason>: <ids, oldest first> | nothing
+//! ```
+//! The policy is that of windows of 1,000 records, four of a size, 20 % dead.
+
+use super::*;
+use crate::io::Rng;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const POLICY: Policy = Policy { records_max: 1000, fan_in: 4, garbage_percent: 20 };
+
+fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
+    Item { id: SegmentId([id; 16]), records, dead, time_max: middle.1, middle }
+}
+
+fn read(line: &str) -> Item {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, id, records, dead, times] = words[..] else { panic!("not a segment: {line}") };
+    let (low, high) = times.split_once("..").unwrap();
+    let middle = (low.parse().unwrap(), high.parse().unwrap());
+    let id = u8::from_str_radix(id, 16).unwrap();
+    item(id, records.parse().unwrap(), dead.parse().unwrap(), middle)
+}
+
+fn answers(cases: &str) -> String {
+    let (mut out, mut items) = (String::new(), Vec::new());
+    for line in cases.lines().filter(|line| !line.starts_with("  ")) {
+        writeln!(out, "{line}").unwrap();
+        if line.starts_with("case:") {
+            items.clear();
+        } else if line.starts_with("segment") {
+            items.push(read(line));
+        } else if line.starts_with("choose") {
+            let answer = match choose(&items, &POLICY, line.ends_with("asked")) {
+                None => "nothing".into(),
+                Some(Choice { inputs, reason }) => {
+                    let ids: String = inputs.iter().map(|id| format!(" {:02x}", id.0[0])).collect();
+                    format!("{reason:?}:{ids}").to_lowercase()
+                }
+            };
+            writeln!(out, "  => {answer}").unwrap();
+        }
+    }
+    out
+}
+
+#[test]
+fn the_cases_hold() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/compact/choose.txt");
+    let cases = std::fs::read_to_string(&path).unwrap();
+    let answers = answers(&cases);
+    if std::env::var_os("RATITE_REWRITE").is_some() {
+        std::fs::write(&path, &answers).unwrap();
+    }
+    assert_eq!(answers, cases, "RATITE_REWRITE=1 writes the answers anew; read them then");
+}
+
+/// What a merge makes of its inputs: windows in a row, without the dead.
+fn merge(items: &mut Vec<Item>, inputs: &[SegmentId], next: &mut u8) {
+    let (merged, kept): (Vec<Item>, Vec<Item>) =
+        items.drain(..).partition(|i| inputs.contains(&i.id));
+    assert_eq!(merged.len(), inputs.len(), "each input is there, once");
+    *items = kept;
+    let mut live: u64 = merged.iter().map(Item::live).sum();
+    let all = live.max(1);
+    let low = merged.iter().map(|i| i.middle.0).min().unwrap();
+    let high = merged.iter().map(|i| i.middle.1).max().unwrap();
+    let mut from = low;
+    while live > 0 {
+        let records = live.min(u64::from(POLICY.records_max));
+        live -= records;
+        let to = high - (high - low) * live / all;
+        *next = next.wrapping_add(1);
+        items.push(item(*next, records as u32, 0, (from, to)));
+        from = to;
+    }
+}
+
+#[test]
+fn choosing_ends_and_leaves_few_segments() {
+    let mut most = 0;
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let (mut items, mut next, mut written, mut added) = (Vec::new(), 0u8, 0u64, 0u64);
+        let in_order = rng.below(2) == 0;
+        for round in 0..120 {
+            let records = 20 + rng.below(20) as u32;
+            let low = if in_order { round * 10 } else { rng.below(600) };
+            let high = if in_order { low + 10 } else { low + rng.below(600) };
+            next = next.wrapping_add(1);
+            items.push(item(next, records, 0, (low, high)));
+            added += u64::from(records);
+            if rng.below(3) == 0 {
+                let i = rng.below(items.len() as u64) as usize;
+                items[i].dead = items[i].records.min(items[i].dead + rng.below(60) as u32);
+            }
+            let mut steps = 0;
+            while let Some(choice) = choose(&items, &POLICY, false) {
+                let inputs = items.iter().filter(|i| choice.inputs.contains(&i.id));
+                written += inputs.map(Item::live).sum::<u64>();
+                merge(&mut items, &choice.inputs, &mut next);
+                steps += 1;
+                assert!(steps < 50, "seed {seed}: it goes on for ever");
+            }
+            most = most.max(items.len());
+            assert!(items.iter().all(|i| !i.is_garbage(&POLICY)), "seed {seed}");
+        }
+        // C2: a record is written about once a tier, of which there are three here; C3 and C4 add theirs.
+        assert!(written < added * 6, "seed {seed}: {written} written for {added}");
+        while let Some(choice) = choose(&items, &POLICY, true) {
+            merge(&mut items, &choice.inputs, &mut next);
+        }
+        assert!(items.iter().all(|i| i.dead == 0), "seed {seed}");
+    }
+    // Seven of each of three tiers, the small ones that removals left, and the full ones.
+    assert!((8..=30).contains(&most), "{most} segments");
+}

@@ -1,0 +1,304 @@
+//! Who compacts, when, and how fast: one thread a shard, one merge at a time in a store.
+//!
+//! ```text
+//!   shard's thread: choose --job--> compactor: turn at the gate, slice, pause, slice, ... --> result
+//! ```
+//!
+//! I1. A merge runs at a low priority and moves at most `bytes_per_second` in the whole store; of all shards
+//!     one merges at a time, so that memory and disk for it are those of one merge.
+//! I2. A shard that closes waits for one slice at most: the merge is given up and will be chosen again.
+//! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
+//!     verification will name it; a full disk is tried again after the next flush.
+
+use super::choose::{Choice, Item, choose};
+use super::compact::{Compacted, Compaction, with_late_deaths};
+use super::view::{LiveSegment, View};
+use super::work::Finished;
+use super::write::Core;
+use super::{Outcome, Shared};
+use crate::base::{Error, SegmentId, Seq};
+use crate::io::threads;
+use crossbeam::channel::{Receiver, Sender, bounded, never};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// The longest pause between two looks at whether the shard closes.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// A merge to be done.
+pub(super) struct Job {
+    choice: Choice,
+    inputs: Vec<LiveSegment>,
+    at: Seq,
+}
+
+/// How a merge ended.
+pub(super) enum Ended {
+    /// It is to be installed.
+    Done(Compacted),
+    /// The shard closes.
+    GivenUp,
+    /// It cannot be done with these inputs, or not now.
+    Failed(Vec<SegmentId>, Error),
+}
+
+/// One merge at a time, over all shards of a store.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    leave: Sender<()>,
+    enter: Receiver<()>,
+}
+
+impl Gate {
+    /// An open gate.
+    pub(crate) fn new() -> Gate {
+        let (leave, enter) = bounded(1);
+        // There is room for one.
+        let _opened = leave.send(());
+        Gate { leave, enter }
+    }
+}
+
+/// The compactor of a shard.
+pub(super) struct Compactor {
+    shared: Arc<Shared>,
+    running: Option<(Choice, Compaction)>,
+}
+
+impl Compactor {
+    pub(super) fn new(shared: Arc<Shared>) -> Compactor {
+        Compactor { shared, running: None }
+    }
+
+    /// Merges what it is told to until the shard's thread is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, results: &Sender<Finished>) {
+        threads::lower_priority_current();
+        for job in jobs {
+            let ended = self.work(job);
+            if results.send(Finished::Compaction(ended)).is_err() {
+                return;
+            }
+            self.shared.inbox.wake();
+        }
+    }
+
+    /// One merge, from its turn at the gate to its end.
+    fn work(&mut self, job: Job) -> Ended {
+        let gate = self.shared.gate.clone();
+        loop {
+            match gate.enter.recv_timeout(PAUSE_MAX) {
+                Ok(()) => break,
+                Err(_) if self.is_over() => return Ended::GivenUp,
+                Err(_) => {}
+            }
+        }
+        let ended = self.slices(job);
+        // The gate has room for who just went through it.
+        let _left = gate.leave.send(());
+        ended
+    }
+
+    fn slices(&mut self, job: Job) -> Ended {
+        let clock = self.shared.env.clock.clone();
+        let rate = u128::from(self.shared.config.compaction_bytes_per_second.max(1));
+        let started = clock.monotonic_nanos();
+        let mut ended = self.begin(job);
+        while ended.is_none() {
+            ended = self.step();
+            let moved = self.running.as_ref().map_or(0, |(_, merge)| merge.bytes());
+            let due = started + (u128::from(moved) * 1_000_000_000 / rate) as u64;
+            while !self.is_over() && clock.monotonic_nanos() < due {
+                let early = Duration::from_nanos(due - clock.monotonic_nanos().min(due));
+                self.pause(early.min(PAUSE_MAX));
+            }
+        }
+        ended.unwrap_or(Ended::GivenUp)
+    }
+
+    fn pause(&self, time: Duration) {
+        // Nothing will come: this is a rate being kept, not a wait for something.
+        let _nothing = never::<()>().recv_timeout(time);
+    }
+
+    /// Begins a merge; how it ended, if it cannot begin.
+    pub(super) fn begin(&mut self, job: Job) -> Option<Ended> {
+        let Job { choice, inputs, at } = job;
+        match Compaction::begin(&self.shared, inputs, at) {
+            Ok(merge) => {
+                self.running = Some((choice, merge));
+                None
+            }
+            Err(error) => Some(Ended::Failed(choice.inputs, error)),
+        }
+    }
+
+    /// Whether a merge is under way.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// One slice; how the merge ended, if it did.
+    pub(super) fn step(&mut self) -> Option<Ended> {
+        let (choice, mut merge) = self.running.take()?;
+        if self.is_over() {
+            return Some(Ended::GivenUp);
+        }
+        match merge.step() {
+            Ok(Some(compacted)) => Some(Ended::Done(compacted)),
+            Ok(None) => {
+                self.running = Some((choice, merge));
+                None
+            }
+            Err(error) => Some(Ended::Failed(choice.inputs, error)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.inbox.is_closing() || self.shared.poison.get().is_some()
+    }
+}
+
+/// What the shard's thread knows of its compactor.
+pub(super) struct Compactions {
+    jobs: Sender<Job>,
+    running: bool,
+    /// Something changed since the last choice.
+    due: bool,
+    /// A merge failed for want of space: not again before something else was written.
+    paused: bool,
+    /// Segments that a merge could not read.
+    left_alone: HashSet<SegmentId>,
+    /// Who wants to know when nothing is left to gain.
+    waiters: Vec<u32>,
+}
+
+impl Compactions {
+    pub(super) fn new(jobs: Sender<Job>) -> Compactions {
+        let (left_alone, waiters) = (HashSet::new(), Vec::new());
+        Compactions { jobs, running: false, due: true, paused: false, left_alone, waiters }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// The segments changed, or their dead.
+    pub(super) fn changed(&mut self) {
+        self.due = true;
+    }
+
+    /// Space may have come back.
+    pub(super) fn resume(&mut self) {
+        (self.due, self.paused) = (true, false);
+    }
+
+    /// Everything that can be gained is wanted; `ticket` is answered when it is.
+    pub(super) fn ask(&mut self, ticket: u32) {
+        self.waiters.push(ticket);
+        self.resume();
+    }
+
+    pub(super) fn take_waiters(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.waiters)
+    }
+}
+
+impl Core {
+    /// Chooses the next merge, if one is of use and none is under way.
+    pub(super) fn compact_if_due(&mut self) {
+        let over = self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
+        if self.compactions.running || !self.compactions.due || over {
+            return;
+        }
+        let asked = !self.compactions.waiters.is_empty();
+        if asked && (self.seal_wanted || !self.sealed.is_empty()) {
+            return;
+        }
+        let view = self.shared.published.view();
+        let policy = self.shared.config.compaction;
+        let chosen = match self.compactions.paused {
+            true => None,
+            false => choose(&items(&view, &self.compactions.left_alone), &policy, asked),
+        };
+        let Some(choice) = chosen else {
+            // Who asked wants the last manifest to be durable.
+            if !asked {
+                self.compactions.due = false;
+            } else if self.jobs_out == 0 && self.is_settled() {
+                self.answer_compaction(|| Ok(Outcome::Done));
+            }
+            return;
+        };
+        tracing::debug!(shard = self.shared.config.shard, ?choice, "compaction");
+        let is_input = |live: &&LiveSegment| choice.inputs.contains(&live.segment.info().id);
+        let inputs = view.segments.iter().filter(is_input).cloned().collect();
+        let job = Job { choice: choice.clone(), inputs, at: self.shared.published.seq() };
+        self.compactions.running = self.compactions.jobs.send(job).is_ok();
+    }
+
+    fn answer_compaction(&mut self, answer: impl Fn() -> crate::base::Result<Outcome>) {
+        self.compactions.due = false;
+        for ticket in self.compactions.take_waiters() {
+            self.shared.inbox.tickets.answer(ticket, answer());
+        }
+    }
+
+    /// Takes in how a merge ended.
+    pub(super) fn compacted(&mut self, ended: Ended) {
+        self.compactions.running = false;
+        self.compactions.changed();
+        match ended {
+            Ended::GivenUp => {}
+            // What a poisoned shard decided last may not be durable: the state on disk stays as it is.
+            Ended::Done(_) if self.shared.poison.get().is_some() => {}
+            Ended::Done(compacted) => self.install_compacted(&compacted),
+            Ended::Failed(inputs, error) => {
+                let shard = self.shared.config.shard;
+                tracing::error!(shard, code = error.code(), "a compaction failed: {error}");
+                match error {
+                    Error::Io { .. } | Error::Full { .. } => self.compactions.paused = true,
+                    _ => self.compactions.left_alone.extend(inputs),
+                }
+                let text = error.to_string();
+                let failed = || Error::Poisoned { stage: "a compaction", why: text.clone() };
+                self.answer_compaction(|| Err(failed()));
+            }
+        }
+    }
+
+    /// Replaces the inputs by the outputs, in one step for readers.
+    fn install_compacted(&mut self, compacted: &Compacted) {
+        let view = self.shared.published.view();
+        let is_input = |live: &LiveSegment| {
+            compacted.inputs.iter().any(|input| input.id == live.segment.info().id)
+        };
+        let (inputs, kept): (Vec<_>, Vec<_>) = view.segments.iter().cloned().partition(is_input);
+        let outputs = with_late_deaths(compacted, &inputs);
+        let stats = &self.shared.stats;
+        stats.compactions.fetch_add(1, Relaxed);
+        stats.compaction_bytes.fetch_add(compacted.bytes, Relaxed);
+        let mut segments: Vec<LiveSegment> = kept.into_iter().chain(outputs).collect();
+        segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
+        let (active, sealed) = (view.active.clone(), view.sealed.clone());
+        self.shared.published.install(View { active, sealed, segments });
+        let obsolete = compacted.inputs.iter().map(|input| input.id).collect();
+        self.checkpoint(obsolete);
+    }
+}
+
+fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
+    let segments = view.segments.iter().filter(|l| !left_alone.contains(&l.segment.info().id));
+    let item = |live: &LiveSegment| {
+        let info = live.segment.info();
+        Item {
+            id: info.id,
+            records: info.records,
+            dead: live.dead.count(),
+            time_max: info.time_max,
+            middle: live.segment.middle(),
+        }
+    };
+    segments.map(item).collect()
+}
