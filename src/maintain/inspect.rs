@@ -120,7 +120,8 @@ pub fn file(env: &Env, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result
         return bytes::dump(&*file, at, None, print);
     }
     if let Some(page) = ask.page {
-        let size = id.and_then(|id| whole_header(&*disk, path, id)).map_or(4096, |(_, page)| page.bytes());
+        let size =
+            id.and_then(|id| whole_header(&*disk, path, id)).map_or(4096, |(_, page)| page.bytes());
         return segment::page(&*file, id, page, size, print);
     }
     if is(b"RATSTOR1", name == "STORE") {

@@ -83,9 +83,7 @@ impl Log {
         for number in files.list()?.into_iter().filter(|&number| number >= start.file()) {
             log.part(number)?;
         }
-        let begins = |part: &Part| {
-            part.number == start.file() && start.offset() > log.first_block
-        };
+        let begins = |part: &Part| part.number == start.file() && start.offset() > log.first_block;
         log.parts.retain(|part| part.header.is_some() || !part.blocks.is_empty() || begins(part));
         log.find_gaps()?;
         Ok(log)
@@ -189,7 +187,8 @@ impl Log {
             None => {
                 // A torn first write has no header either. A block in front of `start` proves one.
                 let first = part.blocks.first().map_or(begins, |block| block.lsn);
-                let within = self.start.file() == part.number && self.start.offset() > self.first_block;
+                let within =
+                    self.start.file() == part.number && self.start.offset() > self.first_block;
                 let damage = within || self.proven > first;
                 self.push(gaps, begins, None, "the file's header is damaged", damage);
                 if damage && at.file() < part.number {
@@ -232,9 +231,7 @@ impl Log {
         let path = self.files.path(at.file());
         match Survey::open(&*self.files.disk, &path, at.file()) {
             Ok(mut survey) => survey.begun(self.files.identity(), at.offset()),
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                Ok(false)
-            }
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -265,6 +262,20 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// The first place at or behind `start` where the log is still there, if what `start` names is gone.
+pub fn first_there(files: &Files, start: Lsn) -> Result<Lsn> {
+    for number in files.list()?.into_iter().filter(|&number| number >= start.file()) {
+        let header = Survey::open(&*files.disk, &files.path(number), number)?.header()?;
+        let own = |h: &Header| h.whole && h.number == number && same(h, files.identity());
+        match header.filter(own) {
+            Some(_) if number == start.file() => return Ok(start),
+            Some(header) if !is_detached(&header) => return Ok(Lsn::new(number, header.grain)),
+            _ => {}
+        }
+    }
+    Ok(Lsn(0))
 }
 
 /// Whether the file was written by a repair: it continues no log, and counts only once a manifest begins in

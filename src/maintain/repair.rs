@@ -123,10 +123,13 @@ pub fn run(
     }
     let store = dir.join(birth::STORE);
     let site = match before.is_damaged(&store) {
-        true => Site::settle(&*env.disk, dir, &**model).or(Site::read(&*env.disk, dir, &**model).ok()),
+        true => {
+            Site::settle(&*env.disk, dir, &**model).or(Site::read(&*env.disk, dir, &**model).ok())
+        }
         false => Some(Site::read(&*env.disk, dir, &**model)?),
     };
-    let site = site.ok_or_else(|| Error::corrupt(&store, 0, "no other file says whose store it is"))?;
+    let site =
+        site.ok_or_else(|| Error::corrupt(&store, 0, "no other file says whose store it is"))?;
     let scene = Scene::new(env, site, model);
     let quarantine = Quarantine::new(env.disk.clone(), dir, dry_run);
     let done = Repaired { before, ..Repaired::default() };

@@ -73,9 +73,7 @@ type Item = (Key, Vec<u8>);
 fn held<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeMap<[u8; 32], Item> {
     let mut held: BTreeMap<[u8; 32], Item> = BTreeMap::new();
     for item in items {
-        let rival = |other: &Item| {
-            (other.1[1], other.1[2]) == (item.1[1], 1) && item.1[2] == 1
-        };
+        let rival = |other: &Item| (other.1[1], other.1[2]) == (item.1[1], 1) && item.1[2] == 1;
         if held.values().any(|other| rival(other) && other.0 > item.0) {
             continue;
         }
@@ -127,7 +125,8 @@ fn image(seed: u64, flushed: usize, logged: usize) -> Image {
         (0..flushed + logged).map(|i| random_item(&mut rng, 1000 + i as u64 / 3)).collect();
     let mut first = options();
     (first.shards, first.create) = (Some(2), true);
-    let open = |options: &Options| Store::open(Path::new(DIR), toy(), options, env.clone()).unwrap();
+    let open =
+        |options: &Options| Store::open(Path::new(DIR), toy(), options, env.clone()).unwrap();
     let store = open(&first);
     insert(&store, &items[..flushed / 2]);
     store.flush().unwrap();

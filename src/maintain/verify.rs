@@ -161,12 +161,7 @@ fn unsettled(error: &Error, path: &Path) -> Error {
 }
 
 /// Whether nothing but zeros stands behind the first `used` bytes of a small file.
-fn check_padding(
-    disk: &dyn Disk,
-    path: &Path,
-    used: usize,
-    book: &mut Notebook<'_>,
-) -> Result<()> {
+fn check_padding(disk: &dyn Disk, path: &Path, used: usize, book: &mut Notebook<'_>) -> Result<()> {
     let Some(bytes) = small_file(disk, path, u64::MAX)? else { return Ok(()) };
     book.read(bytes.len() as u64);
     let padding = bytes.get(used..).unwrap_or(&[]);

@@ -308,7 +308,13 @@ impl Pending<'_> {
 }
 
 /// The settings of one shard of the store in `dir`.
-pub(crate) fn config(dir: &Path, store: StoreId, page: PageSize, shard: usize, options: &Options) -> Config {
+pub(crate) fn config(
+    dir: &Path,
+    store: StoreId,
+    page: PageSize,
+    shard: usize,
+    options: &Options,
+) -> Config {
     Config {
         dir: dir.join(format!("shard-{shard:02}")),
         store,

@@ -118,7 +118,8 @@ impl Survey {
             };
             // A file whose header is lost has the grain with which a body is whole.
             let known = grain.map(|g| g as usize);
-            let grains = [512, 1024, 2048, 4096].into_iter().filter(|&g| known.is_none_or(|k| k == g));
+            let grains =
+                [512, 1024, 2048, 4096].into_iter().filter(|&g| known.is_none_or(|k| k == g));
             let sizes: Vec<usize> =
                 grains.map(|g| format::block_bytes(block.payload_bytes, g)).collect();
             let mut whole = None;

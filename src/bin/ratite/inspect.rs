@@ -59,7 +59,9 @@ fn lsn(text: &str) -> Result<u32, String> {
 pub fn run(args: &Args) -> Outcome<()> {
     if !args.file.is_file() {
         let path = args.file.display();
-        return Err(Failure::Sentence(format!("{path} is no file; `ratite verify` looks at a store")));
+        return Err(Failure::Sentence(format!(
+            "{path} is no file; `ratite verify` looks at a store"
+        )));
     }
     let env = io::system(Backend::Posix)?;
     let show = |record: Record<'_>| event_of(record);

@@ -2,7 +2,7 @@
 
 use super::{Ask, Line, Printer};
 use crate::base::Result;
-use crate::io::Disk;
+use crate::io::{Buf, Disk};
 use crate::maintain::site::small_file;
 use crate::shard::format::{EntryKind, belongs_to, read_entry};
 use crate::wal::Identity;
@@ -15,6 +15,10 @@ pub fn file(disk: &dyn Disk, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> 
     let number = number_of(path).or(header.map(|header| header.number)).unwrap_or(0);
     let line = match header {
         Some(header) => header_line(&header, number),
+        None if is_blank(disk, path)? => {
+            let line = Line::new(0, "header").text("state", "prepared: never written");
+            return print(line).map(drop);
+        }
         None => Line::new(0, "header").damaged("it does not begin like a log file"),
     };
     if !print(line)? {
@@ -44,6 +48,17 @@ pub fn file(disk: &dyn Disk, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> 
         print(Line::new(u64::from(end), "torn").damaged(what))?;
     }
     Ok(())
+}
+
+/// Whether the file begins with nothing but zeros.
+fn is_blank(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let file = disk.open_read(path)?;
+    let mut start = Buf::zeroed(file.align().max(512), file.align());
+    if file.len() < start.len() as u64 {
+        return Ok(false);
+    }
+    file.read_at(0, &mut start)?;
+    Ok(start.iter().all(|&byte| byte == 0))
 }
 
 fn header_line(header: &Header, number: u32) -> Line {
@@ -92,7 +107,11 @@ fn print_block(block: &Block<'_>, ask: &Ask<'_>, print: Printer<'_>) -> Result<b
     let line = line.number("entries", block.entries).number("bytes", block.end - at);
     let line = line.text("durable_to", block.durable_to);
     let Some(found) = entries(block) else {
-        let what = if block.payload.is_some() { "its entries do not fill it" } else { "its checksum does not match" };
+        let what = if block.payload.is_some() {
+            "its entries do not fill it"
+        } else {
+            "its checksum does not match"
+        };
         return print(line.damaged(what));
     };
     if !print(line)? {

@@ -86,7 +86,8 @@ fn header(file: &dyn File, id: Option<SegmentId>) -> std::result::Result<(Header
             let read = file.read_at(number * size as u64, &mut buf);
             let Some(header) = read.ok().and_then(|()| Header::parse(&buf).ok()) else { continue };
             let id = id.map_or(header.segment, |id| id.0);
-            let right = header.page_bytes.get() as usize == size && header.magic == crate::segment::format::MAGIC;
+            let right = header.page_bytes.get() as usize == size
+                && header.magic == crate::segment::format::MAGIC;
             if right && check_page(&buf, &id, number as u32).is_ok() {
                 return Ok((header, number * size as u64));
             }
@@ -102,7 +103,8 @@ fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
     let info = header.info();
     let line = Line::new(at, "header").number("version", header.version.get());
     let line = line.text("store", StoreId(header.store)).text("segment", info.id);
-    let line = line.number("shard", header.shard.get()).number("page_bytes", header.page_bytes.get());
+    let line =
+        line.number("shard", header.shard.get()).number("page_bytes", header.page_bytes.get());
     let line = line.text("model", header.model_name().unwrap_or("?"));
     let line = line.number("model_version", header.model_version.get());
     let line = line.number("records", info.records).number("pages", info.pages);
@@ -202,9 +204,12 @@ fn terms(segment: &Arc<Segment>, print: Printer<'_>) -> Result<()> {
             Ok(Some(next)) => next,
             Ok(None) => return Ok(()),
             // The walk cannot go on behind a leaf that is damaged.
-            Err(error) => return print(Line::new(offset_of(&error), "term").damaged(error)).map(drop),
+            Err(error) => {
+                return print(Line::new(offset_of(&error), "term").damaged(error)).map(drop);
+            }
         };
-        let text: String = term.iter().flat_map(|&b| std::ascii::escape_default(b)).map(char::from).collect();
+        let text: String =
+            term.iter().flat_map(|&b| std::ascii::escape_default(b)).map(char::from).collect();
         let line = Line::new(None, "term").text("term", text).number("postings", postings.count());
         let (mut cursor, mut next, mut shown) = (postings.cursor(segment), 0, Vec::new());
         let walked = loop {

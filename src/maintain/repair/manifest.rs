@@ -13,7 +13,7 @@
 use super::Bench;
 use crate::base::{Ordinal, Result, SegmentId};
 use crate::io::Disk;
-use crate::maintain::log::Log;
+use crate::maintain::log::{Log, first_there};
 use crate::maintain::site::whole_header;
 use crate::segment::{Segment, file_name, parse_file_name};
 use crate::shard::format::{EntryKind, Manifest, ManifestSegment, read_entry};
@@ -50,7 +50,11 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
         bench.act(&path, what);
         return Ok(Base { manifest, highest, guessed: false });
     }
-    let manifest = gather(bench, config, manifest)?;
+    let mut manifest = gather(bench, config, manifest)?;
+    // What the log had before is in segments, or the damaged manifest would not have let it go.
+    let disk: Arc<dyn Disk> = bench.scene.disk.clone();
+    let files = bench.scene.site.files(&disk, config.shard, 0);
+    manifest.log_start = first_there(&files, manifest.log_start)?;
     let what = format!(
         "put together from {} segments; records that were removed since manifest {} can come back",
         manifest.segments.len(),
@@ -65,8 +69,12 @@ fn reaches(bench: &Bench<'_>, config: &Config, manifest: &Manifest) -> Result<bo
     let names = bench.scene.disk.list(&config.dir)?;
     let here = |one: &ManifestSegment| names.contains(&file_name(one.id));
     let disk: Arc<dyn Disk> = bench.scene.disk.clone();
-    let log = Log::read(&bench.scene.site.files(&disk, config.shard, 0), manifest.log_start)?;
-    Ok(manifest.segments.iter().all(here) && !log.is_damaged())
+    let files = bench.scene.site.files(&disk, config.shard, 0);
+    // Files go in the order of their numbers, so with the first one all are there. Damage in them is
+    // another matter: an interrupted repair leaves a torn manifest and the damaged log.
+    let first = files.list()?.contains(&manifest.log_start.file().max(1));
+    let reaches = first || !Log::read(&files, manifest.log_start)?.is_damaged();
+    Ok(manifest.segments.iter().all(here) && reaches)
 }
 
 /// The segments that are there, each record alive in one at most.
@@ -96,9 +104,10 @@ fn gather(bench: &mut Bench<'_>, config: &Config, before: Manifest) -> Result<Ma
         let mut dead: HashSet<Ordinal> = segments[i].dead.iter().copied().collect();
         for ordinal in 0..segment.records() {
             let Ok(id) = segment.id(ordinal) else { continue };
-            let elsewhere = opened[..i].iter().flatten().any(|other| {
-                other.may_have_id(&id) && matches!(other.find(&id), Ok(Some(_)))
-            });
+            let elsewhere = opened[..i]
+                .iter()
+                .flatten()
+                .any(|other| other.may_have_id(&id) && matches!(other.find(&id), Ok(Some(_))));
             // Alive there, or dead there: in both cases not alive here.
             if elsewhere {
                 dead.insert(ordinal);

@@ -35,7 +35,9 @@ impl Quarantine {
         if self.dry_run {
             return Ok(());
         }
-        let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let text = |part: Option<&std::ffi::OsStr>| {
+            part.unwrap_or_default().to_string_lossy().into_owned()
+        };
         let shard = text(path.parent().and_then(|dir| dir.file_name()));
         let name = text(path.file_name());
         let name = if shard.starts_with("shard-") { format!("{shard}-{name}") } else { name };

@@ -44,7 +44,10 @@ pub(super) fn store_spots(image: &Image, rng: &mut Rng) -> Vec<Spot> {
     let mut bytes: Vec<usize> = (0..64).collect();
     bytes.extend(spread(rng, 64..len, 4));
     let unit = 0..len as u64;
-    bytes.into_iter().map(|byte| Spot { path: path.clone(), byte, unit: unit.clone(), cost: Cost::Nothing }).collect()
+    bytes
+        .into_iter()
+        .map(|byte| Spot { path: path.clone(), byte, unit: unit.clone(), cost: Cost::Nothing })
+        .collect()
 }
 
 fn manifest_of(image: &Image, path: &Path) -> Option<Manifest> {
@@ -63,7 +66,8 @@ pub(super) fn manifest_spots(image: &Image, rng: &mut Rng) -> Vec<Spot> {
     let paths = image.files.keys().filter(|path| is(path, "manifest-", ""));
     let newest = |path: &Path| {
         let dir = path.parent();
-        image.files.keys().filter(|p| p.parent() == dir && is(p, "manifest-", "")).max() == Some(&path.to_path_buf())
+        image.files.keys().filter(|p| p.parent() == dir && is(p, "manifest-", "")).max()
+            == Some(&path.to_path_buf())
     };
     let mut spots = Vec::new();
     for path in paths {
@@ -153,17 +157,23 @@ pub(super) fn log_spots(image: &Image, rng: &mut Rng) -> Vec<Spot> {
             let cost = if last { Cost::LastEntry } else { Cost::Entry };
             let mut bytes = spread(rng, range.clone(), 1);
             if i == 1 || last {
-                bytes.extend(range.start..range.start + 48);
-                bytes.extend(range.start + 48..range.start + 60);
+                let step = if dir.ends_with("shard-00") { 1 } else { 5 };
+                bytes.extend((range.start..range.start + 60).step_by(step));
             }
             let unit = range.start as u64..range.end as u64;
             let spot = |byte| Spot { path: path.clone(), byte, unit: unit.clone(), cost };
             spots.extend(bytes.into_iter().map(spot));
             if seen.insert(path.clone()) {
-                let header = (0..56).chain(spread(rng, 56..512, 4));
+                let step = if dir.ends_with("shard-00") && seen.len() == 1 { 1 } else { 6 };
+                let header = (0..56).step_by(step).chain(spread(rng, 56..512, 4));
                 let alone = blocks.iter().filter(|(p, _)| p == path).count() == 1 && last;
                 let cost = if alone { Cost::LastEntry } else { Cost::Nothing };
-                spots.extend(header.map(|byte| Spot { path: path.clone(), byte, unit: 0..512, cost }));
+                spots.extend(header.map(|byte| Spot {
+                    path: path.clone(),
+                    byte,
+                    unit: 0..512,
+                    cost,
+                }));
             }
         }
     }

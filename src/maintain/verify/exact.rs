@@ -32,7 +32,8 @@ fn strangers(look: &mut Look<'_, '_, '_>, segment: &Arc<Segment>) -> Result<()> 
             next = ordinal + 1;
             if !terms_of(look, segment, ordinal)?.iter().any(|has| has == term) {
                 let key = named(&segment.key(ordinal)?);
-                let what = format!("under {} stands record {ordinal}, {key}, without it", shown(term));
+                let what =
+                    format!("under {} stands record {ordinal}, {key}, without it", shown(term));
                 look.say(None, "posting", what);
             }
             if look.is_full() {

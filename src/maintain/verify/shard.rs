@@ -6,9 +6,9 @@ use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::maintain::report::Notebook;
 use crate::maintain::site::small_file;
+use crate::segment as seg;
 use crate::shard::format::{EntryKind, Manifest, belongs_to, read_entry};
 use crate::shard::{Config, manifest};
-use crate::segment as seg;
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -97,7 +97,9 @@ fn check_manifests(
                     check_padding(disk, &path, used, book)?;
                 }
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-                Err(error @ Error::WrongVersion { .. }) if is_whole(disk, &path)? => return Err(error),
+                Err(error @ Error::WrongVersion { .. }) if is_whole(disk, &path)? => {
+                    return Err(error);
+                }
                 Err(error) => found(error, &path, "manifest", book)?,
             }
         } else if let Some(id) = seg::parse_file_name(&name) {
@@ -158,7 +160,9 @@ fn check_log(
         let offset = u64::from(gap.from.offset());
         match gap.damage {
             true => {
-                let to = gap.to.map_or(String::new(), |to| format!("; the log is whole again from {to}"));
+                let to = gap
+                    .to
+                    .map_or(String::new(), |to| format!("; the log is whole again from {to}"));
                 book.problem(&gap.path, offset, "log", format!("{}{to}", gap.what));
             }
             false => book.note(&gap.path, offset, "torn", gap.what),
