@@ -1,253 +1,171 @@
-//! Small stores under a toy model, damaged a byte at a time, verified, repaired, and compared.
+//! Backup, restore and reshard under a toy model, on the simulated disk and on files.
 //!
-//! A record is `b'T' author kind filler`. Kind 1 replaces the older record of its author. What a store must
-//! hold is told by a list of what was inserted, and the rule, not by the engine.
+//! A record is its number, and every fourth replaces the older one of its slot. A store is what a map of its
+//! records says.
 
-mod damage;
-mod faults;
-mod inspecting;
-mod postings;
+mod backup;
+mod reshard;
+mod restore;
 
-use super::report::{Report, Severity};
-use super::{repair, verify};
-use crate::base::{Key, Terms, hash64};
-use crate::io::sim::{Faults, SimDisk};
-use crate::io::{Buf, Env, Rng, simulated};
+use super::{How, Step, Transferred, backup as backing, restore as restoring};
+use crate::base::{Error, Key, Result, Terms, hash64};
+use crate::io::{self, Env, Faults, SimDisk};
 use crate::model::{Decision, Model, Record};
 use crate::query::{Order, Select};
 use crate::shard::SyncMode;
 use crate::store::{Options, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const DIR: &str = "/store";
-const OLDER: u8 = 1;
-
 struct Toy;
+
+const SLOTS: u64 = 40;
+
+/// The slot in which the record is alone, if it is of that kind.
+fn slot(n: u64) -> Option<u64> {
+    n.is_multiple_of(4).then_some(n / 4 % SLOTS)
+}
+
+fn number(record: Record<'_>) -> u64 {
+    u64::from_le_bytes(*record.body.first_chunk().unwrap())
+}
 
 impl Model for Toy {
     fn name(&self) -> &'static str {
         "toy"
     }
     fn version(&self) -> u32 {
-        3
+        1
     }
     fn route(&self, record: Record<'_>) -> u64 {
-        hash64(&record.body[1..2])
+        let n = number(record);
+        hash64(&slot(n).unwrap_or(n).to_le_bytes())
     }
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
-        let body = record.body;
-        out.push(&[b"all"]);
-        out.push(&[b"a", &body[1..2]]);
-        out.push(&[b"s", &body[1..3]]);
-        out.push(&[b"u", &record.key.id]);
-        out.push(&[b"l", &[body.len() as u8]]);
-    }
-    fn check(&self, record: Record<'_>) -> Result<(), String> {
-        match record.body {
-            [b'T', _, _, ..] => Ok(()),
-            _ => Err("no toy".into()),
+        if let Some(slot) = slot(number(record)) {
+            out.push(&[b"slot", &slot.to_le_bytes()]);
         }
     }
     fn probes(&self, record: Record<'_>, out: &mut Terms) {
-        if record.body[2] == 1 {
-            out.push(&[b"s", &record.body[1..3]]);
-        }
+        self.terms(record, out);
     }
-    fn decide(&self, record: Record<'_>, hits: &[Record<'_>], _now: u64) -> Decision {
-        match hits.iter().any(|hit| hit.key > record.key) {
-            true => Decision::Refuse { reason: OLDER },
-            false => Decision::Store { kills: (0..hits.len()).collect() },
-        }
+    fn decide(&self, _: Record<'_>, hits: &[Record<'_>], _: u64) -> Decision {
+        Decision::Store { kills: (0..hits.len()).collect() }
     }
 }
 
-fn toy() -> Arc<dyn Model> {
+fn model() -> Arc<dyn Model> {
     Arc::new(Toy)
 }
 
-type Item = (Key, Vec<u8>);
-
-/// What a store holds that was given `items`, by the rule.
-fn held<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeMap<[u8; 32], Item> {
-    let mut held: BTreeMap<[u8; 32], Item> = BTreeMap::new();
-    for item in items {
-        let rival = |other: &Item| (other.1[1], other.1[2]) == (item.1[1], 1) && item.1[2] == 1;
-        if held.values().any(|other| rival(other) && other.0 > item.0) {
-            continue;
-        }
-        held.retain(|_, other| !rival(other));
-        held.insert(item.0.id, item.clone());
-    }
-    held
+fn key(n: u64) -> Key {
+    let mut id = [7; 32];
+    id[..8].copy_from_slice(&hash64(&n.to_be_bytes()).to_be_bytes());
+    Key { time: 1000 + n, id }
 }
 
-fn options() -> Options {
-    let mut options = Options::tiny();
-    options.shards = None;
-    options.sync = SyncMode::Always;
-    options.create = false;
-    // So small that logs rotate, and old files go.
-    options.log_file_bytes = 64 << 10;
-    options
+fn body(n: u64) -> Vec<u8> {
+    let mut body = n.to_le_bytes().to_vec();
+    body.resize(60 + n as usize % 300, n as u8);
+    body
 }
 
-/// A store at rest.
-struct Image {
-    files: BTreeMap<PathBuf, Vec<u8>>,
-    items: Vec<Item>,
-    /// Items from here on are in the log only.
-    in_log: usize,
+fn insert(store: &Store, n: u64) -> Result<()> {
+    store.insert(Record { key: key(n), body: &body(n) })?.wait().map(drop)
 }
 
-fn random_item(rng: &mut Rng, time: u64) -> Item {
-    let mut id = [0; 32];
-    id[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
-    let kind = u8::from(rng.chance(4));
-    let mut body = vec![b'T', rng.below(12) as u8, kind];
-    let long = if rng.chance(40) { 6000 } else { 90 };
-    body.resize(3 + rng.below(long) as usize, rng.below(250) as u8);
-    (Key { time, id }, body)
-}
+/// What a store is.
+type Contents = BTreeMap<Key, Vec<u8>>;
 
-fn insert(store: &Store, items: &[Item]) {
-    for (key, body) in items {
-        store.insert(Record { key: *key, body }).unwrap().wait().unwrap();
-    }
-}
-
-/// A store of two shards: `flushed` items in two segments a shard, then `logged` items in two log files.
-fn image(seed: u64, flushed: usize, logged: usize) -> Image {
-    let (env, disk, _clock) = simulated(seed, Faults::default());
-    let mut rng = Rng::new(seed);
-    let items: Vec<Item> =
-        (0..flushed + logged).map(|i| random_item(&mut rng, 1000 + i as u64 / 3)).collect();
-    let mut first = options();
-    (first.shards, first.create) = (Some(2), true);
-    let open =
-        |options: &Options| Store::open(Path::new(DIR), toy(), options, env.clone()).unwrap();
-    let store = open(&first);
-    insert(&store, &items[..flushed / 2]);
-    store.flush().unwrap();
-    insert(&store, &items[flushed / 2..flushed]);
-    store.flush().unwrap();
-    insert(&store, &items[flushed..flushed + logged / 2]);
-    disk.kill();
-    // Its end would write, which a killed process does not.
-    std::mem::forget(store);
-    let store = open(&options());
-    insert(&store, &items[flushed + logged / 2..]);
-    disk.kill();
-    std::mem::forget(store);
-    Image { files: files(&disk), items, in_log: flushed }
-}
-
-/// The store's files, the lock aside, whose text names its last holder.
-fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
-    use crate::io::Disk;
-    let dirs = ["", "shard-00", "shard-01", "quarantine"].map(|dir| Path::new(DIR).join(dir));
-    let paths = dirs.iter().flat_map(|dir| {
-        let names = disk.list(dir).unwrap_or_default();
-        names.into_iter().map(move |name| dir.join(name))
-    });
-    let paths = paths.filter(|path| !path.ends_with("LOCK"));
-    paths.map(|path| (path.clone(), disk.contents(&path).unwrap())).collect()
-}
-
-/// A machine with these files.
-fn machine(files: &BTreeMap<PathBuf, Vec<u8>>, seed: u64) -> (Env, Arc<SimDisk>) {
-    // Not the seed of the image: names are drawn from it.
-    let (env, disk, _clock) = simulated(seed + 1_000_000, Faults::default());
-    for (path, bytes) in files {
-        env.disk.create_dir(path.parent().unwrap()).unwrap();
-        let file = env.disk.create(path, bytes.len() as u64).unwrap();
-        let mut buf = Buf::zeroed(bytes.len(), file.align());
-        buf.copy_from_slice(bytes);
-        if !bytes.is_empty() {
-            file.write_at(0, &buf).unwrap();
-        }
-        file.sync().unwrap();
-        env.disk.sync_dir(path.parent().unwrap()).unwrap();
-    }
-    (env, disk)
-}
-
-fn verified(env: &Env) -> Report {
-    verify::run(env, Path::new(DIR), &toy(), &mut ()).unwrap()
-}
-
-fn repaired(env: &Env) -> repair::Repaired {
-    repair::run(env, Path::new(DIR), &toy(), false, &mut ()).unwrap()
-}
-
-/// Everything that the store holds, and that its indexes agree.
-fn read_all(env: &Env) -> BTreeMap<[u8; 32], Item> {
-    let store = Store::open(Path::new(DIR), toy(), &options(), env.clone()).unwrap();
-    let mut all = BTreeMap::new();
-    let mut cursor = store.query(&[Select::all()], Order::Newest).unwrap();
+fn contents(store: &Store) -> Contents {
+    let mut found = Contents::new();
+    let mut cursor = store.query(&[Select::all()], Order::Oldest).unwrap();
     while let Some(record) = cursor.next().unwrap() {
-        let before = all.insert(record.key.id, (record.key, record.body.to_vec()));
-        assert!(before.is_none(), "{:?} comes twice", record.key);
+        assert!(found.insert(record.key, record.body.to_vec()).is_none());
     }
-    for (id, item) in &all {
-        let found = store.get(id, |record| record.body.to_vec()).unwrap();
-        assert_eq!(found.as_ref(), Some(&item.1));
+    for key in found.keys().step_by(17) {
+        let got = store.get(&key.id, |record| record.body.to_vec()).unwrap();
+        assert_eq!(got.as_ref(), Some(&found[key]));
     }
-    store.close().unwrap();
-    all
+    found
 }
 
-fn ids(held: &BTreeMap<[u8; 32], Item>) -> BTreeSet<[u8; 32]> {
-    held.keys().copied().collect()
+/// What a store of the records `0..count` is.
+fn expected(count: u64) -> Contents {
+    let newest = |n: u64| slot(n).is_none() || n + 4 * SLOTS >= count;
+    (0..count).filter(|&n| newest(n)).map(|n| (key(n), body(n))).collect()
 }
 
-#[test]
-fn a_healthy_store_is_found_healthy_and_a_repair_changes_nothing() {
-    for seed in 0..4 {
-        let image = image(seed, 300, 40);
-        let (env, disk) = machine(&image.files, seed);
-        let report = verified(&env);
-        assert_eq!(report.findings, vec![], "{seed}");
-        let counts = report.counts;
-        assert!(counts.segments == 4 && counts.records > 200 && counts.blocks >= 40, "{counts:?}");
-        assert_eq!(counts.entries as usize, image.items[image.in_log..].len() - refused(&image));
-        let done = repaired(&env);
-        assert!(done.actions.is_empty() && done.lost.is_empty() && done.after.is_none());
-        assert_eq!(files(&disk), image.files, "{seed}");
-        assert_eq!(read_all(&env), held(image.items.iter()));
+fn tiny() -> Options {
+    Options { memtable_bytes: 64 << 10, log_file_bytes: 64 << 10, ..Options::tiny() }
+}
+
+struct Machine {
+    env: Env,
+    disk: Arc<SimDisk>,
+}
+
+impl Machine {
+    fn new(seed: u64) -> Machine {
+        let faults = Faults { names_any_subset: seed.is_multiple_of(2), ..Faults::default() };
+        let (env, disk, _) = io::simulated(seed, faults);
+        Machine { env, disk }
     }
-}
 
-/// Items of the log that the rule refused, which have no entry.
-fn refused(image: &Image) -> usize {
-    let mut refused = 0;
-    for i in image.in_log..image.items.len() {
-        let now = held(image.items[..=i].iter());
-        refused += usize::from(!now.contains_key(&image.items[i].0.id));
+    fn open(&self, dir: &str) -> Store {
+        self.try_open(dir).unwrap()
     }
-    refused
-}
 
-#[test]
-fn a_live_store_is_verified_beside_its_owner() {
-    let image = image(9, 200, 20);
-    let (env, _disk) = machine(&image.files, 9);
-    let store = Store::open(Path::new(DIR), toy(), &options(), env.clone()).unwrap();
-    let mut rng = Rng::new(77);
-    for round in 0..6 {
-        let more: Vec<Item> =
-            (0..30).map(|i| random_item(&mut rng, 5000 + round * 100 + i)).collect();
-        insert(&store, &more);
-        if round % 2 == 1 {
-            store.flush().unwrap();
+    fn try_open(&self, dir: &str) -> Result<Store> {
+        let options = Options { shards: None, create: false, ..tiny() };
+        Store::open(Path::new(dir), model(), &options, self.env.clone())
+    }
+
+    /// A store in `dir` with the records of `numbers`, closed.
+    fn fill(&self, dir: &str, numbers: std::ops::Range<u64>) {
+        let store = Store::open(Path::new(dir), model(), &tiny(), self.env.clone()).unwrap();
+        numbers.for_each(|n| insert(&store, n).unwrap());
+        store.close().unwrap();
+    }
+
+    /// More records in the store in `dir`, and the end of the process: they stay in the log.
+    fn leave(&self, dir: &str, numbers: std::ops::Range<u64>) {
+        let store = self.open(dir);
+        numbers.for_each(|n| insert(&store, n).unwrap());
+        self.disk.kill();
+    }
+
+    fn backup(&self, from: &str, to: &str, how: How) -> Result<Transferred> {
+        backing::run(&self.env.disk, from.as_ref(), to.as_ref(), how, &mut |_| {})
+    }
+
+    fn restore(&self, from: &str, to: &str, how: How) -> Result<Transferred> {
+        restoring::run(&self.env.disk, from.as_ref(), to.as_ref(), how, &mut |_| {})
+    }
+
+    fn contents(&self, dir: &str) -> Contents {
+        let store = self.open(dir);
+        let found = contents(&store);
+        store.close().unwrap();
+        found
+    }
+
+    /// All files of the store in `dir`, with what is in them.
+    fn files(&self, dir: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let shards = (0..64).map(|n| Path::new(dir).join(format!("shard-{n:02}")));
+        for dir in shards.chain([dir.into()]) {
+            for name in self.env.disk.list(&dir).unwrap_or_default() {
+                let path = dir.join(name);
+                files.insert(path.clone(), self.disk.contents(&path).unwrap());
+            }
         }
-        let report = verified(&env);
-        assert!(report.is_healthy(), "{:?}", report.findings);
-        let held = store.count(&[Select::all()]).unwrap();
-        assert!(report.counts.records + report.counts.entries >= held);
+        files
     }
-    let refused = repair::run(&env, Path::new(DIR), &toy(), false, &mut ());
-    assert!(matches!(refused, Err(crate::base::Error::Locked { .. })));
-    store.close().unwrap();
+}
+
+fn named(error: &Error, parts: &[&str]) {
+    let text = error.to_string();
+    assert!(parts.iter().all(|part| text.contains(part)), "{text}");
 }

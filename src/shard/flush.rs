@@ -88,16 +88,25 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
 }
 
-/// Opens the shard's segment `id`.
+/// Opens the shard's segment `id`, which is ready for all that is asked of it.
 pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
+    let segment = open_later(shared, id)?;
+    warm(&segment);
+    Ok(segment)
+}
+
+/// Opens the shard's segment `id` and reads its header only.
+pub(super) fn open_later(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
     let config = &shared.config;
     let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
-    let segment = Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)?;
+    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+}
+
+/// Reads what the shard's thread would otherwise have to read, or do without.
+pub(super) fn warm(segment: &Segment) {
     segment.load_filters();
-    // Read here and now, so that the shard's thread need not.
     segment.middle();
-    Ok(segment)
 }
 
 /// A name for a new segment.

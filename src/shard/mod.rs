@@ -45,7 +45,7 @@ mod view;
 mod work;
 mod write;
 
-pub use choose::Policy;
+pub use choose::{Compress, Policy};
 pub(crate) use compactor::Gate;
 pub use config::{Config, SyncMode};
 pub use dead::Dead;

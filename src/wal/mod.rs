@@ -39,7 +39,7 @@ mod tests;
 mod writer;
 
 pub use files::Files;
-pub use format::{BlockInfo, FileInfo, Identity};
+pub use format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX, Identity};
 pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};

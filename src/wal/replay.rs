@@ -139,7 +139,7 @@ fn check_start(files: &Files, from: Lsn, numbers: &[u32], chain: &[FileInfo]) ->
         None if from == Lsn(0) => Ok(()),
         // A file never begun, at its first block; further in, a block in front proves a header.
         None if numbers.contains(&from.file())
-            && LogFile::open(files, from.file())?.first_block() == from.offset() =>
+            && LogFile::open(files, from.file())?.first_block() == from =>
         {
             Ok(())
         }

@@ -113,8 +113,8 @@ impl<'a> LogFile<'a> {
     }
 
     /// Where the first block of a file written on this machine begins.
-    pub(super) fn first_block(&self) -> u32 {
-        format::grain(self.file.align()) as u32
+    pub fn first_block(&self) -> Lsn {
+        Lsn::new(self.number, format::grain(self.file.align()) as u32)
     }
 
     /// The block at `at`, if all of it is whole and of this log and round.

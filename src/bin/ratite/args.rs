@@ -3,7 +3,8 @@
 use crate::config::{self, Settings};
 use crate::output::say;
 use crate::{
-    count, explain, export, generate, import, inspect, relay, repair, scan, stats, verify,
+    backup, count, explain, export, generate, import, inspect, relay, repair, reshard, restore,
+    scan, stats, verify,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -114,6 +115,33 @@ pub enum Verb {
     #[command(after_long_help = CONFIG_EXAMPLES)]
     Config(config::Args),
 
+    /// Back up the store, also while it is being written to
+    ///
+    /// Needs no lock: run it beside the relay, from cron. With `--sync always`, everything that was
+    /// answered before it began is in the backup. Segments are linked where the file system allows it,
+    /// else copied; into an earlier backup only what is new is brought. An interrupted backup is
+    /// completed by running it again. The backup is a store: `ratite scan --data BACKUP` reads it, but
+    /// one that was opened is not added to again.
+    #[command(after_long_help = BACKUP_EXAMPLES)]
+    Backup(backup::Args),
+
+    /// Make a backup the store, verifying everything on the way
+    ///
+    /// The data directory must be empty or new. Each page of each segment and each block of the logs is
+    /// read and its checksum compared; damage is named with its file and byte. An interrupted restore is
+    /// completed by running it again.
+    #[command(after_long_help = RESTORE_EXAMPLES)]
+    Restore(restore::Args),
+
+    /// Give the store another number of shards
+    ///
+    /// Nothing else may have the store open. All events are written anew, compared with the old ones,
+    /// and take their place in one step; whenever this is interrupted, the directory holds one whole
+    /// store. Needs the space of the live events until the old files are gone. Backups made before are
+    /// of another store: take a new directory for the next.
+    #[command(after_long_help = RESHARD_EXAMPLES)]
+    Reshard(reshard::Args),
+
     /// Show what is in a file of a store
     ///
     /// Works on any file of a store, damaged or in use, and opens no store. Tells by the first bytes
@@ -179,6 +207,20 @@ const GEN_EXAMPLES: &str = "\
 Examples:
   ratite gen --count 100000 --seed 7 > events.jsonl
   ratite gen -n 1000 --stop 1760000000 | ratite import";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  ratite backup --data /var/lib/ratite /var/backups/ratite
+  ratite backup --copy /mnt/other-disk/ratite";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  ratite restore /var/backups/ratite --data /var/lib/ratite
+  ratite restore --link /var/backups/ratite --data ./look";
+
+const RESHARD_EXAMPLES: &str = "\
+Example:
+  ratite reshard --shards 8 --data /var/lib/ratite";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:

@@ -1,8 +1,8 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
-//!                   | config | inspect | verify | repair
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
+//!                          |       config | backup | restore | reshard | inspect | verify | repair
 //!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -13,6 +13,7 @@
 //! 3. A verb that opened a store closes it, whatever came between.
 
 mod args;
+mod backup;
 mod config;
 mod count;
 mod explain;
@@ -26,6 +27,8 @@ mod output;
 mod progress;
 mod relay;
 mod repair;
+mod reshard;
+mod restore;
 mod scan;
 mod signals;
 mod stats;
@@ -74,6 +77,9 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Reshard(args) => reshard::run(&args),
         Verb::Config(args) => config::run(&args, settings),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),

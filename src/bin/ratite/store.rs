@@ -59,7 +59,7 @@ impl StoreArgs {
         Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
     }
 
-    /// The machine, as the options say that it is reached.
+    /// How the machine is reached.
     pub fn env(&self) -> Outcome<Env> {
         Ok(io::system(self.io)?)
     }
