@@ -19,6 +19,9 @@ use crate::wal::{Files, Identity};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+/// The entries of a block, `None` if they do not fill it.
+type Entries<'a> = Option<Vec<&'a [u8]>>;
+
 /// A place where something is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gap {
@@ -242,10 +245,7 @@ impl Log {
     }
 
     /// Hands every whole block of the log to `visit`, in order; its entries are `None` if they do not fill it.
-    pub fn visit(
-        &self,
-        visit: &mut dyn FnMut(Lsn, Option<Vec<&[u8]>>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn visit(&self, visit: &mut dyn FnMut(Lsn, Entries<'_>) -> Result<()>) -> Result<()> {
         let of: Identity = self.files.identity();
         let mut kept = self.kept.iter().copied().peekable();
         for part in &self.parts {

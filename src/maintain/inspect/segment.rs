@@ -149,10 +149,10 @@ fn pages(file: &dyn File, id: SegmentId, size: PageSize, print: Printer<'_>) -> 
         if same {
             continue;
         }
-        if let Some(run) = run.take() {
-            if !print(line_of(run, number))? {
-                return Ok(false);
-            }
+        if let Some(run) = run.take()
+            && !print(line_of(run, number))?
+        {
+            return Ok(false);
         }
         match checked {
             Ok(kind) => run = Some((number, kind)),

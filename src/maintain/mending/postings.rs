@@ -7,14 +7,12 @@ use crate::segment::{Builder, Compression, NewSegment};
 use crate::shard::format::{Manifest, ManifestSegment};
 use crate::shard::manifest;
 
+/// Makes wrong terms of the right ones.
+type Change<'a> = &'a dyn Fn(&Terms) -> Terms;
+
 /// A store of one segment in the shard of author 1, whose record `wrong` has the terms that `terms` makes of
 /// the right ones. Gives the items.
-fn store_with(
-    wrong: usize,
-    count: u64,
-    terms: &dyn Fn(&Terms) -> Terms,
-    body: &[u8],
-) -> (Env, Vec<Item>) {
+fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env, Vec<Item>) {
     let image = image(30, 0, 0);
     let (env, _disk) = machine(&image.files, 30);
     let site = Site::read(&*env.disk, Path::new(DIR), &Toy).unwrap();
@@ -78,7 +76,7 @@ fn a_posting_too_few_and_one_too_many_are_named_and_mended() {
         terms.seal();
         terms
     };
-    let cases: [(&dyn Fn(&Terms) -> Terms, &[&str]); 3] = [
+    let cases: [(Change<'_>, &[&str]); 3] = [
         (&without, &["does not stand under all"]),
         (&with, &["under ac stands record 7"]),
         (&instead, &["under zzz stands record 7", "does not stand under all"]),

@@ -51,7 +51,7 @@ pub fn rebuild(
         let (key, body) = match salvage.read(bench, ordinal, std::mem::take(&mut spare)) {
             Ok(read) => read,
             Err(lost) => {
-                bench.done.lost.push(lost);
+                bench.done.lost.push(*lost);
                 continue;
             }
         };
@@ -123,7 +123,7 @@ impl Salvage<'_> {
         bench: &Bench<'_>,
         ordinal: Ordinal,
         spare: Vec<u8>,
-    ) -> std::result::Result<(Key, crate::segment::Body), Lost> {
+    ) -> std::result::Result<(Key, crate::segment::Body), Box<Lost>> {
         let key = self.segment.key(ordinal).map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
         let body = self.segment.body(ordinal, spare);
         let body = body.map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
@@ -135,8 +135,8 @@ impl Salvage<'_> {
         Ok((key, body))
     }
 
-    fn lost(&self, ordinal: Ordinal, offset: Option<u64>, what: &dyn ToString) -> Lost {
-        Lost {
+    fn lost(&self, ordinal: Ordinal, offset: Option<u64>, what: &dyn ToString) -> Box<Lost> {
+        Box::new(Lost {
             path: self.path.clone(),
             offset,
             records: 1,
@@ -145,6 +145,6 @@ impl Salvage<'_> {
             id: self.segment.id(ordinal).ok(),
             dead: self.dead.contains(&ordinal),
             what: what.to_string(),
-        }
+        })
     }
 }

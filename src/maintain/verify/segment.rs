@@ -81,10 +81,10 @@ pub(super) fn check(
     // 3
     let by_terms = look.terms(&segment)?;
     // 4
-    if let (Some(records), Some(terms)) = (by_records, by_terms) {
-        if records != terms {
-            exact::name(&mut look, &segment)?;
-        }
+    if let (Some(records), Some(terms)) = (by_records, by_terms)
+        && records != terms
+    {
+        exact::name(&mut look, &segment)?;
     }
     Ok(true)
 }
