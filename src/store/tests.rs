@@ -443,6 +443,45 @@ fn many_short_runs_keep_few_log_files() {
 }
 
 #[test]
+fn explain_bounds_the_pages_that_a_cold_query_reads() {
+    let machine = Machine::new(12);
+    let mut options = Options::tiny();
+    let store = machine.open(&options);
+    let (mut rng, mut past, mut oracle) = (Rng::new(12), Vec::new(), Oracle::default());
+    for now in 1000..6000 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+    }
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    // So large that nothing read is read again.
+    options.pool_bytes = 64 << 20;
+    let (mut read_in_all, mut bound_in_all) = (0, 0);
+    for _ in 0..60 {
+        let store = machine.open(&options);
+        let order = if rng.chance(3) { Order::Oldest } else { Order::Newest };
+        let ask = [Ask::random(&mut rng, &oracle, 6000, order)];
+        // What opening and its first merges read is not the query's.
+        store.flush().unwrap();
+        let before = store.pool_stats();
+        run(&store, &ask);
+        let after = store.pool_stats();
+        // A store without threads reads nothing ahead.
+        let read = after.misses - before.misses;
+        let text = store.explain(&[ask[0].select()], order).unwrap();
+        let line = text.lines().find(|line| line.contains("page reads in all"));
+        let bound = line.map_or("0", |line| line.split_whitespace().nth(2).unwrap());
+        let bound: u64 = bound.parse().unwrap();
+        assert!(read <= bound, "{read} pages were read, at most {bound} were foretold:\n{text}");
+        read_in_all += read;
+        bound_in_all += bound;
+    }
+    assert!(read_in_all > 200 && bound_in_all < read_in_all * 20, "{read_in_all} {bound_in_all}");
+}
+
+#[test]
 fn a_closed_log_tells_rot_in_its_last_block() {
     let machine = Machine::new(11);
     let mut options = Options::tiny();

@@ -11,6 +11,7 @@ mod kill;
 mod naive;
 mod oracle;
 mod power;
+mod regions;
 mod replay;
 mod tidy;
 #[cfg(feature = "tool")]
