@@ -267,7 +267,7 @@ fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 160 << 10;
+        options.memtable_bytes = Some(160 << 10);
         options.shards = Some(1 << rng.below(3));
         let mut store = machine.open(&options);
         let mut oracle = Oracle::default();
@@ -358,7 +358,7 @@ fn power_loss_keeps_what_was_acknowledged_and_shows_a_prefix_of_the_rest() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 96 << 10;
+        options.memtable_bytes = Some(96 << 10);
         options.shards = Some(1);
         let mut oracle = Oracle::default();
         let (mut now, mut past) = (1000, Vec::new());
@@ -457,7 +457,7 @@ fn explain_bounds_the_pages_that_a_cold_query_reads() {
     store.close().unwrap();
     drop(store);
     // So large that nothing read is read again.
-    options.pool_bytes = 64 << 20;
+    options.memory_bytes = 64 << 20;
     let (mut read_in_all, mut bound_in_all) = (0, 0);
     for _ in 0..60 {
         let store = machine.open(&options);
@@ -487,7 +487,8 @@ fn a_closed_log_tells_rot_in_its_last_block() {
     let mut options = Options::tiny();
     options.shards = Some(1);
     // So much that closing leaves the records in the log.
-    options.memtable_bytes = 8 << 20;
+    options.memtable_bytes = Some(8 << 20);
+    options.memory_bytes = 128 << 20;
     let store = machine.open(&options);
     let (mut rng, mut past) = (Rng::new(11), Vec::new());
     let items: Vec<Item> = (0..20).map(|i| Item::random(&mut rng, 1000 + i, &mut past)).collect();
@@ -533,8 +534,12 @@ fn wrong_settings_are_refused_by_name() {
     assert!(text(&other).contains("shards of 2, not 8"), "{}", text(&other));
     let other = Options { shards: Some(3), ..options.clone() };
     assert!(text(&other).contains("3 is not a power of two"), "{}", text(&other));
-    let other = Options { memtable_bytes: 1, ..options };
+    let other = Options { memtable_bytes: Some(1), ..options.clone() };
     assert!(text(&other).contains("memtable_bytes"), "{}", text(&other));
+    let least = options.memory_bytes_min(2);
+    let other = Options { memory_bytes: least - 1, ..options.clone() };
+    assert!(text(&other).contains(&format!("less than {least}")), "{}", text(&other));
+    assert!(open(&Options { memory_bytes: least, ..options }).is_ok());
 }
 
 #[test]
