@@ -74,8 +74,7 @@ impl Site {
 
     /// The settings of a shard.
     pub fn config(&self, shard: ShardId) -> Config {
-        let options = Options::default();
-        store::config(&self.dir, self.store, self.page, usize::from(shard), &options)
+        store::config_of_files(&self.dir, self.store, self.page, usize::from(shard))
     }
 
     /// The log files of a shard.
