@@ -8,7 +8,7 @@
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr ----------
-//!   maintain   backup, restore, other shards
+//!   maintain   backup, restore, other shards; inspection, verification, repair
 //!   store      a directory and its shards
 //!   query      plans, walks over posting lists, merges, cursors
 //!   shard      the write path, flush, checkpoint, recovery, snapshots

@@ -28,6 +28,15 @@ pub trait Model: Send + Sync + 'static {
     /// Adds the terms that the record is indexed under.
     fn terms(&self, record: Record<'_>, out: &mut Terms);
 
+    /// Whether the record is one that this model could have stored: for tools that look for damage.
+    ///
+    /// # Errors
+    /// What does not hold, as a sentence.
+    fn check(&self, record: Record<'_>) -> Result<(), String> {
+        let _anything_goes = record;
+        Ok(())
+    }
+
     /// Adds what must be looked up before `decide`: terms whose live records matter to the decision.
     /// The record's own id is always looked up; a record whose id is stored never reaches `decide`.
     fn probes(&self, record: Record<'_>, out: &mut Terms);

@@ -85,7 +85,7 @@ impl Disk for SystemDisk {
     }
 
     fn create(&self, path: &Path, bytes: u64) -> Result<Arc<dyn File>> {
-        let file = OsFile::open(path, true)?;
+        let file = OsFile::open(path, Mode::Create)?;
         let filled = file.fill_with_zeros(bytes);
         if let Err(error) = filled {
             // Half a file under this name would only be in the way of the next try.
@@ -96,7 +96,11 @@ impl Disk for SystemDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile::open(path, false)?))
+        Ok(Arc::new(OsFile::open(path, Mode::Write)?))
+    }
+
+    fn open_read(&self, path: &Path) -> Result<Arc<dyn File>> {
+        Ok(Arc::new(OsFile::open(path, Mode::Read)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -177,10 +181,20 @@ struct OsFile {
     align: usize,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Read,
+    Write,
+    Create,
+}
+
 impl OsFile {
-    fn open(path: &Path, new: bool) -> Result<OsFile> {
+    fn open(path: &Path, mode: Mode) -> Result<OsFile> {
+        let new = mode == Mode::Create;
         let op = if new { "create" } else { "open" };
-        let file = OpenOptions::new().read(true).write(true).create_new(new).open(path);
+        let write = mode != Mode::Read;
+        let file = OpenOptions::new().read(true).write(write).create_new(new).open(path);
         let file = file.map_err(|error| Error::io(op, path, error))?;
         let align = go_direct(&file).unwrap_or_else(|| {
             static WARNED: Once = Once::new();

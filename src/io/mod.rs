@@ -130,6 +130,10 @@ pub trait Disk: Send + Sync + Debug {
     fn create(&self, path: &Path, bytes: u64) -> Result<Arc<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Arc<dyn File>>;
+    /// Opens an existing file for reading only: what is written to it is an error.
+    fn open_read(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.open(path)
+    }
     /// Gives a file another name in the same directory, replacing what has that name. Open handles
     /// go on working.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;

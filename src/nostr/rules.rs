@@ -83,6 +83,11 @@ impl Model for EventModel {
         }
     }
 
+    fn check(&self, record: Record<'_>) -> Result<(), String> {
+        // Strictly, not as `EventRef::stored`, which trusts what was checked when it came in.
+        EventRef::new(record.key, record.body).map(drop).map_err(|error| error.to_string())
+    }
+
     fn probes(&self, record: Record<'_>, out: &mut Terms) {
         let Ok(event) = EventRef::stored(record) else { return };
         match class(event.kind()) {

@@ -389,6 +389,30 @@ impl Region {
     }
 }
 
+/// The regions' names, in their order in the header. For tools.
+pub fn region_names() -> [&'static str; 8] {
+    ["bodies", "zdict", "times", "ids", "locations", "id-index", "terms", "filter"]
+}
+
+/// The name of a kind of pages. For tools.
+pub fn kind_name(kind: u32) -> &'static str {
+    match kind {
+        kind::HEADER => "header",
+        kind::BODIES => "bodies",
+        kind::TIMES => "times",
+        kind::IDS => "ids",
+        kind::LOCATIONS => "locations",
+        kind::ID_INDEX => "id-index",
+        kind::LEAF => "leaf",
+        kind::INTERIOR => "interior",
+        kind::POSTINGS => "postings",
+        kind::FILTER => "filter",
+        kind::ZDICT => "zdict",
+        kind::HEADER_COPY => "header-copy",
+        _ => "unknown",
+    }
+}
+
 /// The `u16` at `at`.
 pub fn get_u16(bytes: &[u8], at: usize) -> Decoded<u16> {
     field(bytes, at).map(u16::from_le_bytes)

@@ -227,6 +227,27 @@ impl Manifest {
     }
 }
 
+/// The fields of a manifest's header as text, whole or not; `None` if `bytes` are too short. For tools.
+pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 6]> {
+    let (header, _) = ManifestHeader::ref_from_prefix(bytes).ok()?;
+    Some([
+        ("version", header.version.to_string()),
+        ("store", StoreId(header.store).to_string()),
+        ("shard", header.shard.to_string()),
+        ("generation", header.generation.to_string()),
+        ("log_start", Lsn(header.log_start.get()).to_string()),
+        ("body_bytes", header.body_bytes.to_string()),
+    ])
+}
+
+/// Whose manifest `bytes` are, if they are whole. For tools.
+pub fn belongs_to(bytes: &[u8]) -> Option<(StoreId, ShardId)> {
+    let (header, rest) = ManifestHeader::ref_from_prefix(bytes).ok()?;
+    let body = rest.get(..usize::try_from(header.body_bytes.get()).ok()?)?;
+    let whole = header.magic == MANIFEST_MAGIC && header.crc.get() == checksum(header, body);
+    whole.then(|| (StoreId(header.store), header.shard.get()))
+}
+
 fn checksum(header: &ManifestHeader, body: &[u8]) -> u64 {
     let head = &header.as_bytes()[..std::mem::offset_of!(ManifestHeader, crc)];
     Crc64::new().update(head).update(body).finish()

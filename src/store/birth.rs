@@ -63,19 +63,7 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
             Shard::create(env, &config)?;
         }
     }
-    let mut name = [0; 16];
-    name[..model.name().len()].copy_from_slice(model.name().as_bytes());
-    let mut birth = Birth {
-        magic: MAGIC,
-        version: U32::new(VERSION),
-        page_bytes: U32::new(page.bytes() as u32),
-        store: id.0,
-        shards: U32::new(shards as u32),
-        model_version: U32::new(model.version()),
-        model: name,
-        crc: U64::ZERO,
-    };
-    birth.crc = U64::new(birth.checksum());
+    let birth = Birth::of(id, page, shards, model);
     write(&*env.disk, dir, &birth)?;
     Ok(birth)
 }
@@ -155,7 +143,48 @@ pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<
     Ok(Some(birth))
 }
 
+/// Whether the STORE file of `dir` is what was written, be it of another version.
+pub(crate) fn is_whole(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    let file = disk.open_read(&dir.join(STORE))?;
+    let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(file.align()), file.align());
+    file.read_at(0, &mut buf)?;
+    let birth = Birth::read_from_prefix(&buf).ok();
+    Ok(birth.is_some_and(|(birth, _)| birth.magic == MAGIC && birth.crc.get() == birth.checksum()))
+}
+
+/// The fields of a STORE file as text, and whether it is whole. For tools.
+pub(crate) fn fields(bytes: &[u8]) -> (Vec<(&'static str, String)>, bool) {
+    let Ok((birth, _)) = Birth::read_from_prefix(bytes) else { return (Vec::new(), false) };
+    let fields = vec![
+        ("version", birth.version.to_string()),
+        ("store", birth.id().to_string()),
+        ("page_bytes", birth.page_bytes.to_string()),
+        ("shards", birth.shards.to_string()),
+        ("model", String::from_utf8_lossy(&birth.model).trim_end_matches('\0').to_string()),
+        ("model_version", birth.model_version.to_string()),
+    ];
+    (fields, birth.magic == MAGIC && birth.crc.get() == birth.checksum())
+}
+
 impl Birth {
+    /// Of a store with these settings.
+    pub(crate) fn of(id: StoreId, page: PageSize, shards: usize, model: &dyn Model) -> Birth {
+        let mut name = [0; 16];
+        name[..model.name().len()].copy_from_slice(model.name().as_bytes());
+        let mut birth = Birth {
+            magic: MAGIC,
+            version: U32::new(VERSION),
+            page_bytes: U32::new(page.bytes() as u32),
+            store: id.0,
+            shards: U32::new(shards as u32),
+            model_version: U32::new(model.version()),
+            model: name,
+            crc: U64::ZERO,
+        };
+        birth.crc = U64::new(birth.checksum());
+        birth
+    }
+
     /// The store's id.
     pub(crate) fn id(&self) -> StoreId {
         StoreId(self.store)

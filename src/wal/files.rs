@@ -122,7 +122,7 @@ impl Files {
     }
 
     /// What the checksums are bound to.
-    pub(super) fn identity(&self) -> Identity {
+    pub fn identity(&self) -> Identity {
         Identity { store: self.store, shard: self.shard }
     }
 }

@@ -41,6 +41,7 @@
 //! The header has a checksum of its own so that a whole header proves `durable_to` even where the
 //! body behind it is torn; through `body_crc` it covers the body too.
 
+use super::survey::Header;
 use crate::base::{Crc64, Error, Lsn, Result, ShardId, StoreId, crc64};
 use std::path::Path;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -239,6 +240,35 @@ pub fn read_file_header(
         return mismatch("shard", header.shard.get().to_string(), of.shard.to_string());
     }
     Ok(Some(FileInfo { number, grain, prev_end: Lsn(header.prev_end.get()) }))
+}
+
+/// What a file header says, whole or not; `None` if `area` does not begin like one. For tools.
+pub fn look_at_header(area: &[u8]) -> Option<Header> {
+    let (header, _) = FileHeader::ref_from_prefix(area).ok()?;
+    let grain = header.grain.get();
+    let familiar = header.magic == FILE_MAGIC || header.version.get() == VERSION;
+    let whole = area.get(..grain as usize).filter(|area| area.len() >= SECTOR_BYTES);
+    let whole = whole.is_some_and(|area| {
+        let (front, padding) = area.split_at(size_of::<FileHeader>());
+        header.magic == FILE_MAGIC && file_crc(front, padding) == header.crc.get()
+    });
+    // One damaged field still leaves it recognisable.
+    familiar.then(|| Header {
+        store: StoreId(header.store),
+        shard: header.shard.get(),
+        number: header.number.get(),
+        version: header.version.get(),
+        grain,
+        prev_end: Lsn(header.prev_end.get()),
+        whole,
+    })
+}
+
+/// Whether `bytes` look like the header of a block of this round that is not whole. For tools.
+pub fn looks_begun(bytes: &[u8], of: Identity, lsn: Lsn) -> bool {
+    let Ok((header, _)) = BlockHeader::ref_from_prefix(bytes) else { return false };
+    let whole = header_crc(header.as_bytes(), of) == header.header_crc.get();
+    header.lsn.get() == lsn.0 || header.magic == BLOCK_MAGIC && !whole
 }
 
 /// Checksum of a file header and the padding behind it, without the field that holds it.

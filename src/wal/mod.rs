@@ -32,13 +32,14 @@ mod group;
 mod replay;
 mod ring;
 pub mod scan;
+pub mod survey;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use files::Files;
-pub use format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX};
+pub use format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX, Identity};
 pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};

@@ -2,8 +2,10 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, count, explain, export, generate, import, relay};
-use crate::{reshard, restore, scan, stats};
+use crate::{
+    backup, count, explain, export, generate, import, inspect, relay, repair, reshard, restore,
+    scan, stats, verify,
+};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -139,6 +141,31 @@ pub enum Verb {
     /// of another store: take a new directory for the next.
     #[command(after_long_help = RESHARD_EXAMPLES)]
     Reshard(reshard::Args),
+
+    /// Show what is in a file of a store
+    ///
+    /// Works on any file of a store, damaged or in use, and opens no store. Tells by the first bytes
+    /// what the file is, and prints its header, its blocks and entries, or its regions and pages.
+    /// Damaged places are said where they are, and the walk goes on behind them.
+    #[command(after_long_help = INSPECT_EXAMPLES)]
+    Inspect(inspect::Args),
+
+    /// Prove a store whole, or name what is damaged
+    ///
+    /// Reads every page, record, posting list, manifest and log block, compares what they say of one
+    /// another, and changes nothing. May run while a relay has the store open. Prints a line for each
+    /// problem, with file and offset; the exit status is 1 if there is one. Notes are left-overs of a
+    /// crash, and no problem.
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify(verify::Args),
+
+    /// Make a damaged store whole again
+    ///
+    /// Verifies first, and does nothing to a healthy store. Indexes are made anew from the records;
+    /// records that can still be read are saved; the rest is named here and in the report. Damaged
+    /// files are kept in DIR/quarantine. The store must not be in use.
+    #[command(after_long_help = REPAIR_EXAMPLES)]
+    Repair(repair::Args),
 }
 
 const RELAY_EXAMPLES: &str = "\
@@ -209,6 +236,22 @@ impl Cli {
         Cli::from_arg_matches(&Cli::command().try_get_matches()?)
     }
 }
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  ratite inspect data/shard-00/wal-00000003 --bodies --limit 20
+  ratite inspect data/shard-00/019a...-....seg --records --json | jq .id
+  ratite inspect data/shard-00/019a...-....seg --page 17";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  ratite verify --data /var/lib/ratite
+  ratite verify --json | jq -r .file | sort -u";
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  ratite repair --dry-run
+  ratite repair --data /var/lib/ratite";
 
 impl Verb {
     /// What is logged if the configuration does not say it.

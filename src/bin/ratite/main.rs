@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
-//!                          |       config | backup | restore | reshard
+//!                          |       config | backup | restore | reshard | inspect | verify | repair
 //!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -21,16 +21,19 @@ mod export;
 mod failure;
 mod generate;
 mod import;
+mod inspect;
 mod logging;
 mod output;
 mod progress;
 mod relay;
+mod repair;
 mod reshard;
 mod restore;
 mod scan;
 mod signals;
 mod stats;
 mod store;
+mod verify;
 
 use args::{Cli, Verb};
 use failure::{Failure, Outcome};
@@ -78,5 +81,8 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Restore(args) => restore::run(&args),
         Verb::Reshard(args) => reshard::run(&args),
         Verb::Config(args) => config::run(&args, settings),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Repair(args) => repair::run(&args),
     }
 }

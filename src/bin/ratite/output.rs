@@ -19,6 +19,26 @@ pub fn print(text: &str) -> Outcome<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure::output(&e))
 }
 
+/// Lines of text on standard output. What is not flushed may not be written.
+pub struct Text(io::BufWriter<StdoutLock<'static>>);
+
+impl Text {
+    /// Takes standard output.
+    pub fn open() -> Text {
+        Text(io::BufWriter::new(io::stdout().lock()))
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, line: &str) -> Outcome<()> {
+        writeln!(self.0, "{line}").map_err(|e| Failure::output(&e))
+    }
+
+    /// Writes what is left.
+    pub fn flush(&mut self) -> Outcome<()> {
+        self.0.flush().map_err(|e| Failure::output(&e))
+    }
+}
+
 /// Lines of JSON on standard output. What is not finished may not be written.
 pub struct Lines {
     out: StdoutLock<'static>,

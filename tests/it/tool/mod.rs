@@ -4,6 +4,7 @@ mod asking;
 mod copies;
 mod import;
 mod line;
+mod mending;
 mod serving;
 
 use ratite::nostr::generate::{Config, Generator};
