@@ -8,6 +8,7 @@
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr ----------
+//!   retention  rules for what goes, by age, count and bytes; dry runs; a service that removes
 //!   store      a directory and its shards
 //!   query      plans, walks over posting lists, merges, cursors
 //!   shard      the write path, flush, checkpoint, recovery, snapshots
@@ -67,6 +68,7 @@ pub mod pool;
 pub mod query;
 #[cfg(feature = "relay")]
 pub mod relay;
+pub mod retention;
 pub mod segment;
 pub mod shard;
 pub mod store;

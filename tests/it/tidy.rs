@@ -13,7 +13,7 @@ mod source;
 use source::{Source, find_word, sources};
 
 /// The floors, lowest first. Modules of one floor do not know each other, so no cycle is possible.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["io"],
     &["wal", "pool"],
@@ -22,6 +22,7 @@ const FLOORS: [&[&str]; 10] = [
     &["shard"],
     &["query"],
     &["store"],
+    &["retention"],
     &["nostr"],
     &["relay"],
 ];

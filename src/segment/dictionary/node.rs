@@ -152,6 +152,19 @@ impl<'a> Leaf<'a> {
         rest.split_at_checked(usize::from(len)).ok_or("a term lies outside its entry")
     }
 
+    /// The index of the first entry whose term is `term` or above; `count` if there is none.
+    pub fn lower_bound(&self, term: &[u8]) -> Decoded<usize> {
+        let Some(suffix) = term.strip_prefix(self.prefix) else {
+            return Ok(if self.prefix < term { self.count } else { 0 });
+        };
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.entry(middle)?.0 < suffix { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
+    }
+
     /// The tail of the entry of `term`, if the leaf has it.
     pub fn find(&self, term: &[u8]) -> Decoded<Option<&'a [u8]>> {
         let Some(suffix) = term.strip_prefix(self.prefix) else { return Ok(None) };

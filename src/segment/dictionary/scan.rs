@@ -27,6 +27,12 @@ impl TermScan {
         TermScan { segment, walk }
     }
 
+    pub(in crate::segment) fn from(segment: Arc<Segment>, term: &[u8]) -> Result<TermScan> {
+        let mut scan = TermScan::new(segment);
+        scan.walk.seek(scan.segment.pages(), term)?;
+        Ok(scan)
+    }
+
     /// The next term and its postings; `None` behind the last.
     ///
     /// # Errors
@@ -60,6 +66,33 @@ impl Walk {
     pub fn new(dictionary: Dictionary) -> Walk {
         let path = if dictionary.levels == 0 { Vec::new() } else { vec![(dictionary.root, 0)] };
         Walk { dictionary, path, term: Vec::new() }
+    }
+
+    /// Stands before the first term that is `term` or above. A page for each level.
+    ///
+    /// # Errors
+    /// As [`TermScan::next`].
+    pub fn seek(&mut self, pages: &Pages, term: &[u8]) -> Result<()> {
+        self.path.clear();
+        self.term.clear();
+        if self.dictionary.levels == 0 {
+            return Ok(());
+        }
+        let mut number = self.dictionary.root;
+        for level in (1..self.dictionary.levels).rev() {
+            let page = self.dictionary.page(pages, number, level)?;
+            let found = Interior::parse(&page, level).and_then(|interior| {
+                let i = interior.find(term)?;
+                Ok((i, interior.child(i)?))
+            });
+            let (i, child) = found.map_err(|what| pages.corrupt(number, what))?;
+            self.path.push((number, i + 1));
+            number = child;
+        }
+        let page = self.dictionary.page(pages, number, 0)?;
+        let i = Leaf::parse(&page).and_then(|leaf| leaf.lower_bound(term));
+        self.path.push((number, i.map_err(|what| pages.corrupt(number, what))?));
+        Ok(())
     }
 
     /// The next term and its postings; `None` behind the last.
