@@ -83,11 +83,6 @@ pub(super) fn bytes_of(record: Record<'_>) -> u64 {
 }
 
 impl Rules {
-    /// Whether `record` has expired at `now`.
-    pub(super) fn is_over(&self, record: Record<'_>, now: u64) -> bool {
-        self.words.expiry.is_some_and(|expiry| (expiry.is_over)(record, now))
-    }
-
     /// Of `what`, the records that a rule may remove at `now`: those that are neither protected nor expired. Its
     /// function has to be asked of every record, for lists decide only part of it.
     pub(super) fn removable(&self, what: &Select, now: u64) -> Select {
@@ -100,11 +95,13 @@ impl Rules {
         }
         select.none_of.sort_unstable();
         select.none_of.dedup();
-        let (what, rules) = (what.matches.clone(), self.clone());
+        let what = what.matches.clone();
+        let protect: Vec<Matches> = self.protect.iter().map(|p| p.matches.clone()).collect();
+        let expiry = self.words.expiry;
         let may_go = move |record: Record<'_>| {
             what(record)
-                && !rules.is_over(record, now)
-                && !rules.protect.iter().any(|protected| (protected.matches)(record))
+                && !expiry.is_some_and(|expiry| (expiry.is_over)(record, now))
+                && !protect.iter().any(|protected| protected(record))
         };
         select.matches = Arc::new(may_go);
         select

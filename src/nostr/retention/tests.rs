@@ -1,0 +1,3 @@
+//! Rules as words and as JSON, their refusals, and events that go.
+
+use super::*;

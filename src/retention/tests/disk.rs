@@ -1,0 +1,3 @@
+//! The space: limits of the disk under load, and expired records' bytes that come back.
+
+use super::*;
