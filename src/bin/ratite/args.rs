@@ -1,7 +1,7 @@
 //! The command line: verbs and what `--help` says of them.
 
 use crate::output::say;
-use crate::{count, explain, export, generate, import, relay, scan, stats};
+use crate::{count, explain, export, generate, import, relay, retain, scan, stats};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -91,6 +91,14 @@ pub enum Verb {
     /// same bytes on every machine. Needs no store.
     #[command(after_long_help = GEN_EXAMPLES)]
     Gen(generate::Args),
+
+    /// Remove what rules on age, count and bytes say, or show what would go
+    ///
+    /// What has expired (NIP-40) goes always. Of what a rule is about the oldest go first; rules are decided each on
+    /// its own, and the union goes, but for what a `protect` rule names. With `--dry-run` a table on a terminal, JSON
+    /// lines into a pipe. A relay does the same by itself, with `--retain`.
+    #[command(after_long_help = RETAIN_EXAMPLES)]
+    Retain(retain::Args),
 }
 
 const RELAY_EXAMPLES: &str = "\
@@ -132,6 +140,12 @@ const GEN_EXAMPLES: &str = "\
 Examples:
   ratite gen --count 100000 --seed 7 > events.jsonl
   ratite gen -n 1000 --stop 1760000000 | ratite import";
+
+const RETAIN_EXAMPLES: &str = "\
+Examples:
+  ratite retain --dry-run --rule 'kinds=7 age=90d' --rule 'kinds=0,3,10002 protect'
+  ratite retain --rule 'each=author bytes=50MiB' --compact
+  ratite retain --rule bytes=20GiB";
 
 impl Verb {
     /// What is logged if `RATITE_LOG` does not say it.

@@ -1,7 +1,7 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate | retain
 //!                          |       common: store (options, opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -22,6 +22,7 @@ mod logging;
 mod output;
 mod progress;
 mod relay;
+mod retain;
 mod scan;
 mod signals;
 mod stats;
@@ -66,5 +67,6 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Retain(args) => retain::run(&args),
     }
 }

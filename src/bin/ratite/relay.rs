@@ -2,8 +2,10 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{print, say};
+use crate::retain;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
+use ratite::nostr::retention::RuleConfig;
 use ratite::nostr::{EventStore, Filter};
 use ratite::relay::{Config, Limits, Relay};
 use ratite::shard::SyncMode;
@@ -20,6 +22,10 @@ pub struct Args {
     /// Threads that serve clients [default: the cores at hand]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+
+    /// What goes while the relay runs, as `ratite help retain` says it; may be repeated
+    #[arg(long = "retain", value_name = "WORDS", value_parser = RuleConfig::parse)]
+    retain: Vec<RuleConfig>,
 
     #[command(flatten)]
     about: AboutArgs,
@@ -159,10 +165,15 @@ pub fn run(args: &Args) -> Outcome<()> {
     let options = args.store.options()?;
     let signals = Signals::listen()?;
     let store = args.store.open(&options)?;
-    let served = serve(&store, config, &signals, options.sync);
+    let retention = retain::start(&store, &args.retain);
+    let served = match &retention {
+        Ok(_) => serve(&store, config, &signals, options.sync),
+        Err(_) => Ok(()),
+    };
+    let retention = retention.map(drop);
     let stored: u64 = store.engine().stats().iter().map(|shard| shard.stored).sum();
     let closed = store.close();
-    served?;
+    retention.and(served)?;
     closed?;
     say(format_args!("stopped: {stored} events were stored since the start; the store is closed"));
     Ok(())

@@ -3,6 +3,7 @@
 mod asking;
 mod import;
 mod line;
+mod retain;
 mod serving;
 
 use ratite::nostr::generate::{Config, Generator};
