@@ -13,7 +13,7 @@ use ratite::nostr::{
     write_event,
 };
 use ratite::pool::Pool;
-use ratite::segment::{Builder, NewSegment, Segment};
+use ratite::segment::{Builder, Compression, NewSegment, Segment};
 use ratite::store::Options;
 use ratite::wal::Ring;
 use std::collections::VecDeque;
@@ -119,7 +119,8 @@ fn segment() -> Arc<Segment> {
     disk.create_dir(dir).expect("a directory");
     let page = PageSize::K4;
     let id = SegmentId::v7(1, [1; 10]);
-    let new = NewSegment { id, store: StoreId([1; 16]), shard: 0, page, model: ("bench", 1) };
+    let (store, model) = (StoreId([1; 16]), ("bench", 1));
+    let new = NewSegment { id, store, shard: 0, page, model, compression: Compression::None };
     let mut builder = Builder::create(&*disk, dir, new).expect("a builder");
     let (mut rng, mut terms) = (Rng::new(1), Terms::new());
     for o in 0..RECORDS {

@@ -8,6 +8,7 @@
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr ----------
+//!   maintain   backup, restore, other shards
 //!   retention  rules for what goes, by age, count and bytes; dry runs; a service that removes
 //!   store      a directory and its shards
 //!   query      plans, walks over posting lists, merges, cursors
@@ -60,6 +61,7 @@
 
 pub mod base;
 pub mod io;
+pub mod maintain;
 pub mod memtable;
 pub mod model;
 #[cfg(feature = "nostr")]

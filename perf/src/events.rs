@@ -5,8 +5,9 @@
 //! ```
 
 use crate::Result;
-use ratite::base::Key;
+use ratite::base::{Key, hash64};
 use ratite::nostr::generate::{Config, Generator, Unsigned};
+use ratite::nostr::format::{KIND_AT, SIG_AT};
 use ratite::nostr::{Event, EventRef};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
@@ -30,7 +31,7 @@ pub struct Args {
     /// Sign on so many threads; default: all cores.
     #[arg(long)]
     threads: Option<usize>,
-    /// Leave signatures zero: for stores that do not check them.
+    /// Put noise where signatures stand: for stores that do not check them. It compresses as little.
     #[arg(long)]
     unsigned: bool,
 }
@@ -62,7 +63,7 @@ pub fn generate(args: &Args) -> Result<()> {
         });
         for batch in signed {
             for event in batch.map_err(|_| "a signing thread panicked")? {
-                write(&mut out, &event)?;
+                write(&mut out, &event, args.unsigned)?;
             }
         }
     }
@@ -76,12 +77,20 @@ pub fn generate(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn write(out: &mut impl Write, event: &Event) -> Result<()> {
+fn write(out: &mut impl Write, event: &Event, noise: bool) -> Result<()> {
     out.write_all(&(event.body().len() as u32).to_le_bytes())?;
     out.write_all(&event.key().time.to_le_bytes())?;
     out.write_all(&event.key().id)?;
-    out.write_all(event.body())?;
-    Ok(())
+    if !noise {
+        return Ok(out.write_all(event.body())?);
+    }
+    let mut body = event.body().to_vec();
+    let mut hash = hash64(&event.key().id);
+    for word in body[SIG_AT..KIND_AT].chunks_exact_mut(8) {
+        hash = hash64(&hash.to_le_bytes());
+        word.copy_from_slice(&hash.to_le_bytes());
+    }
+    Ok(out.write_all(&body)?)
 }
 
 /// Reads an events file from its start.

@@ -8,6 +8,7 @@
 //! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
 
 mod clock;
+mod compact;
 mod events;
 mod figure;
 mod host;
@@ -44,6 +45,8 @@ enum Command {
     Generate(events::Args),
     /// Loads an events file into a new store.
     Load(load::Args),
+    /// Merges the segments of a store as far as that goes.
+    Compact(compact::Args),
     /// Measures the queries of a store.
     Query(query::Args),
     /// Measures durable inserts, against bare synced writes in the same run.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Generate(args) => events::generate(&args),
         Command::Load(args) => load::run(&args, &mut figures),
+        Command::Compact(args) => compact::run(&args, &mut figures),
         Command::Query(args) => query::run(&args, &mut figures),
         Command::Publish(args) => publish::run(&args, &mut figures),
         Command::Open(args) => open::run(&args, &mut figures),

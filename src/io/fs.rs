@@ -104,8 +104,16 @@ impl Disk for SystemDisk {
         fs::rename(from, to).map_err(|error| Error::io("rename", from, error))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(|error| Error::io("link", from, error))
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        fs::remove_dir(dir).map_err(|error| Error::io("remove the directory", dir, error))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
@@ -134,7 +142,7 @@ impl Disk for SystemDisk {
         let holder = format!("pid {} on {}", std::process::id(), host.trim());
         file.set_len(0).map_err(failed)?;
         file.write_all(holder.as_bytes()).map_err(failed)?;
-        Ok(Box::new(Lock { _file: file }))
+        Ok(Box::new(Lock { file }))
     }
 
     fn queue(&self, depth: usize) -> Result<Box<dyn Queue>> {
@@ -148,10 +156,19 @@ impl Disk for SystemDisk {
 /// The system releases the lock when the descriptor is closed, also by a kill.
 #[derive(Debug)]
 struct Lock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl Guard for Lock {}
+
+impl Drop for Lock {
+    /// Not left to the close of the descriptor: a process that another thread forks may have a copy of it
+    /// until it executes its program, and the lock would last as long.
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is open; no pointers are passed. If this fails, the close is left.
+        unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
 
 #[derive(Debug)]
 struct OsFile {

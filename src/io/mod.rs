@@ -133,9 +133,19 @@ pub trait Disk: Send + Sync + Debug {
     /// Gives a file another name in the same directory, replacing what has that name. Open handles
     /// go on working.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Gives the file `from` another name as well, `to`, in any directory of the same file system. Both
+    /// are the same file from then on, until one of them is removed.
+    /// # Errors
+    /// If `to` exists; if the file system refuses, which a caller may answer with a copy.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a name. Open handles go on working; the space is free when the last is dropped.
     fn remove(&self, path: &Path) -> Result<()>;
-    /// Makes creations, renames and removals in `dir` durable.
+    /// Removes the directory `dir`, which is empty. Whether that survives power loss is up to the next
+    /// `sync_dir` of its parent.
+    /// # Errors
+    /// If something is in it.
+    fn remove_dir(&self, dir: &Path) -> Result<()>;
+    /// Makes creations, links, renames and removals in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
     /// Takes the exclusive lock file `path`, which names its holder, until the guard is dropped.
     /// # Errors

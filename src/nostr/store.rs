@@ -7,6 +7,7 @@ use super::plan::select;
 use super::rules::{self, EventModel};
 use crate::base::{Error, Result};
 use crate::io::{self, Backend, Env, Wake};
+use crate::maintain::{Transferred, backup};
 use crate::model::Record;
 use crate::query::{Cursor, Order, Select};
 use crate::shard::{Outcome, Tail};
@@ -150,6 +151,15 @@ impl EventStore {
     /// more, as long as its owner keeps it.
     pub fn tails(&self, snapshot: &StoreSnapshot, wake: &Arc<dyn Wake>) -> Vec<Tail> {
         self.store.tails(snapshot, wake)
+    }
+
+    /// Backs the store up to `target`, a new directory or one with an earlier backup of it, while it goes on
+    /// serving. What was answered before is in it: see [`backup::run`].
+    ///
+    /// # Errors
+    /// As [`backup::run`].
+    pub fn backup(&self, target: &Path) -> Result<Transferred> {
+        backup::of(&self.store, target)
     }
 
     /// Answers all writes that came in, syncs, and ends the shards.

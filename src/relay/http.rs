@@ -12,6 +12,7 @@
 use super::connection::{self, websocket_config};
 use super::front::Front;
 use super::info;
+use super::linger::Lingering;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -53,7 +54,7 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
         .max_buf_size(limits.head_bytes)
         .max_header_size(limits.head_bytes)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     tokio::select! {
         // How plain HTTP ended is between the client and its own log.
@@ -62,8 +63,8 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
     }
     let Some(upgrade) = upgrade.take() else { return };
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-    let (stream, read) = (parts.io.into_inner(), parts.read_buf.into());
+    let Ok(parts) = upgraded.downcast::<TokioIo<Lingering>>() else { return };
+    let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf.into());
     let config = Some(websocket_config(limits));
     let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
     connection::run(front, socket).await;

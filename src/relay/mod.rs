@@ -15,7 +15,8 @@
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
-//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `http`, `runtime`, `server`.
+//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
+//! `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
@@ -31,6 +32,7 @@ mod front;
 mod http;
 mod info;
 mod limits;
+mod linger;
 mod live;
 mod message;
 mod outbox;

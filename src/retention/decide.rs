@@ -214,9 +214,15 @@ impl Decision<'_> {
 
     /// Bytes that a record counts for under `rule`.
     fn bytes_of(&self, rule: &Rule, record: Record<'_>) -> u64 {
-        match (rule.keep, self.space.overhead_bytes) {
-            (Keep::DiskBytes(_), overhead) if overhead > 0 => record.body.len() as u64 + overhead,
-            _ => bytes_of(record),
+        let (accounted, space) = (bytes_of(record), &self.space);
+        match rule.keep {
+            // Its share of the files, which may be compressed.
+            Keep::DiskBytes(_) if space.segment_records > 0 => {
+                let all = space.segment_raw_bytes + space.segment_records * RECORD_OVERHEAD_BYTES;
+                let share = u128::from(accounted) * u128::from(space.segment_bytes);
+                (share / u128::from(all.max(1))) as u64
+            }
+            _ => accounted,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, Env, ManualClock, Rng};
 use crate::model::{Decision, Model, Record};
 use crate::query::{Order, Select};
-use crate::shard::{Outcome, Policy};
+use crate::shard::Outcome;
 use crate::store::{Options, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -210,7 +210,7 @@ impl Machine {
         let mut options = Options::tiny();
         options.memtable_bytes = 96 << 10;
         options.shards = Some(shards);
-        options.compaction = Policy { records_max: 1000, fan_in: 3, garbage_percent: 20 };
+        options.compaction.records_max = 1000;
         Store::open(Path::new("/store"), Arc::new(Toy), &options, self.env.clone()).unwrap()
     }
 }

@@ -1,15 +1,17 @@
 //! Bodies: a byte stream of length-prefixed records, and the offset of each in a column.
 //!
 //! ```text
-//!   LOCATIONS[ordinal] -> offset -> | u32 length | bytes ... | next
-//!                                    within a page: borrowed; across pages: copied
+//!   LOCATIONS[ordinal] -> offset -> | u32 packed, length | bytes ... | next
+//!                                    within a page: borrowed; across pages: copied; packed: unpacked
 //! ```
 //!
 //! Invariants: Y1. a length over `RECORD_BYTES_MAX` or beyond the stream is `Corrupt`, so that no
 //! damage allocates more; Y2. bodies stand in ordinal order.
+//! Written by `body_writer`; what packed bytes are is `compression`'s to say.
 
-use super::columns::Column;
-use super::format::{BODY_HEAD_BYTES, LOCATION_BYTES, Region, get_u32, kind};
+use super::compression::{LazyDecoder, with_scratch};
+use super::format::{BODY_HEAD_BYTES, BODY_PACKED, Region, get_u32, kind};
+use super::numbers::Numbers;
 use super::pages::Pages;
 use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Ordinal, Result};
@@ -53,21 +55,33 @@ impl fmt::Debug for Body {
 }
 
 /// The bodies of an open segment.
-#[derive(Clone, Copy, Debug)]
 pub struct Bodies {
     region: Region,
     bytes: u64,
-    locations: Column<LOCATION_BYTES>,
+    locations: Numbers,
+    decoder: LazyDecoder,
+}
+
+/// What stands before a body.
+#[derive(Clone, Copy)]
+struct Head {
+    len: usize,
+    packed: bool,
 }
 
 impl Bodies {
     /// The stream of `bytes` bytes in `region`.
-    pub fn new(region: Region, bytes: u64, locations: Column<LOCATION_BYTES>) -> Bodies {
-        Bodies { region, bytes, locations }
+    pub fn new(region: Region, bytes: u64, locations: Numbers, decoder: LazyDecoder) -> Bodies {
+        Bodies { region, bytes, locations, decoder }
+    }
+
+    /// Bytes in memory: the compression dictionary, once a packed body was read.
+    pub fn memory_bytes(&self) -> usize {
+        self.decoder.bytes()
     }
 
     fn location(&self, pages: &Pages, ordinal: Ordinal) -> Result<u64> {
-        let at = u64::from_le_bytes(self.locations.get(pages, ordinal)?);
+        let at = self.locations.get(pages, ordinal)?;
         self.check_location(pages, ordinal, at).map(|()| at)
     }
 
@@ -96,7 +110,6 @@ impl Bodies {
     ) -> Result<()> {
         let mut checked = Ok(());
         self.locations.get_each(pages, ordinals, |ordinal, at| {
-            let at = u64::from_le_bytes(at);
             if checked.is_ok() {
                 checked = self.check_location(pages, ordinal, at);
             }
@@ -105,7 +118,7 @@ impl Bodies {
         checked
     }
 
-    /// The body of `ordinal`; `spare` is used if it has to be copied.
+    /// The body of `ordinal`; `spare` is used if it has to be copied or unpacked.
     ///
     /// # Errors
     /// `Invalid` beyond the last record; `Io` and `Corrupt` as a page read says.
@@ -135,19 +148,22 @@ impl Bodies {
             drop(page);
             let mut head = [0; BODY_HEAD_BYTES];
             pages.read_stream(self.region, kind::BODIES, at, &mut head)?;
-            let len = self.check(pages, at, u32::from_le_bytes(head))?;
-            self.copy(pages, at, len, &mut spare)?;
-            return Ok(Body { page: None, copy: spare });
+            let head = self.check(pages, at, u32::from_le_bytes(head))?;
+            return self.copy(pages, at, head, spare);
         }
         let head = get_u32(&page, within).map_err(|what| pages.corrupt(number, what))?;
-        let len = self.check(pages, at, head)?;
-        if start + len <= payload {
-            spare.clear();
-            return Ok(Body { page: Some((page, start..start + len)), copy: spare });
+        let head = self.check(pages, at, head)?;
+        let range = start..start + head.len;
+        if range.end > payload {
+            drop(page);
+            return self.copy(pages, at, head, spare);
         }
-        drop(page);
-        self.copy(pages, at, len, &mut spare)?;
-        Ok(Body { page: None, copy: spare })
+        if head.packed {
+            self.unpack(pages, number, &page[range], &mut spare)?;
+            return Ok(Body { page: None, copy: spare });
+        }
+        spare.clear();
+        Ok(Body { page: Some((page, range)), copy: spare })
     }
 
     /// The page of byte `at`, which is below `bytes`, and the byte in its payload.
@@ -156,16 +172,31 @@ impl Bodies {
         (self.region.first + page as u32, within as usize)
     }
 
-    fn check(&self, pages: &Pages, at: u64, len: u32) -> Result<usize> {
+    fn check(&self, pages: &Pages, at: u64, head: u32) -> Result<Head> {
+        let (len, packed) = (head & !BODY_PACKED, head & BODY_PACKED != 0);
         let end = at + BODY_HEAD_BYTES as u64 + u64::from(len);
         if len as usize > RECORD_BYTES_MAX || end > self.bytes {
             let (page, _) = self.place(pages.payload_bytes(), at);
             return Err(pages.corrupt(page, "a body is longer than there are bytes"));
         }
-        Ok(len as usize)
+        Ok(Head { len: len as usize, packed })
     }
 
-    fn copy(&self, pages: &Pages, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
+    /// The body at `at`, which crosses pages.
+    fn copy(&self, pages: &Pages, at: u64, head: Head, mut spare: Vec<u8>) -> Result<Body> {
+        if head.packed {
+            let (number, _) = self.place(pages.payload_bytes(), at);
+            with_scratch(|packed| {
+                self.bytes(pages, at, head.len, packed)?;
+                self.unpack(pages, number, packed, &mut spare)
+            })?;
+        } else {
+            self.bytes(pages, at, head.len, &mut spare)?;
+        }
+        Ok(Body { page: None, copy: spare })
+    }
+
+    fn bytes(&self, pages: &Pages, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
         let start = at + BODY_HEAD_BYTES as u64;
         let numbers = self.pages_of(pages, start, start + len as u64);
         if numbers.len() > 1 {
@@ -174,6 +205,11 @@ impl Bodies {
         out.clear();
         out.resize(len, 0);
         pages.read_stream(self.region, kind::BODIES, start, out)
+    }
+
+    fn unpack(&self, pages: &Pages, number: u32, packed: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let unpacked = self.decoder.get(pages)?.unpack(packed, out);
+        unpacked.map_err(|what| pages.corrupt(number, what))
     }
 
     /// The pages of bytes `start..end` of the stream.

@@ -1,28 +1,28 @@
 //! The path of a flush or a compaction to disk: records in key order in, one synced file out.
 //!
 //! ```text
-//!   1. add ...          bodies are written as they come; columns and terms wait in memory
-//!   2. finish           times, ids, locations, id index
+//!   1. add ...          bodies are written as they come (`body_writer`); columns and terms wait in memory
+//!   2. finish           compression dictionary, times, ids, locations, id index
 //!   3.                  term by term: posting pages and dictionary pages as they fill
 //!   4.                  filters
-//!   5.                  page 0, then sync
+//!   5.                  a copy of the header, page 0, then sync
 //! ```
 //!
 //! A compaction, whose inputs are inverted already, calls `add_record` and then `add_list` in term
 //! order, so that step 3 needs no memory for terms.
 //!
 //! Memory: 52 bytes a record, 8 bytes a term, with `add` the terms and some two bytes a posting, and
-//! while a filter is built 25 bytes a key of one part.
+//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
+use super::body_writer::{BodyWriter, Written};
 use super::columns::write_column;
 use super::dictionary::DictionaryWriter;
 use super::filter::{Salt, write_filter};
-use super::format::{
-    BODY_HEAD_BYTES, Header, MODEL_NAME_BYTES, RECORDS_MAX, Region, Regions, kind,
-};
+use super::format::{Header, MODEL_NAME_BYTES, RECORDS_MAX, Region, Regions, kind};
 use super::ids::write_id_index;
 use super::invert::Inverter;
+use super::numbers::{width_for, write_numbers};
 use super::pages::{PageWriter, StreamWriter};
 use super::postings::ListWriter;
 use super::{NewSegment, SegmentInfo, file_name};
@@ -38,10 +38,9 @@ pub struct Builder {
     header: Header,
     new: NewSegment,
     last: Option<Key>,
-    bodies: StreamWriter,
+    bodies: Option<BodyWriter>,
     times: Vec<u64>,
     ids: Vec<[u8; 32]>,
-    locations: Vec<u64>,
     inverter: Inverter,
     /// Set once the records are complete.
     lists: Option<Lists>,
@@ -73,10 +72,9 @@ impl Builder {
             header: Header::new(&new),
             new,
             last: None,
-            bodies: StreamWriter::new(kind::BODIES),
+            bodies: Some(BodyWriter::new(new.compression)),
             times: Vec::new(),
             ids: Vec::new(),
-            locations: Vec::new(),
             inverter: Inverter::default(),
             lists: None,
         })
@@ -98,9 +96,9 @@ impl Builder {
     /// # Errors
     /// As `add`.
     pub fn add_record(&mut self, key: Key, body: &[u8]) -> Result<Ordinal> {
-        if self.lists.is_some() {
+        let Some(bodies) = &mut self.bodies else {
             return Err(Error::invalid("record", "posting lists were added already"));
-        }
+        };
         if self.last.is_some_and(|last| last >= key) {
             return Err(Error::invalid("record", format!("{key:?} does not ascend")));
         }
@@ -112,12 +110,9 @@ impl Builder {
         }
         let ordinal = self.times.len() as Ordinal;
         self.last = Some(key);
-        self.locations.push(self.bodies.bytes());
         self.times.push(key.time);
         self.ids.push(key.id);
-        let head: [u8; BODY_HEAD_BYTES] = (body.len() as u32).to_le_bytes();
-        self.bodies.write(&mut self.out, &head)?;
-        self.bodies.write(&mut self.out, body)?;
+        bodies.add(&mut self.out, body)?;
         Ok(ordinal)
     }
 
@@ -156,32 +151,34 @@ impl Builder {
 
     /// Writes the columns and the id index, and gives their memory back. Once.
     fn columns(&mut self) -> Result<&mut Builder> {
-        if self.lists.is_some() {
-            return Ok(self);
-        }
+        let Some(bodies) = self.bodies.take() else { return Ok(self) };
         let times = std::mem::take(&mut self.times);
         let ids = std::mem::take(&mut self.ids);
-        let locations = std::mem::take(&mut self.locations);
-        let out = &mut self.out;
+        let (out, header) = (&mut self.out, &mut self.header);
+        let written: Written = bodies.finish(out)?;
+        let records = times.len() as u32;
+        // Keys ascend, so times do.
+        let time_min = times.first().copied().unwrap_or(0);
+        let time_max = times.last().copied().unwrap_or(0);
+        header.records = records.into();
+        (header.time_min, header.time_max) = (time_min.into(), time_max.into());
+        header.time_width = width_for(time_max - time_min);
+        header.location_width = width_for(written.bytes);
+        header.body_bytes = written.bytes.into();
+        header.raw_bytes = written.raw_bytes.into();
+        header.zdict_bytes = written.zdict_bytes.into();
         let none = Region { first: 0, pages: 0 };
+        let locations = &written.locations;
         let regions = Regions {
-            bodies: Region { first: 1, pages: out.next() - 1 },
-            times: write_column(out, kind::TIMES, times.iter().map(|t| t.to_le_bytes()))?,
+            bodies: written.bodies,
+            zdict: written.zdict,
+            times: write_numbers(out, kind::TIMES, header.time_width, time_min, &times)?,
             ids: write_column(out, kind::IDS, ids.iter().copied())?,
-            locations: write_column(
-                out,
-                kind::LOCATIONS,
-                locations.iter().map(|l| l.to_le_bytes()),
-            )?,
+            locations: write_numbers(out, kind::LOCATIONS, header.location_width, 0, locations)?,
             id_index: write_id_index(out, &ids)?,
             terms: Region { first: out.next(), ..none },
             filter: none,
         };
-        let records = times.len() as u32;
-        self.header.records = records.into();
-        // Keys ascend, so times do.
-        self.header.time_min = times.first().copied().unwrap_or(0).into();
-        self.header.time_max = times.last().copied().unwrap_or(0).into();
         self.lists = Some(Lists {
             records,
             regions,
@@ -202,7 +199,7 @@ impl Builder {
         for (term, list) in inverter.into_lists() {
             self.add_list(&term, list.iter().map(Ok))?;
         }
-        let Builder { mut out, mut header, new, bodies, lists, .. } = self;
+        let Builder { mut out, mut header, new, lists, .. } = self;
         if let Some(mut lists) = lists {
             let root = lists.dictionary.finish(&mut out)?;
             let hashes = lists.dictionary.take_hashes();
@@ -219,8 +216,8 @@ impl Builder {
             header.filter_bytes = stream.bytes().into();
             header.regions = regions.to_raw();
         }
-        header.body_bytes = bodies.bytes().into();
-        header.pages = out.next().into();
+        header.pages = (out.next() + 1).into();
+        out.append(kind::HEADER_COPY, header.as_bytes())?;
         out.finish(header.as_bytes())?;
         Ok(header.info())
     }

@@ -10,7 +10,8 @@
 
 use super::bodies::Bodies;
 use super::columns::Column;
-use super::format::{ID_BYTES, TIME_BYTES};
+use super::format::ID_BYTES;
+use super::numbers::Numbers;
 use super::pages::Pages;
 use crate::base::{Key, Ordinal, Result};
 
@@ -32,7 +33,7 @@ pub struct Entry {
 /// unspecified from its old end on.
 pub fn read_entries(
     pages: &Pages,
-    (times, ids): (&Column<TIME_BYTES>, &Column<ID_BYTES>),
+    (times, ids): (&Numbers, &Column<ID_BYTES>),
     bodies: &Bodies,
     ordinals: &[Ordinal],
     out: &mut Vec<Entry>,
@@ -44,7 +45,7 @@ pub fn read_entries(
     let mut entries = out[start..].iter_mut();
     times.get_each(pages, ordinals, |_, time| {
         if let Some(entry) = entries.next() {
-            entry.key.time = u64::from_le_bytes(time);
+            entry.key.time = time;
         }
     })?;
     let mut entries = out[start..].iter_mut();

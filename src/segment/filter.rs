@@ -111,14 +111,13 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Reads the filters, `len` bytes in `region`, into memory.
+    /// Reads the filters, `len` bytes in `region`, into memory, past the pool.
     ///
     /// # Errors
     /// `Io`; `Corrupt` if a page or a descriptor does not hold.
     pub fn load(pages: &Pages, region: Region, len: u64, salt: Salt) -> Result<Filters> {
         // The region's pages are in the file (F1, F2), which bounds this allocation.
-        let mut bytes = vec![0; len as usize];
-        pages.read_stream(region, kind::FILTER, 0, &mut bytes)?;
+        let bytes = pages.read_past_pool(region, kind::FILTER, len)?;
         Filters::parse(bytes, salt).map_err(|what| pages.corrupt(region.first, what))
     }
 

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //!   page 0   header (written last)
-//!   BODIES   a byte stream: each body u32 length, then its bytes; may cross pages
-//!   TIMES    u64 time of each ordinal            fixed-width items, none crosses a page
-//!   IDS      32 bytes of each ordinal            "
-//!   LOCATIONS u64 offset of each body in BODIES  "
-//!   IDINDEX  (first 8 bytes of the id as a big-endian number, ordinal) sorted by id, 12 bytes each
+//!   BODIES   a byte stream: each body u32 length and whether it is packed, then its bytes; may cross pages
+//!   ZDICT    a byte stream, twice, each from a page's beginning: the compression dictionary
+//!   TIMES    time of each ordinal less the lowest    fixed-width items, none crosses a page
+//!   IDS      32 bytes of each ordinal                "
+//!   LOCATIONS offset of each body in BODIES          "
+//!   IDINDEX  (first 4 bytes of the id as a big-endian number, ordinal) sorted by id, 8 bytes each
 //!   TERMS    leaves and interior pages of the dictionary, and posting pages, in order of completion
 //!   FILTER   a byte stream: the two filters
+//!   last     a copy of the header
 //! ```
+//!
+//! Items of TIMES and LOCATIONS take 4 bytes if all of a segment's fit, else 8; the header says which.
 //!
 //! A page is `page size - PAGE_TRAILER_BYTES` bytes of payload and the pool's trailer, which names the
 //! segment, the page's number and its kind. All numbers are little-endian.
@@ -37,15 +41,24 @@
 //! | 128 | 8 | postings of all terms |
 //! | 136 | 8 | bytes in FILTER |
 //! | 144 | 4 | page of the dictionary's root |
-//! | 148 | 4 | zero |
-//! | 152 | 56 | seven regions in the order above: u32 first page, u32 pages |
+//! | 148 | 1 | compression: 0 none, 1 zstd |
+//! | 149 | 1 | bytes of an item of TIMES |
+//! | 150 | 1 | bytes of an item of LOCATIONS |
+//! | 151 | 1 | zero |
+//! | 152 | 8 | bytes of all bodies, unpacked |
+//! | 160 | 4 | bytes of the compression dictionary |
+//! | 164 | 4 | zero |
+//! | 168 | 64 | eight regions in the order above: u32 first page, u32 pages |
 //!
 //! Invariants, checked when a segment is opened:
-//! F1. Regions lie one behind the other without gaps and end where the file ends.
+//! F1. Regions lie one behind the other without gaps and end a page before the file ends.
 //! F2. A region has exactly the pages that its items need; the root lies in TERMS.
+//! F3. A width of 4 is one that the range of times, or the bytes in BODIES, fit.
 
-use super::{NewSegment, SegmentInfo};
+use super::numbers::{WIDE_BYTES, is_width, width_for};
+use super::{Compression, NewSegment, SegmentInfo};
 use crate::base::SegmentId;
+use crate::base::limits::RECORD_BYTES_MAX;
 use crate::pool::format::PAGE_TRAILER_BYTES;
 use std::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U16, U32, U64};
@@ -54,21 +67,21 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// First bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"RATSEGM1";
 /// The version this program writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes kept for the model's name.
 pub const MODEL_NAME_BYTES: usize = 32;
 /// Levels that a dictionary may have. Four children a page already reach 2^32 pages with 16.
 pub const LEVELS_MAX: u8 = 16;
-/// Bytes of an item of TIMES.
-pub const TIME_BYTES: usize = 8;
 /// Bytes of an item of IDS.
 pub const ID_BYTES: usize = 32;
-/// Bytes of an item of LOCATIONS.
-pub const LOCATION_BYTES: usize = 8;
 /// Bytes of an item of IDINDEX.
-pub const ID_ENTRY_BYTES: usize = 12;
+pub const ID_ENTRY_BYTES: usize = 8;
 /// Bytes before a body in BODIES.
 pub const BODY_HEAD_BYTES: usize = 4;
+/// In a body's head: what follows is packed. The other bits are its length.
+pub const BODY_PACKED: u32 = 1 << 31;
+/// Bytes of a compression dictionary at most.
+pub const ZDICT_BYTES_MAX: usize = 64 * 1024;
 /// Records that a segment may hold, so that `Ordinal::MAX` stays a sentinel.
 pub const RECORDS_MAX: u32 = u32::MAX - 1;
 
@@ -94,6 +107,10 @@ pub mod kind {
     pub const POSTINGS: u32 = 0x18;
     /// Part of the stream of filters.
     pub const FILTER: u32 = 0x19;
+    /// Part of the compression dictionary.
+    pub const ZDICT: u32 = 0x1a;
+    /// The header once more.
+    pub const HEADER_COPY: u32 = 0x1b;
 }
 
 /// A range of pages.
@@ -150,22 +167,36 @@ pub struct Header {
     pub filter_bytes: U64,
     /// The dictionary's root page.
     pub root: U32,
+    /// How bodies are packed.
+    pub compression: u8,
+    /// Bytes of an item of TIMES.
+    pub time_width: u8,
+    /// Bytes of an item of LOCATIONS.
+    pub location_width: u8,
     /// Zero.
-    pub zero: U32,
+    pub zero: u8,
+    /// Bytes of all bodies, unpacked.
+    pub raw_bytes: U64,
+    /// Bytes of the compression dictionary.
+    pub zdict_bytes: U32,
+    /// Zero.
+    pub zero_2: U32,
     /// The regions.
-    pub regions: [RawRegion; 7],
+    pub regions: [RawRegion; 8],
 }
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = size_of::<Header>();
 
-const _: () = assert!(HEADER_BYTES == 208);
+const _: () = assert!(HEADER_BYTES == 232);
 const _: () = assert!(offset_of!(Header, page_bytes) == 12);
 const _: () = assert!(offset_of!(Header, shard) == 48);
 const _: () = assert!(offset_of!(Header, model) == 56);
 const _: () = assert!(offset_of!(Header, time_min) == 96);
 const _: () = assert!(offset_of!(Header, root) == 144);
-const _: () = assert!(offset_of!(Header, regions) == 152);
+const _: () = assert!(offset_of!(Header, raw_bytes) == 152);
+const _: () = assert!(offset_of!(Header, regions) == 168);
+const _: () = assert!(RECORD_BYTES_MAX < BODY_PACKED as usize);
 const _: () = assert!(HEADER_BYTES + PAGE_TRAILER_BYTES <= 4096);
 
 /// A range of pages: `first .. first + pages`.
@@ -182,6 +213,8 @@ pub struct Region {
 pub struct Regions {
     /// The stream of bodies.
     pub bodies: Region,
+    /// The compression dictionary, twice.
+    pub zdict: Region,
     /// Times.
     pub times: Region,
     /// Ids.
@@ -197,13 +230,13 @@ pub struct Regions {
 }
 
 impl Regions {
-    fn list(&self) -> [Region; 7] {
-        let Regions { bodies, times, ids, locations, id_index, terms, filter } = *self;
-        [bodies, times, ids, locations, id_index, terms, filter]
+    fn list(&self) -> [Region; 8] {
+        let Regions { bodies, zdict, times, ids, locations, id_index, terms, filter } = *self;
+        [bodies, zdict, times, ids, locations, id_index, terms, filter]
     }
 
     /// As it stands in the header.
-    pub fn to_raw(self) -> [RawRegion; 7] {
+    pub fn to_raw(self) -> [RawRegion; 8] {
         self.list().map(|r| RawRegion { first: r.first.into(), pages: r.pages.into() })
     }
 }
@@ -236,6 +269,8 @@ impl Header {
         header.model_len = name.len() as u8;
         header.model[..name.len()].copy_from_slice(name);
         header.model_version = new.model.1.into();
+        header.compression = new.compression as u8;
+        (header.time_width, header.location_width) = (WIDE_BYTES as u8, WIDE_BYTES as u8);
         header
     }
 
@@ -263,10 +298,15 @@ impl Header {
             terms: self.terms.get(),
             postings: self.postings.get(),
             body_bytes: self.body_bytes.get(),
+            raw_bytes: self.raw_bytes.get(),
+            compression: match self.compression {
+                0 => Compression::None,
+                _ => Compression::Zstd,
+            },
         }
     }
 
-    /// Checks the counts against one another and returns the regions (F1, F2).
+    /// Checks the counts against one another and returns the regions (F1, F2, F3).
     pub fn regions(&self, payload: usize) -> Decoded<Regions> {
         let mut next = 1u64;
         for r in &self.regions {
@@ -275,7 +315,7 @@ impl Header {
             }
             next += u64::from(r.pages.get());
         }
-        if next != u64::from(self.pages.get()) {
+        if next + 1 != u64::from(self.pages.get()) {
             return Err("the regions do not fill the file");
         }
         let at = |i: usize| Region {
@@ -284,19 +324,22 @@ impl Header {
         };
         let regions = Regions {
             bodies: at(0),
-            times: at(1),
-            ids: at(2),
-            locations: at(3),
-            id_index: at(4),
-            terms: at(5),
-            filter: at(6),
+            zdict: at(1),
+            times: at(2),
+            ids: at(3),
+            locations: at(4),
+            id_index: at(5),
+            terms: at(6),
+            filter: at(7),
         };
+        self.check_counts(&regions)?;
         let records = u64::from(self.records.get());
         let needed = [
             self.body_bytes.get().div_ceil(payload as u64),
-            pages_for(records, TIME_BYTES, payload),
+            2 * u64::from(self.zdict_bytes.get()).div_ceil(payload as u64),
+            pages_for(records, usize::from(self.time_width), payload),
             pages_for(records, ID_BYTES, payload),
-            pages_for(records, LOCATION_BYTES, payload),
+            pages_for(records, usize::from(self.location_width), payload),
             pages_for(records, ID_ENTRY_BYTES, payload),
             u64::from(regions.terms.pages),
             self.filter_bytes.get().div_ceil(payload as u64),
@@ -304,7 +347,7 @@ impl Header {
         if regions.list().iter().zip(needed).any(|(r, n)| u64::from(r.pages) != n) {
             return Err("a region's pages are not what its items need");
         }
-        self.check_counts(&regions).map(|()| regions)
+        Ok(regions)
     }
 
     fn check_counts(&self, regions: &Regions) -> Decoded<()> {
@@ -312,6 +355,7 @@ impl Header {
         if self.records.get() > RECORDS_MAX || self.time_min.get() > self.time_max.get() {
             return Err("the header's counts or times are impossible");
         }
+        self.check_widths()?;
         if self.levels == 0 && self.terms.get() == 0 && root == 0 {
             return Ok(());
         }
@@ -319,6 +363,22 @@ impl Header {
             return Err("the dictionary's root is impossible");
         }
         Ok(())
+    }
+}
+
+impl Header {
+    fn check_widths(&self) -> Decoded<()> {
+        let fits = |width: u8, range: u64| is_width(width) && width_for(range) <= width;
+        let range = self.time_max.get() - self.time_min.get();
+        if !fits(self.time_width, range) || !fits(self.location_width, self.body_bytes.get()) {
+            return Err("a column is too narrow for what the header says"); // F3
+        }
+        let zdict_bytes = self.zdict_bytes.get() as usize;
+        match self.compression {
+            0 if zdict_bytes == 0 => Ok(()),
+            1 if zdict_bytes <= ZDICT_BYTES_MAX => Ok(()),
+            _ => Err("the header's compression is impossible"),
+        }
     }
 }
 

@@ -8,6 +8,9 @@
 //!                                                  filters    `- body                   bodies
 //! ```
 //!
+//! An open reads the header and no more; `Segment::load_filters` brings in the filters when there is time,
+//! and until then every answer is right and some are slower.
+//!
 //! An ordinal is a record's rank in ascending key order, so that a posting list is a sorted list of
 //! integers in time order, and union, intersection, limit and resumption are walks over such lists.
 //!
@@ -15,26 +18,34 @@
 //! I1. A file is written once, in one pass, and never changed; it counts only once somebody refers to it
 //!     after `Builder::finish` and a sync of its directory.
 //! I2. Ordinals are dense, ascending with the key, and below the record count.
-//! I3. No byte sequence in a file makes a reader panic, loop or allocate more than the file's size.
+//! I3. No byte sequence in a file makes a reader panic, loop or allocate more than the file's size and a
+//!     body's limit.
+//! I4. What a damaged page takes along is what stands in it: the header and the compression dictionary are
+//!     there twice, and without its filters a segment is slower.
 //!
 //! Errors: `Corrupt` carries the file and the offset of the page that does not hold.
 //! Bytes: `format`, and `postings`, `dictionary::node` and `filter` for what stands in their pages.
 
 mod bodies;
+mod body_writer;
 mod builder;
 mod columns;
+mod compression;
 mod dictionary;
 mod entries;
 mod filter;
 pub mod format;
+mod header;
 mod ids;
 mod invert;
+mod numbers;
 mod pages;
 mod postings;
 mod reader;
 
 pub use bodies::Body;
 pub use builder::Builder;
+pub use compression::Compression;
 pub use dictionary::TermScan;
 pub use entries::Entry;
 pub use postings::{Cursor, Postings};
@@ -55,6 +66,8 @@ pub struct NewSegment {
     pub page: PageSize,
     /// Name and version of the model whose bodies and terms it holds.
     pub model: (&'static str, u32),
+    /// Whether its bodies are compressed: not what is read soon and often.
+    pub compression: Compression,
 }
 
 /// What is known of a segment without reading its records.
@@ -76,8 +89,12 @@ pub struct SegmentInfo {
     pub terms: u64,
     /// Postings of all terms.
     pub postings: u64,
-    /// Bytes of all bodies with their lengths.
+    /// Bytes of all bodies with their lengths, as they are stored.
     pub body_bytes: u64,
+    /// Bytes of all bodies, unpacked.
+    pub raw_bytes: u64,
+    /// Whether bodies are compressed.
+    pub compression: Compression,
 }
 
 /// The name of a segment's file.

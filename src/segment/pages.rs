@@ -12,13 +12,15 @@
 use super::format::{Region, field, kind, payload_bytes};
 use crate::base::{Error, Result};
 use crate::io::{Buf, File};
-use crate::pool::format::{PAGE_TRAILER_BYTES, seal_page};
+use crate::pool::format::{PAGE_TRAILER_BYTES, check_page, seal_page};
 use crate::pool::{HeldPage, Page, PagedFile};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Pages written at once: 256 KiB of the smallest pages saturate the device.
 const WINDOW_PAGES: usize = 64;
+/// Bytes read at once beside the pool: what a device reads in one go.
+const READ_BYTES: usize = 1 << 20;
 const OTHER_KIND: &str = "a page of another kind stands where this one is referred to";
 
 /// Appends sealed pages to a file.
@@ -160,12 +162,17 @@ impl StreamWriter {
 }
 
 /// The pages of an open segment.
-pub struct Pages(Arc<PagedFile>);
+pub struct Pages {
+    pooled: Arc<PagedFile>,
+    /// The same file, for what should not pass through the pool.
+    file: Arc<dyn File>,
+    id: [u8; 16],
+}
 
 impl Pages {
-    /// The pages of `file`.
-    pub fn new(file: Arc<PagedFile>) -> Pages {
-        Pages(file)
+    /// The pages of `file`, sealed with `id`, which are also `pooled`.
+    pub fn new(pooled: Arc<PagedFile>, file: Arc<dyn File>, id: [u8; 16]) -> Pages {
+        Pages { pooled, file, id }
     }
 
     /// The payload of page `number`, which is of `kind`, pinned until dropped.
@@ -173,7 +180,7 @@ impl Pages {
     /// # Errors
     /// `Io`; `Corrupt` if the page is not what was written, is of another kind, or is not there.
     pub fn page(&self, number: u32, kind: u32) -> Result<Page<'_>> {
-        let page = self.0.page(number)?;
+        let page = self.pooled.page(number)?;
         if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
     }
 
@@ -182,34 +189,65 @@ impl Pages {
     /// # Errors
     /// As `page`.
     pub fn hold(&self, number: u32, kind: u32) -> Result<HeldPage> {
-        let page = self.0.hold(number)?;
+        let page = self.pooled.hold(number)?;
         if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
     }
 
     /// Whether `page` is page `number` of this segment.
     pub fn is(&self, page: &HeldPage, number: u32) -> bool {
-        page.number() == number && Arc::ptr_eq(page.file(), &self.0)
+        page.number() == number && Arc::ptr_eq(page.file(), &self.pooled)
     }
 
     /// Asks for pages ahead of their use, best effort.
     pub fn prefetch(&self, numbers: &[u32]) -> usize {
-        self.0.prefetch(numbers)
+        self.pooled.prefetch(numbers)
     }
 
     /// Payload bytes of a page.
     pub fn payload_bytes(&self) -> usize {
-        self.0.payload_bytes()
+        self.pooled.payload_bytes()
     }
 
     /// The segment's file.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.pooled.path()
     }
 
     /// Damage found in page `number`.
     pub fn corrupt(&self, number: u32, what: &str) -> Error {
         let page_bytes = self.payload_bytes() + PAGE_TRAILER_BYTES;
         Error::corrupt(self.path(), u64::from(number) * page_bytes as u64, what)
+    }
+
+    /// Copies the first `len` bytes of the stream in `region`, whose pages are of `kind` and have so many
+    /// (F2), in large reads and past the pool, from which this drives no page out.
+    ///
+    /// # Errors
+    /// As `page`.
+    pub fn read_past_pool(&self, region: Region, kind: u32, len: u64) -> Result<Vec<u8>> {
+        let page_bytes = self.payload_bytes() + PAGE_TRAILER_BYTES;
+        let pages_at_once = (READ_BYTES / page_bytes).min(region.pages as usize).max(1);
+        let align = self.file.align().max(page_bytes);
+        let mut buf = Buf::zeroed(pages_at_once * page_bytes, align);
+        let mut out = Vec::with_capacity(len as usize);
+        let mut number = region.first;
+        while number - region.first < region.pages {
+            let left = (region.pages - (number - region.first)) as usize;
+            if left < pages_at_once {
+                buf = Buf::zeroed(left * page_bytes, align);
+            }
+            self.file.read_at(u64::from(number) * page_bytes as u64, &mut buf)?;
+            for page in buf.chunks_exact(page_bytes) {
+                let found = check_page(page, &self.id, number);
+                if found.map_err(|what| self.corrupt(number, what))? != kind {
+                    return Err(self.corrupt(number, OTHER_KIND));
+                }
+                let now = self.payload_bytes().min(len as usize - out.len());
+                out.extend_from_slice(&page[..now]);
+                number += 1;
+            }
+        }
+        Ok(out)
     }
 
     /// Copies `out.len()` bytes from byte `at` of the stream in `region`, whose pages are of `kind`.

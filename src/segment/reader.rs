@@ -9,22 +9,25 @@
 //! Everything but the header and the filters is read through the pool when it is asked for. Any thread
 //! may ask; a page that is not resident is read where the caller stands.
 //!
-//! Invariant O1: a segment that opened has the counts and regions that its header says (F1, F2), so that
-//! every page number computed from them is in the file.
+//! Invariants: O1. a segment that opened has the counts and regions that its header says (F1, F2), so that
+//! every page number computed from them is in the file; O2. while the filters are not in memory, and for
+//! ever if they are damaged, `may_have_*` is true, and `find` and `term`, which never ask them, decide.
 
 use super::bodies::{Bodies, Body};
 use super::columns::Column;
+use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries};
 use super::filter::{Filters, Salt};
-use super::format::{Header, ID_BYTES, MAGIC, TIME_BYTES, VERSION, kind};
+use super::format::{ID_BYTES, Region, kind};
+use super::header::{check_belonging, read_header};
 use super::ids::IdIndex;
+use super::numbers::Numbers;
 use super::pages::Pages;
 use super::postings::Postings;
 use super::{SegmentInfo, file_name};
-use crate::base::{Error, Key, Ordinal, PageSize, Result, SegmentId, ShardId, StoreId, hash64};
-use crate::io::{Buf, Disk, File};
-use crate::pool::format::check_page;
+use crate::base::{Error, Key, Ordinal, Result, SegmentId, ShardId, StoreId, hash64};
+use crate::io::{Disk, File};
 use crate::pool::{Fetch, PagedFile, Pool};
 use std::fmt;
 use std::ops::Range;
@@ -38,20 +41,25 @@ pub type Expect<'a> = (StoreId, ShardId, &'a str, u32);
 pub struct Segment {
     info: SegmentInfo,
     pages: Pages,
-    times: Column<TIME_BYTES>,
+    header_damaged: bool,
+    times: Numbers,
     ids: Column<ID_BYTES>,
     id_index: IdIndex,
     bodies: Bodies,
     dictionary: Dictionary,
-    filters: Filters,
+    filter_region: Region,
+    filter_bytes: u64,
+    /// Empty until they are loaded; none if they are damaged.
+    filters: OnceLock<Option<Filters>>,
     middle: OnceLock<(u64, u64)>,
 }
 
 impl Segment {
-    /// Opens segment `id` in `dir` and loads its filters. Reads page 0 and the filter pages.
+    /// Opens segment `id` in `dir`. Reads page 0, or the last page if that is damaged, and no other: its
+    /// filters come with [`Segment::load_filters`].
     ///
     /// # Errors
-    /// `Io`; `Corrupt` if the header or the filters are damaged or the file's length is not what the
+    /// `Io`; `Corrupt` if the header and its copy are damaged or the file's length is not what the
     /// header says; `WrongVersion` for another format; `Mismatch` if the page size is not the pool's, or
     /// the segment does not belong to what is expected.
     pub fn open(
@@ -76,7 +84,7 @@ impl Segment {
         expect: Expect<'_>,
         fetch: Option<Arc<dyn Fetch>>,
     ) -> Result<Arc<Segment>> {
-        let header = read_header(&*file, id)?;
+        let (header, header_damaged) = read_header(&*file, id, pool.page_size())?;
         check_belonging(&header, file.path(), pool.page_size(), expect)?;
         let bad = |what: &str| Error::corrupt(file.path(), 0, what);
         let regions = header.regions(pool.payload_bytes()).map_err(bad)?;
@@ -86,23 +94,52 @@ impl Segment {
             return Err(bad(&what));
         }
         let payload = pool.payload_bytes();
-        let file = PagedFile::new(pool, file, id.0, info.pages, fetch);
-        let pages = Pages::new(file);
-        let filter_bytes = header.filter_bytes.get();
-        let filters = Filters::load(&pages, regions.filter, filter_bytes, Salt::new(id))?;
-        let locations = Column::new(regions.locations, kind::LOCATIONS, info.records, payload);
+        let pooled = PagedFile::new(pool, file.clone(), id.0, info.pages, fetch);
+        let numbers =
+            |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
+        let locations = (header.location_width, 0);
+        let locations = numbers(regions.locations, kind::LOCATIONS, locations);
+        let times = (header.time_width, info.time_min);
+        let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
         let (root, levels) = (header.root.get(), header.levels);
         Ok(Arc::new(Segment {
-            times: Column::new(regions.times, kind::TIMES, info.records, payload),
+            header_damaged,
+            times: numbers(regions.times, kind::TIMES, times),
             ids: Column::new(regions.ids, kind::IDS, info.records, payload),
             id_index: IdIndex::new(regions.id_index, info.records, payload),
-            bodies: Bodies::new(regions.bodies, info.body_bytes, locations),
+            bodies: Bodies::new(regions.bodies, info.body_bytes, locations, decoder),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
-            filters,
+            filter_region: regions.filter,
+            filter_bytes: header.filter_bytes.get(),
+            filters: OnceLock::new(),
             middle: OnceLock::new(),
             info,
-            pages,
+            pages: Pages::new(pooled, file, id.0),
         }))
+    }
+
+    /// Reads the filters into memory, past the pool, and returns whether they are there. Any thread may
+    /// ask, at any time; who asks while another reads waits for it. Damage is logged once and costs
+    /// page reads for ever, but no answer.
+    pub fn load_filters(&self) -> bool {
+        let load = || {
+            let salt = Salt::new(self.info.id);
+            Filters::load(&self.pages, self.filter_region, self.filter_bytes, salt)
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "a segment's filters cannot be read; it is searched without");
+                })
+                .ok()
+        };
+        self.filters.get_or_init(load).is_some()
+    }
+
+    fn filters(&self) -> Option<&Filters> {
+        self.filters.get()?.as_ref()
+    }
+
+    /// Whether page 0 is damaged, and the segment was opened by the copy of the header. A rewrite mends it.
+    pub fn header_damaged(&self) -> bool {
+        self.header_damaged
     }
 
     /// Counts, sizes and the time range.
@@ -132,9 +169,11 @@ impl Segment {
         })
     }
 
-    /// Bytes of memory that stay with an open segment: filters and page table.
+    /// Bytes of memory that stay with an open segment: the page table, and, once they are in memory, the
+    /// filters and the compression dictionary.
     pub fn memory_bytes(&self) -> u64 {
-        self.filters.bytes() as u64 + 4 * u64::from(self.info.pages)
+        let filters = self.filters().map_or(0, Filters::bytes);
+        (filters + self.bodies.memory_bytes()) as u64 + 4 * u64::from(self.info.pages)
     }
 
     pub(super) fn pages(&self) -> &Pages {
@@ -156,7 +195,6 @@ impl Segment {
             return Ok(0..0);
         }
         let search = |low: u32, below: &dyn Fn(u64) -> bool| {
-            let below = |time| below(u64::from_le_bytes(time));
             self.times.partition_point(&self.pages, (low, records), below)
         };
         let start = if since <= time_min { 0 } else { search(0, &|time| time < since)? };
@@ -169,7 +207,7 @@ impl Segment {
     /// # Errors
     /// `Invalid` if there is no such record; `Io` and `Corrupt` as a page read says.
     pub fn time(&self, ordinal: Ordinal) -> Result<u64> {
-        self.times.get(&self.pages, ordinal).map(u64::from_le_bytes)
+        self.times.get(&self.pages, ordinal)
     }
 
     /// The id of a record. One page.
@@ -196,17 +234,19 @@ impl Segment {
         Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
     }
 
-    /// Whether a record with this id may be here; false is certain, true wrong once in 250 times. No page.
+    /// Whether a record with this id may be here; false is certain, true wrong once in 250 times, or always
+    /// while the filters are not in memory. No page.
     pub fn may_have_id(&self, id: &[u8; 32]) -> bool {
         self.may_have_id_hash(hash64(id))
     }
 
     /// As [`Segment::may_have_id`], for who asks many segments: by the id's `hash64`.
     pub fn may_have_id_hash(&self, hash: u64) -> bool {
-        self.filters.may_have_id(hash)
+        self.filters().is_none_or(|filters| filters.may_have_id(hash))
     }
 
-    /// The ordinal of the record with this id. Does not ask the filter. Two or three pages.
+    /// The ordinal of the record with this id. Does not ask the filter, which is the caller's to do first,
+    /// by a hash that serves all segments. Two or three pages.
     ///
     /// # Errors
     /// `Io` and `Corrupt` as a page read says.
@@ -214,18 +254,19 @@ impl Segment {
         self.id_index.find(&self.pages, &self.ids, id)
     }
 
-    /// Whether a term may be here; false is certain, true wrong once in 250 times. No page.
+    /// Whether a term may be here; false is certain, true wrong once in 250 times, or always
+    /// while the filters are not in memory. No page.
     pub fn may_have_term(&self, term: &[u8]) -> bool {
         self.may_have_term_hash(hash64(term))
     }
 
     /// As [`Segment::may_have_term`], for who asks many segments: by the term's `hash64`.
     pub fn may_have_term_hash(&self, hash: u64) -> bool {
-        self.filters.may_have_term(hash)
+        self.filters().is_none_or(|filters| filters.may_have_term(hash))
     }
 
-    /// The posting list of a term. Does not ask the filter. One page for each level of the dictionary,
-    /// no allocation.
+    /// The posting list of a term. Does not ask the filter, which is the caller's to do first, by a hash
+    /// that serves all segments. One page for each level of the dictionary, no allocation.
     ///
     /// # Errors
     /// `Io` and `Corrupt` as a page read says.
@@ -247,7 +288,7 @@ impl Segment {
     }
 
     /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it
-    /// crosses pages, copied into `spare`.
+    /// crosses pages or is packed, copied into `spare`.
     ///
     /// # Errors
     /// As [`Segment::time`].
@@ -295,49 +336,5 @@ impl Segment {
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Segment({}, {} records)", self.info.id, self.info.records)
-    }
-}
-
-/// Reads page 0 in the size that it claims, so that another page size is told from damage.
-fn read_header(file: &dyn File, id: SegmentId) -> Result<Header> {
-    let bad = |what: &str| Error::corrupt(file.path(), 0, what);
-    let read = |bytes: usize| -> Result<Buf> {
-        if file.len() < bytes as u64 {
-            return Err(bad("the file is shorter than its header"));
-        }
-        let mut buf = Buf::zeroed(bytes, file.align().max(bytes));
-        file.read_at(0, &mut buf)?;
-        Ok(buf)
-    };
-    let claimed = Header::parse(&read(PageSize::K4.bytes())?).map_err(bad)?;
-    if claimed.magic != MAGIC {
-        return Err(bad("the file does not begin like a segment"));
-    }
-    let size = PageSize::from_bytes(claimed.page_bytes.get() as usize);
-    let page = read(size.ok_or_else(|| bad("the page size is none"))?.bytes())?;
-    check_page(&page, &id.0, 0).map_err(bad)?;
-    Header::parse(&page).map_err(bad)
-}
-
-fn check_belonging(header: &Header, path: &Path, page: PageSize, expect: Expect<'_>) -> Result<()> {
-    let version = header.version.get();
-    if version != VERSION {
-        let path = path.to_path_buf();
-        return Err(Error::WrongVersion { path, found: version, supported: VERSION });
-    }
-    let name = header.model_name().map_err(|what| Error::corrupt(path, 0, what))?;
-    let stored = (StoreId(header.store), header.shard.get(), name, header.model_version.get());
-    let pairs = [
-        ("page bytes", header.page_bytes.get().to_string(), page.bytes().to_string()),
-        ("store id", stored.0.to_string(), expect.0.to_string()),
-        ("shard", stored.1.to_string(), expect.1.to_string()),
-        ("model", stored.2.to_string(), expect.2.to_string()),
-        ("model version", stored.3.to_string(), expect.3.to_string()),
-    ];
-    match pairs.into_iter().find(|(_, stored, asked)| stored != asked) {
-        Some((what, stored, asked)) => {
-            Err(Error::Mismatch { path: path.to_path_buf(), what, stored, asked })
-        }
-        None => Ok(()),
     }
 }

@@ -51,6 +51,7 @@ impl Core {
             Finished::Checkpointed(start) => {
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
             }
+            Finished::Warmed => self.compactions.changed(),
             Finished::Prepared(number, file) => self.spares.push_back((number, file)),
             Finished::Failed(stage, error) => self.poison(stage, &error),
             Finished::Compaction(_) => {}

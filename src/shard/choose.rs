@@ -37,11 +37,24 @@ pub struct Policy {
     pub fan_in: usize,
     /// The share of dead records, in percent, from which a segment is written anew.
     pub garbage_percent: u32,
+    /// Which merged segments have compressed bodies.
+    pub compress: Compress,
+}
+
+/// Which merged segments have compressed bodies. What a flush writes never has: it is what is read most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compress {
+    /// None.
+    Never,
+    /// The full ones: windows of the past.
+    Full,
+    /// All.
+    Always,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { records_max: 1 << 20, fan_in: 4, garbage_percent: 20 }
+        Policy { records_max: 1 << 20, fan_in: 4, garbage_percent: 20, compress: Compress::Full }
     }
 }
 
@@ -84,6 +97,22 @@ pub struct Choice {
     pub reason: Reason,
 }
 
+impl Policy {
+    /// Whether so many records fill a segment.
+    fn is_full(&self, records: u64) -> bool {
+        records * 4 > u64::from(self.records_max) * 3
+    }
+
+    /// Whether a merged segment of so many records is compressed.
+    pub(super) fn compresses(&self, records: u64) -> bool {
+        match self.compress {
+            Compress::Never => false,
+            Compress::Full => self.is_full(records),
+            Compress::Always => true,
+        }
+    }
+}
+
 impl Item {
     fn live(&self) -> u64 {
         u64::from(self.records - self.dead.min(self.records))
@@ -94,7 +123,7 @@ impl Item {
     }
 
     fn is_full(&self, policy: &Policy) -> bool {
-        self.live() * 4 > u64::from(policy.records_max) * 3
+        policy.is_full(self.live())
     }
 
     fn tier(&self, policy: &Policy) -> u32 {

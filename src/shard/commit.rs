@@ -61,6 +61,23 @@ impl Core {
         self.group = self.spare_group.take();
     }
 
+    /// Ends the log with a block without entries, which says that nothing stands behind it; false if that is
+    /// there already, or need not be.
+    pub(super) fn close_log(&mut self) -> bool {
+        let written = self.shared.stats.commits.load(Relaxed) > 0;
+        if !written || self.log_closed || self.rotating {
+            return false;
+        }
+        self.log_closed = true;
+        let Some(group) = self.group.take_if(|g| g.is_empty() && self.log.fits(g)) else {
+            return false;
+        };
+        let placed = self.log.place(group, true);
+        self.push(TOKEN_COMMIT, placed.op);
+        self.flying = Some(Batch::default());
+        true
+    }
+
     pub(super) fn push(&mut self, token: u64, op: Op) {
         let pushed = self.queue.push(token, op);
         assert!(pushed.is_ok(), "places in the ring are reserved for the log");

@@ -26,7 +26,7 @@ use super::view::LiveSegment;
 use super::{Dead, Shared};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
 use crate::pool::Pool;
-use crate::segment::{self, Body, Builder, Entry, NewSegment, Segment, TermScan};
+use crate::segment::{self, Body, Builder, Compression, Entry, NewSegment, Segment, TermScan};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -180,6 +180,13 @@ impl Compaction {
 
     fn create(&mut self) -> Result<Builder> {
         let (config, model) = (&self.shared.config, &self.shared.model);
+        // What comes into this window: more than live at the end, if some died since.
+        let left = self.inputs.iter().map(Input::left).sum::<u64>();
+        let records = left.min(u64::from(config.compaction.records_max));
+        let compression = match config.compaction.compresses(records) {
+            true => Compression::Zstd,
+            false => Compression::None,
+        };
         let id = flush::new_id(&self.shared);
         let new = NewSegment {
             id,
@@ -187,6 +194,7 @@ impl Compaction {
             shard: config.shard,
             page: config.page,
             model: (model.name(), model.version()),
+            compression,
         };
         let builder = Builder::create(&*self.shared.env.disk, &config.dir, new)?;
         self.outputs.push(id);
@@ -293,6 +301,14 @@ impl Input {
             self.next = end;
         }
         Ok(self.ahead.front().map(|entry| entry.key))
+    }
+
+    /// How many of its records live and were not given yet, about.
+    fn left(&self) -> u64 {
+        let records = self.segment.records();
+        let live = u64::from(records.saturating_sub(self.live.dead.count()));
+        let left = u64::from(records - self.next) + self.ahead.len() as u64;
+        live.min(left)
     }
 
     /// The ordinals of the window at hand.

@@ -177,7 +177,7 @@ pub(super) struct Compactions {
 impl Compactions {
     pub(super) fn new(jobs: Sender<Job>) -> Compactions {
         let (left_alone, waiters) = (HashSet::new(), Vec::new());
-        Compactions { jobs, running: false, due: true, paused: false, left_alone, waiters }
+        Compactions { jobs, running: false, due: false, paused: false, left_alone, waiters }
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -274,12 +274,14 @@ impl Core {
         let is_input = |live: &LiveSegment| {
             compacted.inputs.iter().any(|input| input.id == live.segment.info().id)
         };
-        let (inputs, kept): (Vec<_>, Vec<_>) = view.segments.iter().cloned().partition(is_input);
-        let outputs = with_late_deaths(compacted, &inputs);
+        let (mut inputs, mut segments) = (Vec::new(), Vec::new());
+        for live in &view.segments {
+            if is_input(live) { &mut inputs } else { &mut segments }.push(live.clone());
+        }
+        segments.extend(with_late_deaths(compacted, &inputs));
         let stats = &self.shared.stats;
         stats.compactions.fetch_add(1, Relaxed);
         stats.compaction_bytes.fetch_add(compacted.bytes, Relaxed);
-        let mut segments: Vec<LiveSegment> = kept.into_iter().chain(outputs).collect();
         segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         let (active, sealed) = (view.active.clone(), view.sealed.clone());
         self.shared.published.install(View { active, sealed, segments });

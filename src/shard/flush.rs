@@ -18,7 +18,7 @@ use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::Record;
-use crate::segment::{Builder, NewSegment, Segment};
+use crate::segment::{Builder, Compression, NewSegment, Segment};
 use std::sync::Arc;
 
 use super::work::Job;
@@ -62,7 +62,14 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     let disk = &*shared.env.disk;
     let id = new_id(shared);
     let model = (shared.model.name(), shared.model.version());
-    let new = NewSegment { id, store: config.store, shard: config.shard, page: config.page, model };
+    let new = NewSegment {
+        id,
+        store: config.store,
+        shard: config.shard,
+        page: config.page,
+        model,
+        compression: Compression::None, // what is new is read soon and often
+    };
     let mut builder = Builder::create(disk, &config.dir, new)?;
     let mut terms = Terms::new();
     for o in live {
@@ -81,15 +88,25 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
 }
 
-/// Opens the shard's segment `id`.
+/// Opens the shard's segment `id`, which is ready for all that is asked of it.
 pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
+    let segment = open_later(shared, id)?;
+    warm(&segment);
+    Ok(segment)
+}
+
+/// Opens the shard's segment `id` and reads its header only.
+pub(super) fn open_later(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
     let config = &shared.config;
     let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
-    let segment = Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)?;
-    // Read here and now, so that the shard's thread need not.
+    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+}
+
+/// Reads what the shard's thread would otherwise have to read, or do without.
+pub(super) fn warm(segment: &Segment) {
+    segment.load_filters();
     segment.middle();
-    Ok(segment)
 }
 
 /// A name for a new segment.

@@ -12,20 +12,23 @@ use super::config::Config;
 use super::format::Manifest;
 use crate::base::{Error, Result};
 use crate::io::{Buf, Disk};
+use std::path::Path;
 
 const PREFIX: &str = "manifest-";
 
-fn name(generation: u64) -> String {
+/// The name of a generation's file.
+pub(crate) fn name(generation: u64) -> String {
     format!("{PREFIX}{generation:016x}")
 }
 
-fn generation(name: &str) -> Option<u64> {
+/// The generation whose file has this name.
+pub(crate) fn generation(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 /// The generations that have a file, ascending.
-fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
+pub(crate) fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
     let mut found: Vec<u64> =
         disk.list(&config.dir)?.iter().filter_map(|n| generation(n)).collect();
     found.sort_unstable();
@@ -33,20 +36,8 @@ fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
 }
 
 /// Writes `manifest` durably, then drops all but the two newest.
-pub(super) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
-    let path = config.dir.join(name(manifest.generation));
-    let bytes = manifest.encode(config.store, config.shard);
-    // A left-over of an attempt that failed half-way has no claim to the name.
-    if list(disk, config)?.contains(&manifest.generation) {
-        disk.remove(&path)?;
-    }
-    let file = disk.create(&path, 0)?;
-    let align = file.align();
-    let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
-    buf[..bytes.len()].copy_from_slice(&bytes);
-    file.write_at(0, &buf)?;
-    file.sync()?;
-    disk.sync_dir(&config.dir)?;
+pub(crate) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
+    put(disk, config, manifest)?;
     for old in list(disk, config)? {
         if old + 1 < manifest.generation {
             disk.remove(&config.dir.join(name(old)))?;
@@ -55,12 +46,39 @@ pub(super) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Re
     Ok(())
 }
 
+/// Writes `manifest` durably, beside whatever others there are.
+pub(crate) fn put(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
+    // A left-over of an attempt that failed half-way has no claim to the name.
+    let path = config.dir.join(name(manifest.generation));
+    if list(disk, config)?.contains(&manifest.generation) {
+        disk.remove(&path)?;
+    }
+    put_as(disk, config, &path, manifest)
+}
+
+/// As [`put`], as the file `path` of the shard's directory, which is not there.
+pub(crate) fn put_as(
+    disk: &dyn Disk,
+    config: &Config,
+    path: &Path,
+    manifest: &Manifest,
+) -> Result<()> {
+    let bytes = manifest.encode(config.store, config.shard);
+    let file = disk.create(path, 0)?;
+    let align = file.align();
+    let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
+    buf[..bytes.len()].copy_from_slice(&bytes);
+    file.write_at(0, &buf)?;
+    file.sync()?;
+    disk.sync_dir(&config.dir)
+}
+
 /// The newest whole manifest, or `None` if the directory has none at all.
 ///
 /// # Errors
 /// If there are manifests and none can be read: the first failure. A shard whose manifests are lost
 /// is not an empty shard.
-pub(super) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>> {
+pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>> {
     let mut failure = None;
     for &generation in list(disk, config)?.iter().rev() {
         match read_one(disk, config, generation) {
@@ -74,7 +92,8 @@ pub(super) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
     failure.map_or(Ok(None), Err)
 }
 
-fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
+/// The manifest of one generation.
+pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
     let path = config.dir.join(name(generation));
     let file = disk.open(&path)?;
     let align = file.align();

@@ -33,7 +33,7 @@ mod flush;
 pub mod format;
 mod inbox;
 mod lookup;
-mod manifest;
+pub(crate) mod manifest;
 mod reads;
 mod recover;
 mod remove;
@@ -45,7 +45,7 @@ mod view;
 mod work;
 mod write;
 
-pub use choose::Policy;
+pub use choose::{Compress, Policy};
 pub(crate) use compactor::Gate;
 pub use config::{Config, SyncMode};
 pub use dead::Dead;

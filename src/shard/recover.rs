@@ -129,7 +129,7 @@ pub(super) fn open(
 fn open_segments(shared: &Shared, manifest: &Manifest) -> Result<Vec<LiveSegment>> {
     let mut segments = Vec::new();
     for listed in &manifest.segments {
-        let segment = flush::open(shared, listed.id)?;
+        let segment = flush::open_later(shared, listed.id)?;
         if segment.records() != listed.records {
             let path = shared.config.dir.join(segment::file_name(listed.id));
             let (found, listed) = (segment.records(), listed.records);
@@ -191,6 +191,10 @@ impl Replay {
             Error::corrupt(path, u64::from(block.offset()), what)
         };
         let entry = read_entry(bytes).map_err(damaged)?;
+        if self.next_seq == 1 {
+            // Each entry is looked for in every segment; a log without entries needs no filters yet.
+            self.segments.iter().for_each(|live| flush::warm(&live.segment));
+        }
         let view = self.view();
         self.terms.clear();
         if entry.kind == EntryKind::Put {

@@ -319,7 +319,7 @@ fn start_inline(opened: Opened) -> Result<Driver> {
     let (results, results_out) = unbounded();
     let compactor = Compactor::new(shared.clone());
     let mut core = Core::new(shared, start, (jobs_in, merges_in), results_out, true)?;
-    core.send(Job::PrepareLog);
+    core.begin();
     Ok(Driver::Inline(Box::new(Inline { core, worker, jobs, compactor, merges, results })))
 }
 
@@ -359,7 +359,7 @@ fn start_threads(opened: Opened) -> Result<Driver> {
 /// The writer's thread, from start to end. However it ends, nobody is left waiting.
 fn run(mut core: Core, shared: &Arc<Shared>) {
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        core.send(Job::PrepareLog);
+        core.begin();
         while !core.wind_up() {
             if core.turn(Wait::Forever).is_err() {
                 break;
@@ -379,6 +379,14 @@ fn run(mut core: Core, shared: &Arc<Shared>) {
 }
 
 impl Core {
+    /// Gives the worker what is to be done first.
+    fn begin(&mut self) {
+        self.send(Job::PrepareLog);
+        let view = self.shared.published.view();
+        let segments = view.segments.iter().map(|live| live.segment.clone());
+        self.send(Job::Warm(segments.collect()));
+    }
+
     /// Brings the shard to its end once it is closing: true when nothing is left to do.
     fn wind_up(&mut self) -> bool {
         if !self.shared.inbox.is_drained() || !self.is_settled() {
@@ -396,6 +404,7 @@ impl Core {
         {
             self.seal();
         }
-        self.sealed.is_empty() && self.jobs_out == 0 && !self.compactions.is_running()
+        let idle = self.sealed.is_empty() && self.jobs_out == 0;
+        idle && !self.compactions.is_running() && !self.close_log()
     }
 }

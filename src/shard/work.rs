@@ -6,11 +6,12 @@
 
 use super::checkpoint::{Checkpoint, write_checkpoint};
 use super::compactor::Ended;
-use super::flush::{Flushed, flush};
+use super::flush::{self, Flushed, flush};
 use super::{Config, Shared};
 use crate::base::{Error, Lsn, Result, Seq};
 use crate::io::File;
 use crate::memtable::Memtable;
+use crate::segment::Segment;
 use crate::wal::Files;
 use crossbeam::channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(super) enum Job {
     Checkpoint(Checkpoint),
     /// Prepare the next log file.
     PrepareLog,
+    /// Read the filters of segments that were opened without.
+    Warm(Vec<Arc<Segment>>),
 }
 
 /// What the worker has done.
@@ -31,6 +34,8 @@ pub(super) enum Finished {
     Flushed(Flushed),
     /// A manifest is durable, and replay begins at this position.
     Checkpointed(Lsn),
+    /// The segments have their filters.
+    Warmed,
     /// A log file is ready.
     Prepared(u32, Arc<dyn File>),
     /// A merge ended: the compactor's.
@@ -76,6 +81,10 @@ impl Worker {
                 Ok(()) => Finished::Checkpointed(checkpoint.manifest_start),
                 Err(error) => Finished::Failed("a checkpoint", error),
             },
+            Job::Warm(segments) => {
+                segments.iter().for_each(|segment| flush::warm(segment));
+                Finished::Warmed
+            }
             Job::PrepareLog => match self.prepare() {
                 Ok((number, file)) => Finished::Prepared(number, file),
                 Err(error) => Finished::Failed("the preparation of a log file", error),

@@ -85,6 +85,8 @@ pub(super) struct Core {
     pub(super) log: wal::Writer,
     /// The old log file is being synced before the new one may be written.
     pub(super) rotating: bool,
+    /// The log ends with the block that says so.
+    pub(super) log_closed: bool,
     pub(super) group_bytes_max: usize,
     pub(super) group: Option<Group>,
     pub(super) spare_group: Option<Group>,
@@ -160,6 +162,7 @@ impl Core {
             seal_wanted: false,
             log: start.log,
             rotating: false,
+            log_closed: false,
             group_bytes_max: start.group_bytes_max,
             group,
             spare_group,
@@ -213,12 +216,14 @@ impl Core {
 
     /// How long this turn may sleep: not at all with work at hand, to the next sync in `Batch`.
     fn how_long(&self, wait: Wait) -> Wait {
-        if wait == Wait::No || self.can_fill() && self.held.is_some() {
+        if wait == Wait::No || self.can_take_held() {
             return Wait::No;
         }
         let closing =
             self.shared.inbox.is_closing() && (self.jobs_out > 0 || self.compactions.is_running());
-        let asleep = if self.flying.is_some() || !self.can_fill() || closing {
+        // Nothing is taken from the ring before what is held.
+        let blocked = self.held.is_some() || !self.can_fill();
+        let asleep = if self.flying.is_some() || blocked || closing {
             // The completion, or the worker's result, wakes us; the ring need not.
             true
         } else {
@@ -235,6 +240,16 @@ impl Core {
     }
 
     // --- 2 fill ---
+
+    /// Whether what is held may fit now. It is held since the memtable was full, which sealing ends
+    /// between two groups, or since the group was; either way there is room again only in an empty group.
+    /// Until then the group waits in `commit` for one of these, and each ends a sleep: the write in
+    /// flight, the sync that has to come first or the sync of a full log file (completions), or a log
+    /// file to be prepared or a memtable to be flushed (results of the worker). A poisoned shard holds
+    /// nothing.
+    fn can_take_held(&self) -> bool {
+        self.held.is_some() && self.can_fill() && self.group.as_ref().is_none_or(|g| g.is_empty())
+    }
 
     /// Whether records can be taken in now.
     fn can_fill(&self) -> bool {

@@ -97,6 +97,11 @@ fn clear_unborn(disk: &dyn Disk, shard: &Path) -> Result<()> {
 
 /// Makes `dir` a store: durable on return.
 pub(crate) fn write(disk: &dyn Disk, dir: &Path, birth: &Birth) -> Result<()> {
+    write_as(disk, dir, STORE, birth)
+}
+
+/// Writes `birth` as the file `name` of `dir`: durable on return.
+pub(crate) fn write_as(disk: &dyn Disk, dir: &Path, name: &str, birth: &Birth) -> Result<()> {
     let new = dir.join(STORE_NEW);
     if disk.list(dir)?.iter().any(|n| n == STORE_NEW) {
         disk.remove(&new)?;
@@ -107,8 +112,8 @@ pub(crate) fn write(disk: &dyn Disk, dir: &Path, birth: &Birth) -> Result<()> {
     buf[..STORE_BYTES].copy_from_slice(birth.as_bytes());
     file.write_at(0, &buf)?;
     file.sync()?;
-    // Renamed only now, so that STORE is whole whenever it is there.
-    disk.rename(&new, &dir.join(STORE))?;
+    // Renamed only now, so that it is whole whenever it is there.
+    disk.rename(&new, &dir.join(name))?;
     disk.sync_dir(dir)
 }
 
@@ -119,10 +124,15 @@ pub(crate) fn holds_store(disk: &dyn Disk, dir: &Path) -> Result<bool> {
 
 /// The STORE file of `dir`, if there is one.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
-    if !holds_store(disk, dir)? {
+    read_as(disk, dir, STORE)
+}
+
+/// The file `name` of `dir`, written by [`write_as`], if there is one.
+pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<Birth>> {
+    if !disk.list(dir)?.iter().any(|n| n == name) {
         return Ok(None);
     }
-    let path = dir.join(STORE);
+    let path = dir.join(name);
     let file = disk.open(&path)?;
     let align = file.align();
     let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
@@ -168,22 +178,7 @@ impl Birth {
         if self.model_version.get() != model.version() {
             return mismatch("model version", &self.model_version.get(), &model.version());
         }
-        let page_bytes = self.page_bytes.get() as usize;
-        let (Some(page), shards) = (PageSize::from_bytes(page_bytes), self.shards.get() as usize)
-        else {
-            return Err(Error::corrupt(
-                dir.join(STORE),
-                12,
-                format!("{page_bytes} is no page size"),
-            ));
-        };
-        if !shards.is_power_of_two() || shards > SHARDS_MAX {
-            return Err(Error::corrupt(
-                dir.join(STORE),
-                32,
-                format!("{shards} is no number of shards"),
-            ));
-        }
+        let (page, shards) = self.layout(dir)?;
         if let Some(asked) = options.page.filter(|&asked| asked != page) {
             return mismatch("page size", &page.bytes(), &asked.bytes());
         }
@@ -191,6 +186,21 @@ impl Birth {
             Some(asked) if asked != shards => mismatch("a number of shards of", &shards, &asked),
             _ => Ok((page, shards)),
         }
+    }
+
+    /// The page size and the number of shards.
+    pub(crate) fn layout(&self, dir: &Path) -> Result<(PageSize, usize)> {
+        let page_bytes = self.page_bytes.get() as usize;
+        let Some(page) = PageSize::from_bytes(page_bytes) else {
+            let what = format!("{page_bytes} is no page size");
+            return Err(Error::corrupt(dir.join(STORE), 12, what));
+        };
+        let shards = self.shards.get() as usize;
+        if !shards.is_power_of_two() || shards > SHARDS_MAX {
+            let what = format!("{shards} is no number of shards");
+            return Err(Error::corrupt(dir.join(STORE), 32, what));
+        }
+        Ok((page, shards))
     }
 
     fn checksum(&self) -> u64 {

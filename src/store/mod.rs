@@ -6,7 +6,7 @@
 //!   DIR/shard-00/ ...   manifest, log files, segments of each shard
 //! ```
 
-mod birth;
+pub(crate) mod birth;
 mod options;
 mod space;
 
@@ -364,7 +364,14 @@ impl Pending<'_> {
     }
 }
 
-fn config(dir: &Path, store: StoreId, page: PageSize, shard: usize, options: &Options) -> Config {
+/// The settings of one shard of the store in `dir`.
+pub(crate) fn config(
+    dir: &Path,
+    store: StoreId,
+    page: PageSize,
+    shard: usize,
+    options: &Options,
+) -> Config {
     Config {
         dir: dir.join(format!("shard-{shard:02}")),
         store,

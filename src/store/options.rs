@@ -76,7 +76,7 @@ impl Options {
             in_flight: 256,
             threads: false,
             readers: 0,
-            compaction: Policy { records_max: 2000, fan_in: 3, garbage_percent: 20 },
+            compaction: Policy { records_max: 2000, fan_in: 3, ..Policy::default() },
             compaction_bytes_per_second: u64::MAX,
             ..Options::default()
         }

@@ -16,8 +16,10 @@ pub struct Space {
     pub segment_bytes: u64,
     /// The share of them that is of live records, and what the live records in memory will take.
     pub live_bytes: u64,
-    /// Bytes of a record beyond its body, on average over the segments; 0 without segments.
-    pub overhead_bytes: u64,
+    /// Records of the segments, the dead included.
+    pub segment_records: u64,
+    /// Bytes of their bodies, unpacked.
+    pub segment_raw_bytes: u64,
     /// The share of dead records in percent that compaction leaves in a segment.
     pub garbage_percent: u32,
 }
@@ -29,7 +31,6 @@ impl Store {
             (u128::from(bytes) * u128::from(live) / u128::from(of.max(1))) as u64 // S1
         };
         let mut space = Space { garbage_percent: self.garbage_percent, ..Space::default() };
-        let (mut beyond_bodies, mut records) = (0, 0);
         for snapshot in self.snapshot().shards() {
             for memtable in snapshot.view.memtables() {
                 let (all, dead) = (memtable.len(), memtable.dead());
@@ -41,11 +42,10 @@ impl Store {
                 let living = u64::from(info.records.saturating_sub(live.dead.count()));
                 space.segment_bytes += info.bytes;
                 space.live_bytes += share(info.bytes, living, u64::from(info.records));
-                beyond_bodies += info.bytes.saturating_sub(info.body_bytes);
-                records += u64::from(info.records);
+                space.segment_raw_bytes += info.raw_bytes;
+                space.segment_records += u64::from(info.records);
             }
         }
-        space.overhead_bytes = beyond_bodies.checked_div(records).unwrap_or(0);
         space
     }
 }

@@ -443,6 +443,38 @@ fn many_short_runs_keep_few_log_files() {
 }
 
 #[test]
+fn a_closed_log_tells_rot_in_its_last_block() {
+    let machine = Machine::new(11);
+    let mut options = Options::tiny();
+    options.shards = Some(1);
+    // So much that closing leaves the records in the log.
+    options.memtable_bytes = 8 << 20;
+    let store = machine.open(&options);
+    let (mut rng, mut past) = (Rng::new(11), Vec::new());
+    let items: Vec<Item> = (0..20).map(|i| Item::random(&mut rng, 1000 + i, &mut past)).collect();
+    let last = items.iter().rfind(|item| matches!(insert(&store, item), Outcome::Stored { .. }));
+    let last = last.unwrap();
+    store.close().unwrap();
+    drop(store);
+    let dir = Path::new("/store/shard-00");
+    let names = machine.env.disk.list(dir).unwrap();
+    let mut broken = 0;
+    for name in names.iter().filter(|name| name.starts_with("wal-")) {
+        let file = machine.env.disk.open(&dir.join(name)).unwrap();
+        let mut bytes = io::Buf::zeroed(file.len() as usize, file.align());
+        file.read_at(0, &mut bytes).unwrap();
+        if let Some(at) = bytes.windows(32).position(|window| window == last.key.id) {
+            bytes[at] ^= 1;
+            file.write_at(0, &bytes).unwrap();
+            broken += 1;
+        }
+    }
+    assert_eq!(broken, 1);
+    let opened = Store::open(Path::new("/store"), Arc::new(Toy), &options, machine.env.clone());
+    assert!(matches!(opened, Err(Error::Corrupt { .. })), "{:?}", opened.err());
+}
+
+#[test]
 fn wrong_settings_are_refused_by_name() {
     let machine = Machine::new(5);
     let options = Options::tiny();

@@ -128,7 +128,7 @@ impl Files {
 }
 
 /// The number in a file's name, if it is the name of a log file.
-fn number_of(name: &str) -> Option<u32> {
+pub(super) fn number_of(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(PREFIX)?;
     let number = u32::from_str_radix(digits, 16).ok().filter(|&number| number > 0)?;
     // The one form that `path` writes: no capitals, no sign, no missing zero.

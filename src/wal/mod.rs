@@ -8,10 +8,11 @@
 //!                                                 |    Group::reuse <---- completion
 //!                         Files::prepare --> Writer::rotate               [file header|block] ...
 //!   after a crash:        replay(from) -- entries --> the shard; Writer::new in a new file
+//!   meanwhile:            scan::follow(from) -- blocks --> a backup, without writing
 //! ```
 //!
 //! Reading order: `ring` (and `sync`, what it is built of), `format` (the bytes), `files`, `group`,
-//! `writer`, `replay`.
+//! `writer`, `scan`, `replay`.
 //!
 //! A position in the log is an LSN: file number and byte offset. One block is one group commit. What this
 //! floor promises, given that the caller keeps to I2 and I3 of `writer`:
@@ -30,12 +31,14 @@ mod format;
 mod group;
 mod replay;
 mod ring;
+pub mod scan;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use files::Files;
+pub use format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX};
 pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};

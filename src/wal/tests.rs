@@ -7,6 +7,7 @@
 mod crash;
 mod damage;
 mod log;
+mod scan;
 mod sim;
 
 use super::format::{self, SECTOR_BYTES};
@@ -100,6 +101,16 @@ impl Disk for MemDisk {
     fn remove(&self, path: &Path) -> Result<()> {
         self.file(path)?;
         self.files.lock().unwrap().remove(path);
+        Ok(())
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let file = self.file(from)?;
+        self.files.lock().unwrap().insert(to.into(), file);
+        Ok(())
+    }
+
+    fn remove_dir(&self, _: &Path) -> Result<()> {
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 #[cfg(feature = "tool")]
 mod clients;
 mod compare;
+#[cfg(feature = "tool")]
+mod config;
 mod kill;
 mod naive;
 mod oracle;

@@ -1,8 +1,10 @@
 //! The command line: verbs and what `--help` says of them.
 
+use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{count, explain, export, generate, import, relay, retain, scan, stats};
-use clap::{Parser, Subcommand};
+use crate::{backup, count, explain, export, generate, import, relay};
+use crate::{reshard, restore, retain, scan, stats};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 const FIRST_STEPS: &str = "\
@@ -11,8 +13,9 @@ The first three things to do:
   ratite scan '{\"kinds\":[1],\"limit\":5}'             ask for the five newest notes
   ratite relay                                      serve them on ws://127.0.0.1:7777
 
-`ratite help VERB` says more about a verb. RATITE_LOG=info (or debug, or ratite::shard=trace) shows
-what goes on inside, on standard error.";
+`ratite help VERB` says more about a verb, `ratite help config` all about options. Each is a flag,
+a variable and a line of a file: --sync batch, RATITE_SYNC=batch, sync = \"batch\". `ratite config`
+shows what counts. --log info (or debug, or ratite::shard=trace) shows what goes on inside.";
 
 /// A store of Nostr events on io_uring, and a relay
 #[derive(Parser, Debug)]
@@ -20,6 +23,10 @@ what goes on inside, on standard error.";
 #[command(max_term_width = 100, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(disable_help_subcommand = false)]
 pub struct Cli {
+    /// The effective configuration.
+    #[command(flatten)]
+    pub settings: Settings,
+
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -92,6 +99,47 @@ pub enum Verb {
     #[command(after_long_help = GEN_EXAMPLES)]
     Gen(generate::Args),
 
+    /// Show the effective configuration
+    ///
+    /// Prints every option with its value, where the value comes from, which values are taken and
+    /// what it does, as a configuration file that means the same. An option is taken from its flag,
+    /// else from its variable (the flag in capitals: --log-file is RATITE_LOG_FILE), else from the
+    /// file, else it has its default. The file is the one that --config or RATITE_CONFIG names, else
+    /// ./ratite.toml, else /etc/ratite/ratite.toml; one file is read, or none. What is unknown, out of
+    /// range or contradictory is refused by name, and the exit status is 2.
+    ///
+    /// A SIZE is a number with B, KiB, MiB, GiB or TiB; a number alone is bytes. A TIME is a number
+    /// with us, ms, s, min, h or d.
+    #[command(after_long_help = CONFIG_EXAMPLES)]
+    Config(config::Args),
+
+    /// Back up the store, also while it is being written to
+    ///
+    /// Needs no lock: run it beside the relay, from cron. With `--sync always`, everything that was
+    /// answered before it began is in the backup. Segments are linked where the file system allows it,
+    /// else copied; into an earlier backup only what is new is brought. An interrupted backup is
+    /// completed by running it again. The backup is a store: `ratite scan --data BACKUP` reads it, but
+    /// one that was opened is not added to again.
+    #[command(after_long_help = BACKUP_EXAMPLES)]
+    Backup(backup::Args),
+
+    /// Make a backup the store, verifying everything on the way
+    ///
+    /// The data directory must be empty or new. Each page of each segment and each block of the logs is
+    /// read and its checksum compared; damage is named with its file and byte. An interrupted restore is
+    /// completed by running it again.
+    #[command(after_long_help = RESTORE_EXAMPLES)]
+    Restore(restore::Args),
+
+    /// Give the store another number of shards
+    ///
+    /// Nothing else may have the store open. All events are written anew, compared with the old ones,
+    /// and take their place in one step; whenever this is interrupted, the directory holds one whole
+    /// store. Needs the space of the live events until the old files are gone. Backups made before are
+    /// of another store: take a new directory for the next.
+    #[command(after_long_help = RESHARD_EXAMPLES)]
+    Reshard(reshard::Args),
+
     /// Remove what rules on age, count and bytes say, or show what would go
     ///
     /// What has expired (NIP-40) goes always. Of what a rule is about the oldest go first; rules are decided each on
@@ -104,7 +152,7 @@ pub enum Verb {
 const RELAY_EXAMPLES: &str = "\
 Examples:
   ratite relay --data /var/lib/ratite --listen 0.0.0.0:7777 --name 'relay.example'
-  ratite relay --sync batch --sync-interval-ms 50 --pool-mib 2048";
+  ratite relay --sync batch --sync-interval '50 ms' --pool '2 GiB'";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -147,8 +195,37 @@ Examples:
   ratite retain --rule 'each=author bytes=50MiB' --compact
   ratite retain --rule bytes=20GiB";
 
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  ratite backup --data /var/lib/ratite /var/backups/ratite
+  ratite backup --copy /mnt/other-disk/ratite";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  ratite restore /var/backups/ratite --data /var/lib/ratite
+  ratite restore --link /var/backups/ratite --data ./look";
+
+const RESHARD_EXAMPLES: &str = "\
+Example:
+  ratite reshard --shards 8 --data /var/lib/ratite";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  ratite config > ratite.toml
+  ratite --config /etc/ratite/ratite.toml config --check && systemctl restart ratite
+  RATITE_SYNC=batch ratite config | grep sync
+  ratite config --json | jq -r '.options[] | select(.source != \"default\") | .name'";
+
+impl Cli {
+    /// What the command line, the environment and the configuration file say.
+    pub fn read() -> Result<Cli, clap::Error> {
+        // In two steps, since `parse` would show the usage under what is wrong with a file.
+        Cli::from_arg_matches(&Cli::command().try_get_matches()?)
+    }
+}
+
 impl Verb {
-    /// What is logged if `RATITE_LOG` does not say it.
+    /// What is logged if the configuration does not say it.
     pub fn log_level(&self) -> &'static str {
         match self {
             Verb::Relay(_) => "info",
@@ -177,7 +254,6 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_in_the_definitions() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -1,17 +1,20 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate | retain
-//!                          |       common: store (options, opening), output, failure,
+//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
+//!                          |       config | backup | restore | reshard | retain
+//!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
 //!
 //! 1. Standard output carries results only; everything said to a person goes to standard error.
 //! 2. Exit status: 0 all went well (also if whoever read the output had enough), 1 something did not
-//!    and one sentence says what, 2 the command line is wrong.
+//!    and one sentence says what, 2 the command line or the configuration is wrong.
 //! 3. A verb that opened a store closes it, whatever came between.
 
 mod args;
+mod backup;
+mod config;
 mod count;
 mod explain;
 mod export;
@@ -22,6 +25,8 @@ mod logging;
 mod output;
 mod progress;
 mod relay;
+mod reshard;
+mod restore;
 mod retain;
 mod scan;
 mod signals;
@@ -29,7 +34,6 @@ mod stats;
 mod store;
 
 use args::{Cli, Verb};
-use clap::Parser;
 use failure::{Failure, Outcome};
 use output::say;
 use std::process::ExitCode;
@@ -38,7 +42,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return args::explain_refusal(&error),
     };
@@ -57,9 +61,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome<()> {
-    logging::start(cli.verb.log_level())?;
+    let settings = &cli.settings;
+    logging::start(settings.built.log.as_deref().unwrap_or(cli.verb.log_level()))?;
+    if let Some(file) = &settings.file {
+        tracing::info!("configuration read from {}", file.display());
+    }
     match cli.verb {
-        Verb::Relay(args) => relay::run(&args),
+        Verb::Relay(args) => relay::run(&args, settings),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Scan(args) => scan::run(&args),
@@ -67,6 +75,10 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Reshard(args) => reshard::run(&args),
+        Verb::Config(args) => config::run(&args, settings),
         Verb::Retain(args) => retain::run(&args),
     }
 }

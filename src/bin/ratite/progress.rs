@@ -1,6 +1,7 @@
 //! How far a long verb is, on a terminal only.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratite::maintain::Step;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -22,6 +23,23 @@ impl Progress {
     /// Of so many things.
     pub fn of_items(total: u64) -> Progress {
         Progress::new(Some(total), "{bar:30} {percent:>3}%  {msg}, {eta} left")
+    }
+
+    /// Of bytes that `show` tells.
+    pub fn of_size() -> Progress {
+        let done = "{bytes} of {total_bytes}, {bytes_per_sec}";
+        Progress::new(Some(0), &format!("{{bar:30}} {{percent:>3}}%  {done}, {{eta}} left"))
+    }
+
+    /// Of records that `show` tells, each counted for every time that it is read.
+    pub fn of_records() -> Progress {
+        Progress::new(Some(0), "{bar:30} {percent:>3}%  {per_sec}, {eta} left")
+    }
+
+    /// So far it is.
+    pub fn show(&self, step: Step) {
+        self.0.set_length(step.total);
+        self.0.set_position(step.done);
     }
 
     fn new(total: Option<u64>, template: &str) -> Progress {

@@ -1,130 +1,51 @@
 //! The store that a verb works on: its options on the command line, its opening, its closing.
 
+use crate::config::{Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
-use clap::{Args, ValueEnum};
-use ratite::base::PageSize;
-use ratite::base::limits::SHARDS_MAX;
-use ratite::io::{self, Backend};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use ratite::io::{self, Backend, Env};
 use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Options of every verb that opens a store.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Store")]
+/// The options of every verb that opens a store: flags, environment and file together. The options
+/// themselves are rows of `config/rows_store.rs`.
+#[derive(Debug)]
 pub struct StoreArgs {
-    /// Directory of the store
-    #[arg(long, value_name = "DIR", env = "RATITE_DATA", default_value = "./data")]
+    /// Directory of the store.
     pub data: PathBuf,
-
-    /// When a write is answered, and so what a stored event survives
-    #[arg(long, value_enum, default_value_t = Sync::Always)]
-    pub sync: Sync,
-
-    /// With `--sync batch`: the longest time that a stored event may be lost to a power failure
-    /// [default: 100]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    pub sync_interval_ms: Option<u64>,
-
-    /// Shards of a new store, a power of two up to 64; an existing store keeps its number
-    /// [default: the cores at hand]
-    #[arg(long, value_name = "N", value_parser = shards)]
-    pub shards: Option<usize>,
-
-    /// Page size of a new store, in bytes; an existing store keeps its size [default: 4096]
-    #[arg(long, value_name = "BYTES", value_parser = page_size)]
-    pub page_size: Option<PageSize>,
-
-    /// Memory for pages of stored events, shared by all shards
-    #[arg(long, value_name = "MIB", default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
-    pub pool_mib: u32,
-
-    /// Memory for new events before they are written as a segment; each shard has up to three
-    #[arg(long, value_name = "MIB", default_value_t = 32,
-        value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub memtable_mib: u32,
-
-    /// Size of one log file
-    #[arg(long, value_name = "MIB", default_value_t = 64,
-        value_parser = clap::value_parser!(u32).range(8..=1024))]
-    pub log_file_mib: u32,
-
-    /// How files are read and written
-    #[arg(long, value_enum, default_value_t = Io::Auto)]
-    pub io: Io,
+    io: Backend,
+    options: Options,
 }
 
-/// When a write is answered.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sync {
-    /// After it is synced: survives power loss
-    Always,
-    /// After it is written, synced within the interval: survives a crash of this program at once,
-    /// power loss after the interval
-    Batch,
-    /// After it is written: survives a crash of this program
-    Never,
-}
+impl Args for StoreArgs {
+    fn augment_args(command: Command) -> Command {
+        StoreFlags::augment_args(command)
+    }
 
-/// How files are read and written.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Io {
-    /// io_uring where the system allows it, else posix
-    Auto,
-    /// io_uring, or an error that says why not
-    Uring,
-    /// pread and pwrite
-    Posix,
-}
-
-fn shards(text: &str) -> Result<usize, String> {
-    let count = text.parse().unwrap_or(0);
-    match usize::is_power_of_two(count) && count <= SHARDS_MAX {
-        true => Ok(count),
-        false => Err(format!("it is not a power of two from 1 to {SHARDS_MAX}")),
+    fn augment_args_for_update(command: Command) -> Command {
+        StoreFlags::augment_args_for_update(command)
     }
 }
 
-fn page_size(text: &str) -> Result<PageSize, String> {
-    let size = text.parse().ok().and_then(PageSize::from_bytes);
-    size.ok_or_else(|| "it is not 4096, 8192 or 16384".into())
-}
+impl FromArgMatches for StoreArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<StoreArgs, Error> {
+        let built = Settings::from_arg_matches(matches)?.built;
+        Ok(StoreArgs { data: built.data, io: built.io, options: built.store })
+    }
 
-fn mib(count: u32) -> usize {
-    (count as usize) << 20
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = StoreArgs::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl StoreArgs {
     /// The engine's options.
     pub fn options(&self) -> Outcome<Options> {
-        let mut options = Options::default();
-        options.shards = self.shards;
-        options.page = self.page_size;
-        options.sync = self.sync_mode()?;
-        options.pool_bytes = mib(self.pool_mib);
-        options.memtable_bytes = mib(self.memtable_mib);
-        options.log_file_bytes = mib(self.log_file_mib);
-        Ok(options)
-    }
-
-    fn sync_mode(&self) -> Outcome<SyncMode> {
-        if self.sync_interval_ms.is_some() && self.sync != Sync::Batch {
-            let sentence = "--sync-interval-ms says nothing without --sync batch";
-            return Err(Failure::Usage(sentence.into()));
-        }
-        Ok(match (self.sync, SyncMode::BATCH) {
-            (Sync::Always, _) => SyncMode::Always,
-            (Sync::Never, _) => SyncMode::Never,
-            (Sync::Batch, SyncMode::Batch { interval, bytes }) => {
-                let interval = self.sync_interval_ms.map_or(interval, Duration::from_millis);
-                SyncMode::Batch { interval, bytes }
-            }
-            (Sync::Batch, other) => other,
-        })
+        Ok(self.options.clone())
     }
 
     /// Opens the store, or creates it if `options` say so.
@@ -135,13 +56,12 @@ impl StoreArgs {
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
-        let backend = match self.io {
-            Io::Auto => Backend::Auto,
-            Io::Uring => Backend::Uring,
-            Io::Posix => Backend::Posix,
-        };
-        let env = io::system(backend)?;
-        Ok(Arc::new(EventStore::open_in(&self.data, options, env)?))
+        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+    }
+
+    /// How the machine is reached.
+    pub fn env(&self) -> Outcome<Env> {
+        Ok(io::system(self.io)?)
     }
 
     /// Runs `ask` on the existing store and closes it.

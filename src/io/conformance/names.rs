@@ -2,10 +2,12 @@
 
 use super::*;
 
-pub(super) const CHECKS: [Check; 7] = [
+pub(super) const CHECKS: [Check; 9] = [
     ("create", a_created_file_is_zeros_of_the_length_asked_for),
     ("exists", what_exists_is_not_created_and_what_does_not_is_not_opened),
     ("rename", rename_replaces_and_open_handles_go_on),
+    ("link", a_link_is_another_name_of_the_same_file),
+    ("rmdir", only_an_empty_directory_is_removed),
     ("remove", remove_takes_the_name_and_keeps_open_handles),
     ("list", list_names_files_in_order_and_no_directories),
     ("dirs", directories_are_made_with_their_parents),
@@ -63,6 +65,44 @@ fn rename_replaces_and_open_handles_go_on(env: &Env, dir: &Path) {
     assert_eq!(moved.path(), from, "a handle keeps the path it was opened under");
     let elsewhere = env.disk.rename(&to, &dir.join("sub").join("to")).unwrap_err();
     assert_eq!(elsewhere.code(), "ERR_INVALID");
+}
+
+fn a_link_is_another_name_of_the_same_file(env: &Env, dir: &Path) {
+    let (first, elsewhere) = (dir.join("first"), dir.join("sub").join("second"));
+    env.disk.create_dir(&dir.join("sub")).unwrap();
+    let file = create(env, &first, 2);
+    env.disk.hard_link(&first, &elsewhere).unwrap();
+    env.disk.sync_dir(&dir.join("sub")).unwrap();
+    file.write_at(at(1), &blocks(1, 4)).unwrap();
+    let linked = env.disk.open(&elsewhere).unwrap();
+    assert_eq!((linked.len(), contents(&linked)[BLOCK]), (2 * BLOCK as u64, 4));
+    env.disk.remove(&first).unwrap();
+    env.disk.sync_dir(dir).unwrap();
+    drop((file, linked));
+    assert_eq!(contents(&env.disk.open(&elsewhere).unwrap())[BLOCK], 4);
+    // A name that is taken is not replaced, and what is not there has no second name.
+    create(env, &first, 1);
+    for (from, to) in [(&first, &elsewhere), (&dir.join("none"), &dir.join("other"))] {
+        let error = env.disk.hard_link(from, to).unwrap_err();
+        assert!(error.code() == "ERR_IO" && error.to_string().contains("cannot link"), "{error}");
+    }
+    assert_eq!(contents(&env.disk.open(&elsewhere).unwrap())[BLOCK], 4);
+    assert_eq!(env.disk.list(dir).unwrap(), ["first"]);
+}
+
+fn only_an_empty_directory_is_removed(env: &Env, dir: &Path) {
+    let (outer, inner) = (dir.join("outer"), dir.join("outer").join("inner"));
+    env.disk.create_dir(&inner).unwrap();
+    create(env, &inner.join("file"), 1);
+    for full in [&outer, &inner] {
+        assert_eq!(env.disk.remove_dir(full).unwrap_err().code(), "ERR_IO");
+    }
+    env.disk.remove(&inner.join("file")).unwrap();
+    env.disk.remove_dir(&inner).unwrap();
+    env.disk.remove_dir(&outer).unwrap();
+    env.disk.sync_dir(dir).unwrap();
+    assert_eq!(env.disk.list(&inner).unwrap_err().code(), "ERR_IO");
+    assert_eq!(env.disk.remove_dir(&outer).unwrap_err().code(), "ERR_IO");
 }
 
 fn remove_takes_the_name_and_keeps_open_handles(env: &Env, dir: &Path) {

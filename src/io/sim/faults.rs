@@ -4,12 +4,14 @@
 //! |---|---|
 //! | order | a queue starts, finishes and hands back its operations in any order; the sync of a durable write follows its write |
 //! | power cut, bytes | one regime a cut: all unsynced writes lost, all kept, or each for itself: lost, whole, a prefix of sectors, or a coin for each sector; in any order across files. A sector (512 bytes) is never torn. A file that the lost part would have lengthened may be long already, with zeros or garbage where nothing was written |
-//! | power cut, names | creations, renames and removals since `sync_dir` survive as a prefix (journalled file systems), or with `names_any_subset` each for itself (POSIX); a rename is atomic |
+//! | power cut, names | creations, links, renames and removals since `sync_dir` survive as a prefix (journalled file systems), or with `names_any_subset` each for itself (POSIX); a rename is atomic |
 //! | process kill | all that was written stays, synced or not; handles and locks are gone |
 //! | failed read | one in `eio_read`: an error, nothing else |
 //! | failed write | one in `eio_write`: an error, and a prefix of the sectors may have been written |
 //! | failed sync | one in `eio_sync`: an error; each unsynced write is persisted or not by a coin and then forgotten, so that the next sync succeeds and proves nothing ("fsyncgate"). Reads still show what was written, until power is lost. Of a directory, a prefix of the pending names is persisted |
 //! | full disk | bytes over `quota` are refused, and what is there stays; until the quota is raised or files are removed |
+//! | no links | refused with `no_links`: a copy is the answer |
+//! | directories | made and removed at once, for good: a removed one takes the unsynced removals in it along |
 //! | bit rot | by hand: `SimDisk::flip_bit` |
 //!
 //! Synced bytes and names never go away, and nothing is read that was never written, except as above.
@@ -35,6 +37,8 @@ pub struct Faults {
     pub quota: Option<u64>,
     /// Whether unsynced names survive a power cut as any subset rather than as a prefix.
     pub names_any_subset: bool,
+    /// Whether a file can have one name only, as on some file systems and between any two.
+    pub no_links: bool,
 }
 
 impl Default for Faults {
@@ -46,6 +50,7 @@ impl Default for Faults {
             eio_sync: 0,
             quota: None,
             names_any_subset: false,
+            no_links: false,
         }
     }
 }

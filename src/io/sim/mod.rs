@@ -154,8 +154,16 @@ impl Disk for SimDisk {
         lock(&self.shared).rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        lock(&self.shared).hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> Result<()> {
         lock(&self.shared).remove(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        lock(&self.shared).remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {

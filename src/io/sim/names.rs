@@ -182,6 +182,49 @@ impl State {
         Ok(())
     }
 
+    pub fn hard_link(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let result = self.hard_link_unlogged(from, to);
+        let names = format!("{} {}", from.display(), to.display());
+        self.log("hard_link", &names, [0; 2], &result);
+        result
+    }
+
+    fn hard_link_unlogged(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let op = "link";
+        self.check_alive(op, from, self.epoch)?;
+        let Some(inode) = self.inode_of(from) else {
+            return Err(Error::io(op, from, ErrorKind::NotFound.into()));
+        };
+        if self.faults.no_links {
+            return Err(Error::io(op, from, std::io::Error::from_raw_os_error(libc::EXDEV)));
+        }
+        let (dir, name) = self.dir(op, to)?;
+        if dir.visible.contains_key(&name) {
+            return Err(Error::io(op, from, ErrorKind::AlreadyExists.into()));
+        }
+        let change = NameChange::Link(name, inode);
+        change.apply(&mut dir.visible);
+        dir.pending.push(change);
+        Ok(())
+    }
+
+    pub fn remove_dir(&mut self, path: &Path) -> Result<()> {
+        let op = "remove the directory";
+        self.check_alive(op, path, self.epoch)?;
+        let inside = |other: &&std::path::PathBuf| other.parent() == Some(path);
+        match self.dirs.get(path) {
+            None => Err(Error::io(op, path, ErrorKind::NotFound.into())),
+            Some(dir) if !dir.visible.is_empty() || self.dirs.keys().any(|d| inside(&d)) => {
+                Err(Error::io(op, path, ErrorKind::DirectoryNotEmpty.into()))
+            }
+            Some(_) => {
+                self.dirs.remove(path);
+                self.free_unreferenced();
+                Ok(())
+            }
+        }
+    }
+
     pub fn remove(&mut self, path: &Path) -> Result<()> {
         let result = self.remove_unlogged(path);
         self.log("remove", &path.to_string_lossy(), [0; 2], &result);

@@ -107,6 +107,36 @@ fn names_survive_as_a_prefix_or_as_any_subset_unless_synced() {
 }
 
 #[test]
+fn a_link_survives_with_its_bytes_or_not_at_all_and_always_once_synced() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..50 {
+        for sync in [false, true] {
+            let (env, disk) = machine(seed, Faults::default());
+            let file = durable_file(&env, "a", 1);
+            file.write_at(0, &bytes(SECTOR, 7)).unwrap();
+            file.sync().unwrap();
+            env.disk.create_dir("/e".as_ref()).unwrap();
+            env.disk.hard_link(&path("a"), "/e/b".as_ref()).unwrap();
+            env.disk.remove(&path("a")).unwrap();
+            env.disk.sync_dir("/d".as_ref()).unwrap();
+            if sync {
+                env.disk.sync_dir("/e".as_ref()).unwrap();
+            }
+            drop(file);
+            disk.power_loss();
+            let linked = disk.contents("/e/b");
+            assert!(linked.is_some() || !sync);
+            assert!(linked.as_ref().is_none_or(|bytes| bytes.iter().all(|&byte| byte == 7)));
+            seen.insert(linked.is_some());
+        }
+    }
+    assert_eq!(seen.len(), 2, "a link that was not synced survives now and then");
+    let (env, _disk) = machine(1, Faults { no_links: true, ..Faults::default() });
+    durable_file(&env, "a", 1);
+    assert_eq!(env.disk.hard_link(&path("a"), &path("b")).unwrap_err().code(), "ERR_IO");
+}
+
+#[test]
 fn a_removal_without_sync_may_come_undone_with_its_bytes() {
     let mut seen = BTreeSet::new();
     for seed in 0..50 {

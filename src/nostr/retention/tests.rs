@@ -100,7 +100,7 @@ fn events_go_by_their_rules_and_expired_ones_without() {
     let (env, _disk, _clock) = io::simulated(1, Faults::default());
     let store = EventStore::open_in(Path::new("/events"), &Options::tiny(), env).unwrap();
     let now = 1_700_000_000;
-    let mut put = |event: Event| store.insert(&event.as_ref()).unwrap().wait().unwrap();
+    let put = |event: Event| store.insert(&event.as_ref()).unwrap().wait().unwrap();
     for n in 0..40 {
         put(event(1, now - 100 * n, 1, None));
         put(event(2, now - 100 * n, 7, Some(now - 20 + n)));

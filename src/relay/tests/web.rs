@@ -52,6 +52,24 @@ fn a_head_that_does_not_end_is_not_kept() {
     assert_eq!(rig.relay.stats().http_answers, 0);
 }
 
+/// One who is still sending when the answer to too long a head arrives can finish and read it whole.
+#[test]
+fn a_client_in_the_middle_of_a_long_head_gets_its_answer() {
+    let rig = rig();
+    for _ in 0..20 {
+        let mut stream = rig.dial();
+        let (head, more) = ("GET / HTTP/1.1\r\nX-Long: ", [b'x'; 10_000]);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&more).unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).unwrap();
+        (0..10).for_each(|_| stream.write_all(&more).unwrap());
+        let mut answer = String::from(first[0] as char);
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}
+
 #[test]
 fn a_head_that_does_not_come_is_not_waited_for() {
     let rig = rig_with(|config| config.limits.head = Duration::from_millis(50));

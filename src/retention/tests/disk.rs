@@ -87,7 +87,7 @@ fn the_bytes_of_what_expired_come_back_by_themselves() {
 fn real(dir: &Path) -> Arc<Store> {
     let mut options = Options::tiny();
     (options.threads, options.shards) = (true, Some(2));
-    options.compaction = Policy { records_max: 1000, fan_in: 3, garbage_percent: 20 };
+    options.compaction.records_max = 1000;
     Arc::new(Store::open(dir, Arc::new(Toy), &options, io::system(Backend::Auto).unwrap()).unwrap())
 }
 

@@ -6,7 +6,7 @@
 //! Invariant S1: terms come strictly ascending, or the walk ends with `Corrupt`.
 
 use super::Dictionary;
-use super::node::{Interior, Leaf};
+use super::node::{Entry, GROUP, Interior, Leaf};
 use crate::base::Result;
 use crate::base::limits::TERM_BYTES_MAX;
 use crate::segment::format::Decoded;
@@ -51,7 +51,13 @@ pub struct Walk {
     dictionary: Dictionary,
     /// From the root down: a page, and the index of the child or entry that comes next.
     path: Vec<(u32, usize)>,
+    /// Where the leaf's next entry begins in its group.
+    within: usize,
     term: Vec<u8>,
+    /// Memory for the next term.
+    next: Vec<u8>,
+    /// Terms below this are stepped over.
+    from: Vec<u8>,
 }
 
 /// What stands at a position.
@@ -65,7 +71,7 @@ impl Walk {
     /// Before the first term.
     pub fn new(dictionary: Dictionary) -> Walk {
         let path = if dictionary.levels == 0 { Vec::new() } else { vec![(dictionary.root, 0)] };
-        Walk { dictionary, path, term: Vec::new() }
+        Walk { dictionary, path, within: 0, term: Vec::new(), next: Vec::new(), from: Vec::new() }
     }
 
     /// Stands before the first term that is `term` or above. A page for each level.
@@ -89,9 +95,8 @@ impl Walk {
             self.path.push((number, i + 1));
             number = child;
         }
-        let page = self.dictionary.page(pages, number, 0)?;
-        let i = Leaf::parse(&page).and_then(|leaf| leaf.lower_bound(term));
-        self.path.push((number, i.map_err(|what| pages.corrupt(number, what))?));
+        self.path.push((number, 0));
+        self.from = term.to_vec();
         Ok(())
     }
 
@@ -110,6 +115,7 @@ impl Walk {
             }
             match step {
                 Step::Child(page) => self.path.push((page, 0)),
+                Step::Term(_) if self.term < self.from => {}
                 Step::Term(postings) => return Ok(Some((&self.term, postings))),
                 Step::End => drop(self.path.pop()),
             }
@@ -122,15 +128,25 @@ impl Walk {
         if i >= leaf.count() {
             return Ok(Step::End);
         }
-        let (suffix, tail) = leaf.entry(i)?;
-        let parts = leaf.prefix().iter().chain(suffix);
-        let len = leaf.prefix().len() + suffix.len();
-        if !(1..=TERM_BYTES_MAX).contains(&len) || parts.clone().le(self.term.iter()) {
+        if i.is_multiple_of(GROUP) {
+            self.within = 0;
+        }
+        let group = leaf.group(i / GROUP)?;
+        let left = group.get(self.within..).ok_or("a group of a leaf is cut off")?;
+        let (entry, rest) = Entry::split(left)?;
+        self.within = group.len() - rest.len();
+        let shared = match i.is_multiple_of(GROUP) {
+            true => &[],
+            false => self.term.get(leaf.prefix().len()..).unwrap_or(&[]),
+        };
+        let shared = shared.get(..entry.shared).ok_or("a term shares more than there is")?;
+        self.next.clear();
+        [leaf.prefix(), shared, entry.suffix].iter().for_each(|p| self.next.extend_from_slice(p));
+        if !(1..=TERM_BYTES_MAX).contains(&self.next.len()) || self.next <= self.term {
             return Err("terms do not ascend, or one is too long"); // S1
         }
-        self.term.clear();
-        self.term.extend(parts);
-        Postings::parse(tail, self.dictionary.records).map(Step::Term)
+        std::mem::swap(&mut self.term, &mut self.next);
+        Postings::parse(entry.tail, self.dictionary.records).map(Step::Term)
     }
 }
 

@@ -31,7 +31,8 @@ fn write(
     let count = out.next();
     out.finish(&[]).unwrap();
     let pool = Pool::new(64 * page.bytes(), page);
-    let pages = Pages::new(PagedFile::new(&pool, file, [2; 16], count, None));
+    let pooled = PagedFile::new(&pool, file.clone(), [2; 16], count, None);
+    let pages = Pages::new(pooled, file, [2; 16]);
     let region = Region { first: 1, pages: count - 1 };
     (pages, Dictionary::new(region, root.page, root.levels, u32::MAX), twin)
 }
@@ -122,10 +123,10 @@ fn long_terms_that_part_at_their_last_byte_make_a_deep_tree() {
             terms.insert(term.clone());
         }
     }
-    for _ in 0..8000 {
+    for _ in 0..20_000 {
         // Each a leaf apart from the next only in its last bytes, so that separators are long.
-        let mut term = vec![b'q'; 78];
-        term.extend_from_slice(&(random.next() as u16).to_be_bytes());
+        let mut term = vec![b'q'; 77];
+        term.extend_from_slice(&(random.next() as u32).to_be_bytes()[..3]);
         terms.insert(term);
     }
     assert!(check(&terms, PageSize::K4) >= 3);

@@ -100,6 +100,21 @@ impl Postings {
         }
     }
 
+    /// Bytes of the tail at the start of `bytes`: up to the end of the last number that its head speaks of.
+    pub(super) fn tail_bytes(bytes: &[u8]) -> Decoded<usize> {
+        const SHORT: &str = "a dictionary entry is cut off";
+        let mut rest = bytes;
+        let head = get_varint(&mut rest).ok_or(SHORT)?;
+        let mut left = if head & 3 == 0 { (head >> 2).max(1) } else { 2 };
+        for (i, &byte) in rest.iter().enumerate() {
+            left -= u64::from(byte < 0x80);
+            if left == 0 {
+                return Ok(bytes.len() - rest.len() + i + 1);
+            }
+        }
+        Err(SHORT)
+    }
+
     /// Decodes an inline list and returns its length; nothing of a list that is elsewhere.
     pub(super) fn decode_inline(&self, out: &mut [u32; BLOCK]) -> Decoded<usize> {
         let Place::Inline { len, bytes } = &self.place else { return Ok(0) };

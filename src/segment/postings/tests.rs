@@ -27,7 +27,8 @@ fn write_in(lists: &[Vec<u32>], page: PageSize) -> (Pages, Vec<Postings>, Arc<Po
     let count = out.next();
     out.finish(&[]).unwrap();
     let pool = Pool::new(64 * page.bytes(), page);
-    (Pages::new(PagedFile::new(&pool, file, [1; 16], count, None)), places, pool)
+    let pooled = PagedFile::new(&pool, file.clone(), [1; 16], count, None);
+    (Pages::new(pooled, file, [1; 16]), places, pool)
 }
 
 /// Compares seeks and ranks at `target` with the twin.

@@ -3,16 +3,32 @@
 use super::*;
 use crate::pool::format::seal_page;
 
-fn small(page: PageSize) -> (Vec<u8>, NewSegment, Records) {
+fn small(new: NewSegment) -> (Vec<u8>, Records) {
     let mut random = Random(11);
     let mut records = random_records(&mut random, 300, 400);
     // One body across pages, one list in its own pages, several in shared ones.
     let key = Key { time: 500, id: [3; 32] };
-    records.insert(key, (vec![9; 3 * page.bytes()], vec![vec![8; 80]]));
-    let (disk, new) = (disk(), new_segment(1, page));
+    let body = (0..3 * new.page.bytes()).map(|_| random.next() as u8).collect();
+    records.insert(key, (body, vec![vec![8; 80]]));
+    let disk = disk();
     write(&*disk, new, &records);
     let bytes = disk.contents(dir().join(file_name(new.id))).unwrap();
-    (bytes, new, records)
+    (bytes, records)
+}
+
+/// A segment as a flush writes it, and as a compaction may.
+fn both() -> [NewSegment; 2] {
+    [new_segment(1, PageSize::K4), packed_segment(2, PageSize::K4)]
+}
+
+fn kind_of(page: &[u8]) -> u32 {
+    u32::from_le_bytes(page[4084..4088].try_into().unwrap())
+}
+
+/// The pages of a kind.
+fn pages_of(bytes: &[u8], kind: u32) -> Vec<usize> {
+    let pages = bytes.chunks(4096).enumerate();
+    pages.filter(|(_, page)| kind_of(page) == kind).map(|(number, _)| number).collect()
 }
 
 /// A disk with this file on it, and the file.
@@ -33,29 +49,81 @@ fn put(file: &dyn File, offset: usize, bytes: &[u8]) {
 
 #[test]
 fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
-    let (bytes, new, records) = small(PageSize::K4);
+    use format::kind::{FILTER, HEADER, HEADER_COPY, ZDICT};
+    for new in both() {
+        let (bytes, records) = small(new);
+        let (disk, _file) = disk_with(&bytes, new);
+        let path = dir().join(file_name(new.id));
+        let mut random = Random(12);
+        // Every byte of the header, and several of every page.
+        let spots = (0..240).chain((0..bytes.len() / 4096).flat_map(|page| {
+            let near = [0, 1, 2, 3, 4080, 4084, 4088, 4095, random.below(4096), random.below(4096)];
+            near.map(|at| page * 4096 + at as usize)
+        }));
+        for spot in spots {
+            disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
+            let segment = open_only(&*disk, new, 200).unwrap();
+            let kind = kind_of(&bytes[spot / 4096 * 4096..]);
+            assert_eq!(segment.load_filters(), kind != FILTER, "byte {spot}");
+            let read = compare(&segment, &records);
+            disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
+            assert_eq!(segment.header_damaged(), kind == HEADER, "byte {spot}");
+            match read {
+                Ok(()) if [HEADER, HEADER_COPY, FILTER, ZDICT].contains(&kind) => {}
+                Err(Error::Corrupt { offset, .. }) => assert_eq!(offset, spot as u64 / 4096 * 4096),
+                other => panic!("byte {spot}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_or_its_copy_has_to_be_whole() {
+    let new = new_segment(1, PageSize::K4);
+    let (bytes, records) = small(new);
     let (disk, _file) = disk_with(&bytes, new);
     let path = dir().join(file_name(new.id));
-    let mut random = Random(12);
-    // Every byte of the header, and several of every page.
-    let spots = (0..216).chain((0..bytes.len() / 4096).flat_map(|page| {
-        let near = [0, 1, 2, 3, 4080, 4084, 4088, 4095, random.below(4096), random.below(4096)];
-        near.map(|at| page * 4096 + at as usize)
-    }));
-    for spot in spots {
-        disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
-        let read = open(&*disk, new, 200).and_then(|segment| compare(&segment, &records));
-        disk.flip_bit(&path, spot as u64, spot as u32 % 8).unwrap();
-        match read {
-            Err(Error::Corrupt { offset, .. }) => assert_eq!(offset, spot as u64 / 4096 * 4096),
-            other => panic!("byte {spot}: {other:?}"),
+    let mut random = Random(15);
+    let copy = bytes.len() as u64 - 4096;
+    assert_eq!(kind_of(&bytes[copy as usize..]), format::kind::HEADER_COPY);
+    for at in (0..240).chain((0..50).map(|_| random.below(4096))) {
+        disk.flip_bit(&path, at, 0).unwrap();
+        let segment = open_only(&*disk, new, 200).unwrap();
+        assert!(segment.header_damaged());
+        compare(&segment, &records).unwrap();
+        drop(segment);
+        disk.flip_bit(&path, copy + at, 1).unwrap();
+        let refused = open_only(&*disk, new, 200);
+        assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at}: {refused:?}");
+        disk.flip_bit(&path, at, 0).unwrap();
+        assert!(!open_only(&*disk, new, 200).unwrap().header_damaged());
+        disk.flip_bit(&path, copy + at, 1).unwrap();
+    }
+}
+
+#[test]
+fn the_compression_dictionary_or_its_copy_has_to_be_whole() {
+    let new = packed_segment(1, PageSize::K4);
+    let (bytes, records) = small(new);
+    let path = dir().join(file_name(new.id));
+    let pages = pages_of(&bytes, format::kind::ZDICT);
+    assert!(!pages.is_empty() && pages.len().is_multiple_of(2));
+    let (first, copy) = (pages[0] as u64 * 4096, pages[pages.len() / 2] as u64 * 4096);
+    for (damaged, whole) in [(vec![first], true), (vec![copy], true), (vec![first, copy], false)] {
+        let (disk, _file) = disk_with(&bytes, new);
+        damaged.iter().for_each(|&at| disk.flip_bit(&path, at + 77, 3).unwrap());
+        match compare(&open(&*disk, new, 200).unwrap(), &records) {
+            Ok(()) => assert!(whole, "{damaged:?}"),
+            Err(Error::Corrupt { offset, .. }) => assert!(!whole && offset == first),
+            other => panic!("{other:?}"),
         }
     }
 }
 
 #[test]
 fn a_file_of_any_other_length_is_refused() {
-    let (bytes, new, _) = small(PageSize::K4);
+    let new = new_segment(1, PageSize::K4);
+    let (bytes, _) = small(new);
     for len in [0, 512, 4096, 8192, bytes.len() - 4096, bytes.len() - 512] {
         let (disk, _file) = disk_with(&bytes[..len], new);
         assert!(matches!(open(&*disk, new, 64), Err(Error::Corrupt { .. })), "{len}");
@@ -70,7 +138,8 @@ fn a_file_of_any_other_length_is_refused() {
 
 #[test]
 fn another_version_is_named() {
-    let (mut bytes, new, _) = small(PageSize::K4);
+    let new = new_segment(1, PageSize::K4);
+    let (mut bytes, _) = small(new);
     bytes[8] = 9;
     seal_page(&mut bytes[..4096], &new.id.0, 0, format::kind::HEADER);
     match open(&*disk_with(&bytes, new).0, new, 64) {
@@ -81,10 +150,11 @@ fn another_version_is_named() {
 
 #[test]
 fn a_header_that_contradicts_itself_or_its_file_is_refused() {
-    let (bytes, new, _) = small(PageSize::K4);
+    let new = new_segment(1, PageSize::K4);
+    let (bytes, _) = small(new);
     let (disk, file) = disk_with(&bytes, new);
-    let counts = [88, 92, 112, 136, 144];
-    for at in counts.into_iter().chain((152..208).step_by(4)) {
+    let counts = [88, 92, 112, 136, 144, 160];
+    for at in counts.into_iter().chain((168..232).step_by(4)) {
         for change in [1u32, 5000, 1 << 31] {
             let mut page = bytes[..4096].to_vec();
             let field = page[at..].first_chunk_mut::<4>().unwrap();
@@ -100,6 +170,15 @@ fn a_header_that_contradicts_itself_or_its_file_is_refused() {
             let refused = open(&*disk, new, 64);
             assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at} + {change}");
         }
+    }
+    // A compression that is none, widths that are none, and times that do not fit theirs.
+    for (at, value) in [(148, 2), (148, 255), (149, 0), (149, 5), (150, 0), (150, 7), (109, 255)] {
+        let mut page = bytes[..4096].to_vec();
+        page[at] = value;
+        seal_page(&mut page, &new.id.0, 0, format::kind::HEADER);
+        put(&*file, 0, &page);
+        let refused = open(&*disk, new, 64);
+        assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at} = {value}");
     }
     // Fewer records than the columns have pages for.
     let mut page = bytes[..4096].to_vec();
@@ -161,18 +240,22 @@ fn read_all(segment: &Arc<Segment>, records: &Records) {
 
 #[test]
 fn nonsense_behind_a_good_checksum_neither_panics_nor_hangs() {
-    let (bytes, new, records) = small(PageSize::K4);
+    both().into_iter().for_each(nonsense);
+}
+
+fn nonsense(new: NewSegment) {
+    let (bytes, records) = small(new);
     let (disk, file) = disk_with(&bytes, new);
     let mut random = Random(13);
     let pages: Vec<&[u8]> = bytes.chunks(4096).collect();
     for round in 0..1500 {
         // Bodies are most of the file and hold little structure: aim at the other pages too.
         let number = match random.below(2) {
-            0 => pages.len() - 1 - random.below(30) as usize,
+            0 => pages.len() - 1 - random.below(pages.len().min(30) as u64) as usize,
             _ => random.below(pages.len() as u64) as usize,
         };
         let mut page = pages[number].to_vec();
-        let kind = u32::from_le_bytes(page[4084..4088].try_into().unwrap());
+        let kind = kind_of(&page);
         if round % 7 == 0 {
             // Another page's content: right checksum, number and kind.
             page.copy_from_slice(pages[random.below(pages.len() as u64) as usize]);

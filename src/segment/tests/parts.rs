@@ -11,7 +11,11 @@ fn keyed(keys: impl IntoIterator<Item = Key>) -> Records {
 }
 
 fn made(records: &Records, page: PageSize) -> Arc<Segment> {
-    let (disk, new) = (disk(), new_segment(0, page));
+    made_as(records, new_segment(0, page))
+}
+
+fn made_as(records: &Records, new: NewSegment) -> Arc<Segment> {
+    let disk = disk();
     write(&*disk, new, records);
     open(&*disk, new, 64).unwrap()
 }
@@ -34,6 +38,59 @@ fn bounds_hold_at_both_ends_of_time() {
 }
 
 #[test]
+fn times_take_four_bytes_while_their_range_fits() {
+    let fits = u64::from(u32::MAX);
+    for (first, range, width) in [(0, 0, 4), (7, fits, 4), (7, fits + 1, 8), (0, u64::MAX, 8)] {
+        let mut random = Random(5);
+        let times = [first, first + range / 2, first + range];
+        let records = keyed(times.map(|time| Key { time, id: random.id() }));
+        let (disk, new) = (disk(), new_segment(0, PageSize::K4));
+        write(&*disk, new, &records);
+        let bytes = disk.contents(dir().join(file_name(new.id))).unwrap();
+        assert_eq!((bytes[149], bytes[150]), (width, 4));
+        let segment = open(&*disk, new, 64).unwrap();
+        compare(&segment, &records).unwrap();
+        for (ordinal, key) in (0..).zip(records.keys()) {
+            assert_eq!(segment.bounds(key.time, u64::MAX).unwrap().end, records.len() as u32);
+            let mut entries = Vec::new();
+            segment.entries(&[ordinal], &mut entries).unwrap();
+            assert_eq!(entries[0].key, *key);
+        }
+    }
+}
+
+#[test]
+fn an_open_reads_the_header_alone_and_answers_right_before_its_filters_are_there() {
+    let records = random_records(&mut Random(9), 2000, 500);
+    let (disk, new) = (disk(), new_segment(0, PageSize::K4));
+    write(&*disk, new, &records);
+    let pool = Pool::new(64 * 4096, new.page);
+    let segment = Segment::open(&pool, &*disk, dir(), new.id, EXPECT, None).unwrap();
+    let asked = || pool.stats().hits + pool.stats().misses;
+    assert_eq!(asked(), 0);
+    let before = segment.memory_bytes();
+    let mut random = Random(10);
+    let absent: Vec<[u8; 32]> = (0..500).map(|_| random.id()).collect();
+    let passing = |segment: &Segment| {
+        let ids = absent.iter().filter(|id| segment.may_have_id(id)).count();
+        ids + absent.iter().filter(|id| segment.may_have_term(&id[..])).count()
+    };
+    assert_eq!(passing(&segment), 1000);
+    compare(&segment, &records).unwrap();
+    assert!(absent.iter().all(|id| segment.find(id).unwrap().is_none()));
+    let (read, left) = (asked(), pool.stats().evictions);
+    assert!(segment.load_filters() && segment.load_filters());
+    assert_eq!(
+        (asked(), pool.stats().evictions),
+        (read, left),
+        "they do not pass through the pool"
+    );
+    assert!(passing(&segment) < 40, "{} of 1,000", passing(&segment));
+    assert!(segment.memory_bytes() > before + 2000);
+    compare(&segment, &records).unwrap();
+}
+
+#[test]
 fn bounds_of_many_equal_times_span_pages() {
     let mut random = Random(2);
     let keys = (0..5000u64).map(|i| Key { time: 10 + i / 1700, id: random.id() });
@@ -48,8 +105,8 @@ fn bounds_of_many_equal_times_span_pages() {
 
 #[test]
 fn columns_that_end_with_a_page_are_searched_to_their_end() {
-    // 510 times, 127 ids or 340 id entries fill a page of 4 KiB.
-    for count in [126u64, 127, 128, 339, 340, 341, 509, 510, 511, 680, 1020, 1021] {
+    // 1,020 times, 127 ids or 510 id entries fill a page of 4 KiB.
+    for count in [126u64, 127, 128, 509, 510, 511, 1019, 1020, 1021, 1530, 2040, 2041] {
         let mut random = Random(count);
         let records = keyed((0..count).map(|time| Key { time, id: random.id() }));
         let segment = made(&records, PageSize::K4);
@@ -70,7 +127,7 @@ fn find_all(ids: &[[u8; 32]]) {
     let segment = made(&keyed(keys), PageSize::K4);
     for (id, ordinal) in ids.iter().zip(0u32..) {
         assert_eq!(segment.find(id).unwrap(), Some(ordinal));
-        for at in [0, 7, 8, 31] {
+        for at in [0, 3, 4, 7, 8, 31] {
             let mut other = *id;
             other[at] ^= 0x55;
             let twin = ids.iter().position(|i| *i == other).map(|i| i as u32);
@@ -93,11 +150,13 @@ fn ids_that_are_anything_but_uniform_are_found() {
         id
     };
     let n = 1500u64;
-    find_all(&(0..n).map(|i| id(i, 0)).collect::<Vec<_>>()); // counters in front
+    find_all(&(0..n).map(|i| id(i << 32, 0)).collect::<Vec<_>>()); // counters in front
+    find_all(&(0..n).map(|i| id(i, 0)).collect::<Vec<_>>()); // counters behind the prefix
     find_all(&(0..n).map(|i| id(0, i)).collect::<Vec<_>>()); // counters behind: one prefix
     find_all(&(0..n).map(|i| id(u64::MAX, i)).collect::<Vec<_>>());
     find_all(&(0..n).map(|i| id(u64::MAX - i, 0)).collect::<Vec<_>>());
-    find_all(&(0..n).map(|i| id(i / 400 * 77, i)).collect::<Vec<_>>()); // runs of equal prefixes
+    find_all(&(0..n).map(|i| id(i / 400 * 77, i)).collect::<Vec<_>>());
+    find_all(&(0..n).map(|i| id((i / 400 * 77) << 32, i)).collect::<Vec<_>>()); // runs of equal prefixes
     find_all(&(0..n).map(|i| id(1 << (i % 64), i)).collect::<Vec<_>>());
     find_all(&(0..n).map(|_| random.id()).collect::<Vec<_>>());
     for few in 1..5 {
@@ -107,8 +166,9 @@ fn ids_that_are_anything_but_uniform_are_found() {
 
 #[test]
 fn bodies_of_every_length_around_a_page_and_far_beyond() {
-    for page in PAGES {
-        let payload = page.bytes() - 16;
+    let forms = PAGES.map(|page| [new_segment(0, page), packed_segment(0, page)]);
+    for new in forms.into_iter().flatten() {
+        let payload = new.page.bytes() - 16;
         let mut lens = vec![0, 0, 1, 3 * payload, (1 << 20) + 77, 0, 2 << 20];
         lens.extend(payload - 12..payload + 5);
         lens.extend([0; 9]);
@@ -121,7 +181,7 @@ fn bodies_of_every_length_around_a_page_and_far_beyond() {
                 (Key { time, id: random.id() }, (body, Vec::new()))
             })
             .collect();
-        let segment = made(&records, page);
+        let segment = made_as(&records, new);
         let mut spare = Vec::new();
         for (ordinal, (body, _)) in (0..).zip(records.values()) {
             let found = segment.body(ordinal, spare).unwrap();
@@ -154,7 +214,8 @@ fn filters(ids: Vec<u64>, terms: Vec<u64>) -> Filters {
     let (count, bytes) = (out.next(), stream.bytes());
     out.finish(&[]).unwrap();
     let pool = Pool::new(1 << 20, PageSize::K4);
-    let pages = Pages::new(PagedFile::new(&pool, file, [3; 16], count, None));
+    let pooled = PagedFile::new(&pool, file.clone(), [3; 16], count, None);
+    let pages = Pages::new(pooled, file, [3; 16]);
     Filters::load(&pages, Region { first: 1, pages: count - 1 }, bytes, salt).unwrap()
 }
 

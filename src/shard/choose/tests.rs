@@ -15,7 +15,8 @@ use crate::io::Rng;
 use std::fmt::Write as _;
 use std::path::Path;
 
-const POLICY: Policy = Policy { records_max: 1000, fan_in: 4, garbage_percent: 20 };
+const POLICY: Policy =
+    Policy { records_max: 1000, fan_in: 4, garbage_percent: 20, compress: Compress::Full };
 
 fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
     Item { id: SegmentId([id; 16]), records, dead, time_max: middle.1, middle }
@@ -65,10 +66,9 @@ fn the_cases_hold() {
 
 /// What a merge makes of its inputs: windows in a row, without the dead.
 fn merge(items: &mut Vec<Item>, inputs: &[SegmentId], next: &mut u8) {
-    let (merged, kept): (Vec<Item>, Vec<Item>) =
-        items.drain(..).partition(|i| inputs.contains(&i.id));
+    let merged: Vec<Item> = items.iter().filter(|i| inputs.contains(&i.id)).copied().collect();
     assert_eq!(merged.len(), inputs.len(), "each input is there, once");
-    *items = kept;
+    items.retain(|i| !inputs.contains(&i.id));
     let mut live: u64 = merged.iter().map(Item::live).sum();
     let all = live.max(1);
     let low = merged.iter().map(|i| i.middle.0).min().unwrap();

@@ -6,8 +6,15 @@ use crate::io::{Backend, Wait};
 #[test]
 fn an_empty_log_ends_at_its_beginning() {
     let (_, files) = new_files(512, 16384);
-    let nothing =
-        Replayed { end: Lsn(0), next_number: 1, blocks: 0, entries: 0, bytes: 0, torn: false };
+    let nothing = Replayed {
+        end: Lsn(0),
+        next_number: 1,
+        blocks: 0,
+        entries: 0,
+        bytes: 0,
+        torn: false,
+        closed: false,
+    };
     assert_eq!(read(&files, Lsn(0)).unwrap(), (vec![], nothing));
     // Prepared is not written.
     files.prepare(1, None).unwrap();

@@ -56,7 +56,7 @@ fn run(seed: u64) -> [usize; 4] {
             eio_read,
             eio_write,
             eio_sync,
-            quota: None,
+            ..Faults::default()
         });
         world.disk.crash_after(world.rng.below(2) * (1 + world.rng.below(60)));
         if let Some((writer, next_number)) = world.recover() {

@@ -10,6 +10,7 @@ mod kill;
 mod nostr_tools;
 mod sdk;
 
+use crate::tool::ratite;
 use ratite::nostr::Event;
 use serde_json::Value;
 use std::fs::File;
@@ -36,14 +37,11 @@ impl Relay {
     /// Starts it on the store in `dir` and waits until clients can connect.
     fn start(dir: &Path, more: &[&str]) -> Relay {
         let err = tempfile::tempfile().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ratite"))
-            .args(["relay", "--data", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+        let mut child = ratite(&["relay", "--data", dir.to_str().unwrap()])
+            .args(["--listen", "127.0.0.1:0"])
             .args(["--shards", "2", "--threads", "2"])
-            .args(["--log-file-mib", "8", "--memtable-mib", "1", "--pool-mib", "4"])
+            .args(["--log-file", "8 MiB", "--memtable", "1 MiB", "--pool", "4 MiB"])
             .args(more)
-            .env_remove("RATITE_DATA")
-            .env_remove("RATITE_LOG")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(err.try_clone().unwrap())
             .spawn()

@@ -221,9 +221,12 @@ impl Source {
         let mut functions = Vec::new();
         for at in find_word(&self.code, "fn") {
             let name = word(&self.code[at + 2..]);
+            if name.is_empty() {
+                continue; // a pointer's type, which may end with what holds it
+            }
             let body = at + body_or_end(&self.code[at..]);
-            if name.is_empty() || self.code.as_bytes()[body] == b';' {
-                continue; // a pointer's type, or a declaration
+            if self.code.as_bytes()[body] == b';' {
+                continue; // a declaration
             }
             let end = body + bracketed(&self.code[body..]);
             let line = self.code[..at].lines().count();

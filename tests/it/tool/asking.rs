@@ -170,7 +170,7 @@ fn a_store_that_is_not_there_or_not_so_is_refused_in_a_sentence() {
 #[test]
 fn the_directory_comes_from_the_environment_too() {
     let store = Store::of(&events(20, 24));
-    let mut command = ratite(&["count", "{}", "--log-file-mib", "8"]);
+    let mut command = ratite(&["count", "{}", "--log-file", "8 MiB"]);
     let ran: Ran = command.env("RATITE_DATA", store.dir()).output().unwrap().into();
     assert_eq!(ran.well(), store.run("count", &["{}"]).well());
 }

@@ -1,6 +1,7 @@
 //! The `ratite` program as its users meet it: arguments, standard streams, exit status.
 
 mod asking;
+mod copies;
 mod import;
 mod line;
 mod retain;
@@ -14,18 +15,22 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// The program, with an environment that says nothing.
-fn ratite(args: &[&str]) -> Command {
+/// The program, with an environment and a configuration file that say nothing.
+pub fn ratite(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ratite"));
-    command.args(args).env_remove("RATITE_DATA").env_remove("RATITE_LOG").stdin(Stdio::null());
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    for name in variables.filter(|name| name.to_string_lossy().starts_with("RATITE_")) {
+        command.env_remove(name);
+    }
+    command.args(args).env("RATITE_CONFIG", "/dev/null").stdin(Stdio::null());
     command
 }
 
 /// How a run ended.
-struct Ran {
-    status: Option<i32>,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl From<Output> for Ran {
@@ -41,7 +46,7 @@ impl From<Output> for Ran {
 impl Ran {
     /// Asserts that all went well, and gives standard output.
     #[track_caller]
-    fn well(self) -> String {
+    pub fn well(self) -> String {
         assert_eq!(self.status, Some(0), "{}", self.err);
         self.out
     }
@@ -61,7 +66,7 @@ impl Ran {
     }
 }
 
-fn run(args: &[&str]) -> Ran {
+pub fn run(args: &[&str]) -> Ran {
     ratite(args).output().unwrap().into()
 }
 
@@ -94,8 +99,8 @@ impl Store {
     /// `verb` with the options of the store and `more`.
     fn args<'a>(&'a self, verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut args = vec![verb, "--data", self.dir().to_str().unwrap()];
-        args.extend(["--sync", "never", "--log-file-mib", "8", "--memtable-mib", "1"]);
-        args.extend(["--pool-mib", "4"]);
+        args.extend(["--sync", "never", "--log-file", "8 MiB", "--memtable", "1 MiB"]);
+        args.extend(["--pool", "4 MiB"]);
         args.extend(more);
         args
     }

@@ -1,0 +1,176 @@
+//! What an option may be set to, and what it then sets.
+//!
+//! ```text
+//!   text of a flag, a variable, a file  --take-->  checked, set in `Built`, given back as it is printed
+//! ```
+//!
+//! 1. A text that is refused sets nothing.
+//! 2. The text that comes back, taken again, sets the same.
+
+use super::units::{parse_size, parse_time, size, time};
+use ratite::io::Backend;
+use ratite::relay;
+use ratite::store::Options;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// All that options decide.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Directory of the store.
+    pub data: PathBuf,
+    /// How files are read and written.
+    pub io: Backend,
+    /// What is logged, unless the verb decides.
+    pub log: Option<String>,
+    /// The engine's options.
+    pub store: Options,
+    /// The relay's.
+    pub relay: relay::Config,
+}
+
+impl Default for Built {
+    fn default() -> Built {
+        Built {
+            data: PathBuf::new(),
+            io: Backend::Auto,
+            log: None,
+            store: Options::default(),
+            relay: relay::Config::default(),
+        }
+    }
+}
+
+/// One of the words of an option.
+pub struct Word {
+    /// As it is written.
+    pub word: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// What it sets.
+    pub set: fn(&mut Built),
+}
+
+/// What kind of value an option has. Bounds are inclusive.
+pub enum Kind {
+    /// Bytes.
+    Size { least: u64, most: u64, power_of_two: bool, set: fn(&mut Built, usize) },
+    /// A time, in whole `step`s.
+    Time { least: Duration, most: Duration, step: Duration, set: fn(&mut Built, Duration) },
+    /// How many of something.
+    Count { of: &'static str, least: u64, most: u64, power_of_two: bool, set: fn(&mut Built, u64) },
+    /// One of a few words.
+    Word { words: &'static [Word] },
+    /// A directory.
+    Dir { set: fn(&mut Built, PathBuf) },
+    /// Something else, which `take` checks and gives back as it is printed.
+    Text { name: &'static str, range: &'static str, take: Take },
+}
+
+/// Checks a text, sets what it says, and gives it back as it is printed.
+pub type Take = fn(&mut Built, &str) -> Result<String, String>;
+
+fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, String> {
+    match value >= least && value <= most {
+        true => Ok(value),
+        false => Err(format!("it is not in the range {range}")),
+    }
+}
+
+fn power(value: u64, power_of_two: bool) -> Result<u64, String> {
+    match power_of_two && !value.is_power_of_two() {
+        true => Err("it is not a power of two".into()),
+        false => Ok(value),
+    }
+}
+
+impl Kind {
+    /// Sets what `text` says in `built`, and gives it back as it is printed.
+    pub fn take(&self, text: &str, built: &mut Built) -> Result<String, String> {
+        let range = self.range();
+        match self {
+            Kind::Size { least, most, power_of_two, set } => {
+                let bytes = within(parse_size(text)?, *least, *most, &range)?;
+                let bytes = power(bytes, *power_of_two)?;
+                set(built, usize::try_from(bytes).map_err(|_| "it is too large a number")?);
+                Ok(size(bytes))
+            }
+            Kind::Time { least, most, step, set } => {
+                let value = within(parse_time(text)?, *least, *most, &range)?;
+                if !value.as_micros().is_multiple_of(step.as_micros()) {
+                    return Err(format!("it is not a multiple of {}", time(*step)));
+                }
+                set(built, value);
+                Ok(time(value))
+            }
+            Kind::Count { least, most, power_of_two, set, .. } => {
+                let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                let count = text.parse().ok().filter(|_| digits);
+                let count = within(count.ok_or("it is not a whole number")?, *least, *most, &range);
+                let count = power(count?, *power_of_two)?;
+                set(built, count);
+                Ok(count.to_string())
+            }
+            Kind::Word { words } => {
+                let word = words.iter().find(|word| word.word == text);
+                let word = word.ok_or_else(|| format!("it is none of {range}"))?;
+                (word.set)(built);
+                Ok(text.into())
+            }
+            Kind::Dir { set } => {
+                if text.is_empty() {
+                    return Err("it is empty".into());
+                }
+                set(built, Path::new(text).into());
+                Ok(text.into())
+            }
+            Kind::Text { take, .. } => take(built, text),
+        }
+    }
+
+    /// Which values are taken, in words.
+    pub fn range(&self) -> String {
+        let also = |power_of_two| if power_of_two { ", a power of two" } else { "" };
+        match self {
+            Kind::Size { least, most, power_of_two, .. } => {
+                format!("{} to {}{}", size(*least), size(*most), also(*power_of_two))
+            }
+            Kind::Time { least, most, .. } => format!("{} to {}", time(*least), time(*most)),
+            Kind::Count { least, most, power_of_two, .. } => {
+                format!("{least} to {most}{}", also(*power_of_two))
+            }
+            Kind::Word { words } => words.iter().map(|w| w.word).collect::<Vec<_>>().join(", "),
+            Kind::Dir { .. } => "a directory; in a file, relative to the file's".into(),
+            Kind::Text { range, .. } => (*range).into(),
+        }
+    }
+
+    /// What a value is in; for a number, what it counts.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Kind::Size { .. } => "size",
+            Kind::Time { .. } => "time",
+            Kind::Count { of, .. } => of,
+            Kind::Word { .. } => "word",
+            Kind::Dir { .. } => "path",
+            Kind::Text { .. } => "text",
+        }
+    }
+
+    /// What stands for a value in the help.
+    pub fn value_name(&self) -> &'static str {
+        match self {
+            Kind::Size { .. } => "SIZE",
+            Kind::Time { .. } => "TIME",
+            Kind::Count { .. } => "N",
+            Kind::Word { .. } => "WORD",
+            Kind::Dir { .. } => "DIR",
+            Kind::Text { name, .. } => name,
+        }
+    }
+
+    /// Whether a file has the value without quotes.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Kind::Count { .. })
+    }
+}

@@ -1,0 +1,31 @@
+//! The configuration: one file, with environment and flags on top.
+//!
+//! ```text
+//!   table (rows_store, rows_relay: every option, once) --- kind (values) --- units (sizes, times)
+//!                       |
+//!   default < file < environment < flag  --resolve-->  Settings: Options, relay::Config, where from
+//!             (file) (layers)      (flags)                 |
+//!                                                        print: `ratite config`
+//! ```
+//!
+//! 1. Nothing else reads the environment or a configuration file.
+//! 2. What is refused is refused before anything is opened, by its name and its place, all at once.
+//! 3. What `ratite config` prints is a configuration file that means the same.
+
+mod file;
+mod flags;
+mod kind;
+mod layers;
+mod nearest;
+mod print;
+mod resolve;
+mod rows_relay;
+mod rows_store;
+mod table;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use flags::{AllFlags, RelayFlags, StoreFlags};
+pub use print::{Args, run};
+pub use resolve::Settings;

@@ -1,0 +1,248 @@
+//! The options of the relay.
+
+use super::kind::{Built, Kind};
+use super::table::{
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, size, text, time,
+};
+use std::time::Duration;
+
+const fn relay(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    effect: &'static str,
+) -> Setting {
+    Setting::new(Section::Relay, key, kind, default, effect)
+}
+
+fn listen(built: &mut Built, text: &str) -> Result<String, String> {
+    built.relay.listen =
+        text.parse().map_err(|_| "it is not an IP address and a port, like 127.0.0.1:7777")?;
+    Ok(built.relay.listen.to_string())
+}
+
+fn pubkey(built: &mut Built, text: &str) -> Result<String, String> {
+    let mut key = [0; 32];
+    match text.len() == 64 && const_hex::decode_to_slice(text, &mut key).is_ok() {
+        true => built.relay.pubkey = Some(key),
+        false => return Err("it is not 64 hex characters".into()),
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn max_event(built: &mut Built, bytes: usize) {
+    let limits = &mut built.relay.limits;
+    limits.event.json_bytes = bytes;
+    // What is around the content takes some 400 bytes; the default is 60 of 64 KiB.
+    limits.event.content_bytes = bytes - bytes / 16;
+    // An event has to fit a message.
+    max_message(built, built.relay.limits.message_bytes.max(2 * bytes));
+}
+
+fn max_message(built: &mut Built, bytes: usize) {
+    let limits = &mut built.relay.limits;
+    limits.message_bytes = bytes;
+    // And a message the queue of a client.
+    limits.outbound_bytes = limits.outbound_bytes.max(4 * bytes);
+}
+
+fn max_limit(built: &mut Built, most: u64) {
+    let limits = &mut built.relay.limits;
+    limits.limit_max = most;
+    limits.limit_default = limits.limit_default.min(most);
+}
+
+/// `[relay]`. The table of docs/operations.md has the same order.
+pub static RELAY: &[Setting] = &[
+    relay(
+        "listen",
+        text("ADDR:PORT", "an IP address and a port", listen),
+        "127.0.0.1:7777",
+        "Address and port to listen on; port 0 takes a free one",
+    )
+    .common(),
+    relay(
+        "threads",
+        count("threads", 1, 1024, |b, n| b.relay.threads = n as usize),
+        "auto",
+        "Threads that serve clients; auto: the cores at hand",
+    )
+    .word(),
+    relay(
+        "name",
+        text("TEXT", "any text", |b, t| {
+            b.relay.name = t.into();
+            Ok(t.into())
+        }),
+        "ratite",
+        "Name of the relay, in NIP-11 and on its page",
+    )
+    .common(),
+    relay(
+        "description",
+        text("TEXT", "any text", |b, t| {
+            b.relay.description = t.into();
+            Ok(t.into())
+        }),
+        "A Nostr relay on the Ratite store.",
+        "What the relay is for, in a sentence or two, in NIP-11 and on its page",
+    )
+    .common(),
+    relay(
+        "contact",
+        text("URI", "any text", |b, t| {
+            b.relay.contact = Some(t.into());
+            Ok(t.into())
+        }),
+        "",
+        "How to reach who runs the relay, in NIP-11; empty: not said",
+    )
+    .word()
+    .common(),
+    relay(
+        "pubkey",
+        text("HEX", "64 hex characters", pubkey),
+        "",
+        "Public key of who runs the relay, in NIP-11; empty: not said",
+    )
+    .word()
+    .common(),
+    relay(
+        "max-event",
+        size(512, 2 * MIB, max_event),
+        "64 KiB",
+        "The largest event, as JSON; its content may take 15/16 of it",
+    ),
+    relay(
+        "max-event-tags",
+        count("tags", 1, 60_000, |b, n| b.relay.limits.event.tags = n as usize),
+        "2000",
+        "Tags of an event",
+    ),
+    relay(
+        "max-tag-items",
+        count("items", 1, 60_000, |b, n| b.relay.limits.event.items = n as usize),
+        "64",
+        "Items of one tag",
+    ),
+    relay(
+        "max-tag-item",
+        size(64, 2 * MIB, |b, n| b.relay.limits.event.item_bytes = n),
+        "16 KiB",
+        "The largest item of a tag",
+    ),
+    relay(
+        "reject-newer",
+        time(Duration::ZERO, LONG, SECOND, |b, t| b.relay.limits.future_seconds = t.as_secs()),
+        "15 min",
+        "Refuse events from further in the future",
+    ),
+    relay(
+        "reject-older",
+        time(SECOND, LONG, SECOND, |b, t| b.relay.limits.past_seconds = Some(t.as_secs())),
+        "none",
+        "Refuse events that are older; none: no age is too old",
+    )
+    .word(),
+    relay(
+        "max-message",
+        size(KIB, 16 * MIB, max_message),
+        "auto",
+        "The largest message of a client; auto: 128 KiB, or twice max-event if that is more",
+    )
+    .word(),
+    relay(
+        "max-queue",
+        size(KIB, GIB, |b, n| b.relay.limits.outbound_bytes = n),
+        "auto",
+        "Answers that may wait for a slow client; auto: 4 MiB, more if max-message is over 1 MiB",
+    )
+    .word(),
+    relay(
+        "max-limit",
+        count("events", 1, 1_000_000_000, max_limit),
+        "1000",
+        "Stored events for any filter; a larger limit is lowered to it",
+    ),
+    relay(
+        "default-limit",
+        count("events", 1, 1_000_000_000, |b, n| b.relay.limits.limit_default = n),
+        "auto",
+        "Stored events for a filter without a limit; auto: 500, or max-limit if that is less",
+    )
+    .word(),
+    relay(
+        "max-subscriptions",
+        count("subscriptions", 1, 1_000_000, |b, n| b.relay.limits.subscriptions = n as usize),
+        "200",
+        "Subscriptions of one connection",
+    ),
+    relay(
+        "max-filters",
+        count("filters", 1, 100_000, |b, n| b.relay.limits.filters = n as usize),
+        "20",
+        "Filters of one REQ or COUNT",
+    ),
+    relay(
+        "max-filter-values",
+        count("values", 1, 1_000_000, |b, n| b.relay.limits.filter_values = n as usize),
+        "2000",
+        "Values of one filter, all its lists together",
+    ),
+    relay(
+        "max-connection-values",
+        count("values", 1, 100_000_000, |b, n| b.relay.limits.connection_values = n as usize),
+        "50000",
+        "Values of all filters of one connection; each takes some 150 bytes",
+    ),
+    relay(
+        "max-writes",
+        count("events", 1, 1_000_000, |b, n| b.relay.limits.writes = n as usize),
+        "256",
+        "Events of one connection that may wait for the store; beyond, it is not read",
+    ),
+    relay(
+        "max-connections",
+        count("connections", 1, 10_000_000, |b, n| b.relay.limits.connections = n as usize),
+        "10000",
+        "Connections in all; an idle one takes some 30 KiB",
+    ),
+    relay(
+        "max-connections-per-address",
+        count("connections", 1, 10_000_000, |b, n| {
+            b.relay.limits.connections_per_address = n as usize
+        }),
+        "256",
+        "Connections from one address, this machine's own excepted",
+    ),
+    relay(
+        "ping",
+        time(SECOND, DAY, MS, |b, t| b.relay.limits.ping = t),
+        "55 s",
+        "Silence after which a client is pinged",
+    ),
+    relay(
+        "pong",
+        time(SECOND, DAY, MS, |b, t| b.relay.limits.pong = t),
+        "1 min",
+        "Silence after a ping at which a connection is given up",
+    ),
+    relay(
+        "head-timeout",
+        time(MS, DAY, MS, |b, t| b.relay.limits.head = t),
+        "5 s",
+        "Time in which the head of an HTTP request must have come",
+    ),
+    relay(
+        "http-timeout",
+        time(MS, DAY, MS, |b, t| b.relay.limits.http = t),
+        "10 s",
+        "Time for everything before the websocket, answers of plain HTTP included",
+    ),
+    relay(
+        "close-timeout",
+        time(MS, DAY, MS, |b, t| b.relay.limits.closing = t),
+        "5 s",
+        "Time for a connection that is being closed",
+    ),
+];
