@@ -5,11 +5,14 @@ use crate::io::Backend;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Records of one author in order of time, of 600 bytes.
+/// Records of five authors in turn, in order of time, of 600 bytes that do not compress.
 fn item(now: u64) -> Item {
     let mut id = [0; 32];
     id[..8].copy_from_slice(&crate::base::hash64(&now.to_le_bytes()).to_be_bytes());
-    Item::new(id, now, (now % 5) as u8, (now % 3) as u8, 600, 0)
+    let mut item = Item::new(id, now, (now % 5) as u8, (now % 3) as u8, 600, 0);
+    let mut rng = Rng::new(now);
+    item.body[10..].iter_mut().for_each(|byte| *byte = rng.next_u64() as u8);
+    item
 }
 
 fn disk_rule(bytes: u64) -> Rules {
