@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut options = Options::default();
     options.sync = SyncMode::Always;
     options.shards = Some(2);
-    options.pool_bytes = 16 << 20;
+    options.memory_bytes = 64 << 20;
     options.log_file_bytes = 8 << 20;
     let store = EventStore::open(dir.path(), &options)?;
 

@@ -51,12 +51,12 @@ pub struct StoreArgs {
     /// When inserts are answered.
     #[arg(long, value_enum, default_value_t = Sync::Always)]
     pub sync: Sync,
-    /// MiB of the buffer pool.
-    #[arg(long, default_value_t = 256)]
-    pool: usize,
-    /// MiB of a memtable.
-    #[arg(long, default_value_t = 32)]
-    memtable: usize,
+    /// MiB of memory for everything.
+    #[arg(long, default_value_t = 1024)]
+    memory: usize,
+    /// MiB of a memtable; default: a share of the memory.
+    #[arg(long)]
+    memtable: Option<usize>,
     /// Shards of a new store; default: the cores.
     #[arg(long)]
     shards: Option<usize>,
@@ -78,8 +78,8 @@ impl StoreArgs {
             Sync::Batch => SyncMode::BATCH,
             Sync::Never => SyncMode::Never,
         };
-        options.pool_bytes = self.pool << 20;
-        options.memtable_bytes = self.memtable << 20;
+        options.memory_bytes = self.memory << 20;
+        options.memtable_bytes = self.memtable.map(|mib| mib << 20);
         options.shards = self.shards;
         Ok(EventStore::open(dir, &options)?)
     }
@@ -87,7 +87,7 @@ impl StoreArgs {
     pub fn describe(&self) -> serde_json::Value {
         json!({
             "sync": format!("{:?}", self.sync).to_lowercase(),
-            "pool_mib": self.pool,
+            "memory_mib": self.memory,
             "memtable_mib": self.memtable,
             "shards": self.shards,
         })

@@ -31,9 +31,6 @@ use std::sync::Arc;
 /// Records between two steps that are told.
 const STEP_RECORDS: u64 = 1024;
 
-/// Bytes of the memtables of all shards of the new store that take records.
-const MEMTABLES_BYTES: usize = 512 << 20;
-
 /// Bytes in which the largest record fits with room to spare.
 const PART_BYTES_MIN: usize = 8 << 20;
 const _: () = assert!(4 * RECORD_BYTES_MAX <= PART_BYTES_MIN);
@@ -79,17 +76,18 @@ pub fn run(
     // 2
     let own = Options { shards: None, create: false, ..options.clone() };
     let old = Store::open(dir, model.clone(), &own, env.clone())?;
-    let made = Options {
+    let mut made = Options {
         shards: Some(shards),
         page: Some(old.page_size()),
         sync: SyncMode::Never,
         create: true,
+        memtable_bytes: None,
         // As many of each as there are shards, up to 64.
-        memtable_bytes: options.memtable_bytes.min((MEMTABLES_BYTES / shards).max(PART_BYTES_MIN)),
         log_file_bytes: options.log_file_bytes.min(2 * PART_BYTES_MIN),
         ring_bytes: options.ring_bytes.min(PART_BYTES_MIN),
         ..options.clone()
     };
+    made.memory_bytes = made.memory_bytes.max(made.memory_bytes_min(shards));
     let as_is: Arc<dyn Model> = Arc::new(AsIs(model.clone()));
     let new = Store::open(&workshop(dir), as_is, &made, env.clone())?;
     // 3

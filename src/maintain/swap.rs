@@ -20,9 +20,9 @@ use crate::base::{Error, Lsn, PageSize, Result, StoreId};
 use crate::io::Disk;
 use crate::segment::{file_name, parse_file_name};
 use crate::shard::{Config, manifest};
+use crate::store;
 use crate::store::birth::{self, Birth};
-use crate::store::{self, Options};
-use crate::wal::scan::{LogFile, follow};
+use crate::wal::scan::{LogFile, Piece, follow};
 use crate::wal::{Files, GRAIN_BYTES_MAX};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) fn workshop(dir: &Path) -> PathBuf {
 }
 
 fn config(dir: &Path, store: StoreId, page: PageSize, n: usize) -> Config {
-    store::config(dir, store, page, n, &Options::default())
+    store::config_of_files(dir, store, page, n)
 }
 
 /// The log files of a shard, to be looked at: an opened store goes on in files of its own size.
@@ -62,7 +62,7 @@ pub(super) fn swap(disk: &Arc<dyn Disk>, dir: &Path) -> Result<()> {
         let from = config(&made, new.id(), page, n);
         let to = config(dir, new.id(), page, n);
         let mut whole = manifest::read(&**disk, &from)?.ok_or_else(missing)?;
-        if follow(&files(disk, &from), whole.log_start, &mut |_| Ok(()))?.blocks > 0 {
+        if entries(&files(disk, &from), whole.log_start)? > 0 {
             return Err(Error::corrupt(&from.dir, 0, "not all of the new shard is in segments"));
         }
         disk.create_dir(&to.dir)?;
@@ -86,6 +86,18 @@ pub(super) fn swap(disk: &Arc<dyn Disk>, dir: &Path) -> Result<()> {
         manifest::put(&**disk, &to, &whole)?;
     }
     birth::write(&**disk, dir, &new)
+}
+
+/// How many entries the log has from `start` on; a closed log ends in a block without any.
+fn entries(files: &Files, start: Lsn) -> Result<u64> {
+    let mut entries = 0;
+    follow(files, start, &mut |piece| {
+        if let Piece::Block(block) = piece {
+            entries += u64::from(block.info.entries);
+        }
+        Ok(())
+    })?;
+    Ok(entries)
 }
 
 /// Prepares a log file above all others, and gives the place of its first block.

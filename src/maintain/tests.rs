@@ -98,7 +98,7 @@ fn expected(count: u64) -> Contents {
 }
 
 fn tiny() -> Options {
-    Options { memtable_bytes: 64 << 10, log_file_bytes: 64 << 10, ..Options::tiny() }
+    Options { memtable_bytes: Some(64 << 10), log_file_bytes: 64 << 10, ..Options::tiny() }
 }
 
 struct Machine {

@@ -20,8 +20,8 @@ use crate::io::{Disk, Guard};
 use crate::segment::file_name;
 use crate::shard::format::Manifest;
 use crate::shard::{Config, manifest};
+use crate::store;
 use crate::store::birth::{self, Birth};
-use crate::store::{self, Options};
 use crate::wal::Files;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn at_rest(disk: &dyn Disk, source: &Path) -> Result<Option<Box<dyn Guard>>> {
 
 impl Transfer<'_> {
     fn config(&self, dir: &Path, shard: usize) -> Config {
-        store::config(dir, self.birth.id(), self.page, shard, &Options::default())
+        store::config_of_files(dir, self.birth.id(), self.page, shard)
     }
 
     fn files(&self, config: &Config) -> Files {

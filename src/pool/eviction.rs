@@ -47,8 +47,9 @@ pub(super) struct Queues {
     ghosts: u32,
 }
 
+/// A frame's neighbours in its queue.
 #[derive(Clone, Copy)]
-struct Link {
+pub(super) struct Link {
     older: u32,
     newer: u32,
     in_main: bool,
@@ -69,16 +70,23 @@ pub(super) struct Victim {
 impl Queues {
     /// Empty queues for `frames` frames.
     pub fn new(frames: usize) -> Queues {
-        let small_target = (frames / 10).max(1);
         let empty = || List { oldest: NIL, newest: NIL, len: 0 };
-        Queues {
+        let mut queues = Queues {
             links: vec![Link { older: NIL, newer: NIL, in_main: false }; frames].into(),
             small: empty(),
             main: empty(),
-            small_target,
+            small_target: 0,
             ghost_clock: 0,
-            ghosts: (frames - small_target) as u32,
-        }
+            ghosts: 0,
+        };
+        queues.resize(frames);
+        queues
+    }
+
+    /// Sets the shares of the two queues, and how long a page stays a ghost, for `frames` frames.
+    pub fn resize(&mut self, frames: usize) {
+        self.small_target = (frames / 10).max(1);
+        self.ghosts = (frames - self.small_target) as u32;
     }
 
     /// Whether a table entry without a frame marks a page that left lately and was little used.
@@ -149,6 +157,21 @@ impl Queues {
         }
         list.newest = frame;
         list.len += 1;
+    }
+
+    /// Puts frame `to`, which is in no queue, in the place of `from`.
+    pub fn replace(&mut self, from: u32, to: u32) {
+        let link = self.links[from as usize];
+        self.links[to as usize] = link;
+        let list = if link.in_main { &mut self.main } else { &mut self.small };
+        match link.older {
+            NIL => list.oldest = to,
+            older => self.links[older as usize].newer = to,
+        }
+        match link.newer {
+            NIL => list.newest = to,
+            newer => self.links[newer as usize].older = to,
+        }
     }
 
     /// Takes a frame out of its queue.

@@ -17,7 +17,7 @@
 use super::fetch::{Fetch, FetchRead};
 use super::format::{PAGE_TRAILER_BYTES, check_page, kind_of};
 use super::frames::{HeldPin, Page, Taken};
-use super::stats::count;
+use super::stats::{Part, count};
 use super::table::PageTable;
 use super::{Claim, LEASED_SHARE, Pool, join};
 use crate::base::{Error, Result};
@@ -39,7 +39,7 @@ const FETCH_WAKES: u32 = 64;
 pub struct PagedFile {
     me: Weak<PagedFile>,
     pool: Arc<Pool>,
-    table: Arc<PageTable>,
+    pub(super) table: Arc<PageTable>,
     slot: u32,
     file: Arc<dyn io::File>,
     id: [u8; 16],
@@ -69,9 +69,20 @@ impl PagedFile {
     /// `Corrupt` if the file has no such page or it is not what was sealed, `Full` if every frame is in
     /// use, `Io`.
     pub fn page(&self, number: u32) -> Result<Page<'_>> {
-        match self.page_if_resident(number) {
-            Some(page) => Ok(page),
-            None => self.load(number),
+        self.page_for(number, Part::Other)
+    }
+
+    /// As [`PagedFile::page`], counted as a page of `part`.
+    ///
+    /// # Errors
+    /// As [`PagedFile::page`].
+    pub fn page_for(&self, number: u32, part: Part) -> Result<Page<'_>> {
+        match self.pin(number) {
+            Some(page) => {
+                self.pool.counters.hit(part);
+                Ok(page)
+            }
+            None => self.load(number, part),
         }
     }
 
@@ -86,7 +97,7 @@ impl PagedFile {
     /// Page `number` if it is in memory; takes no lock and reads nothing.
     pub fn page_if_resident(&self, number: u32) -> Option<Page<'_>> {
         let page = self.pin(number)?;
-        self.pool.counters.hit();
+        self.pool.counters.hit(Part::Other);
         Some(page)
     }
 
@@ -102,7 +113,7 @@ impl PagedFile {
             if number >= self.pages() || self.table.frame(number).is_some() {
                 continue;
             }
-            if frames.leased() >= frames.count() / LEASED_SHARE {
+            if frames.leased() >= frames.allowed() / LEASED_SHARE {
                 break; // P5
             }
             match self.claim(number, None, true) {
@@ -126,7 +137,15 @@ impl PagedFile {
     /// # Errors
     /// As for [`PagedFile::page`].
     pub fn hold(self: &Arc<Self>, number: u32) -> Result<HeldPage> {
-        let pin = self.page(number)?.into_held();
+        self.hold_for(number, Part::Other)
+    }
+
+    /// As [`PagedFile::hold`], counted as a page of `part`.
+    ///
+    /// # Errors
+    /// As [`PagedFile::page`].
+    pub fn hold_for(self: &Arc<Self>, number: u32, part: Part) -> Result<HeldPage> {
+        let pin = self.page_for(number, part)?.into_held();
         Ok(HeldPage { pin, file: Arc::clone(self), number })
     }
 
@@ -184,7 +203,7 @@ impl PagedFile {
         self.pool.claim(&self.table, join(self.slot, number), number, instead_of, fetched)
     }
 
-    fn load(&self, number: u32) -> Result<Page<'_>> {
+    fn load(&self, number: u32, part: Part) -> Result<Page<'_>> {
         if number >= self.pages() {
             let what = format!("asked for in a file of {} pages", self.pages());
             return Err(self.corrupt(number, &what));
@@ -196,12 +215,13 @@ impl PagedFile {
                     if let Some(replaced) = instead_of {
                         self.pool.frames.dismiss(replaced); // its waiters have a better claim to wait for
                     }
+                    self.pool.counters.miss(part);
                     return self.read(number, taken, was_ghost);
                 }
                 Claim::Resident => {
                     if let Some(page) = self.pin(number) {
                         if waits == 0 {
-                            self.pool.counters.hit();
+                            self.pool.counters.hit(part);
                         }
                         return Ok(page);
                     }
@@ -225,7 +245,6 @@ impl PagedFile {
         // Dropped before `taken`: once the frame is free, it may be claimed for this very page again,
         // and that claim is not ours to release.
         let claim = ReadClaim { file: self, number, frame: taken.frame() };
-        count(&self.pool.counters.misses);
         let bytes = taken.bytes_mut();
         self.file.read_at(self.offset(number), bytes)?;
         self.check(bytes, number)?;

@@ -2,19 +2,24 @@
 //!
 //! ```text
 //!   free list --take_free--> Taken --publish--> resident --pin--> Page / HeldPin (shared bytes)
-//!       ^                    |  ^                  |
-//!       +------- drop -------+  +------ take ------+
-//!                            |
-//!                            +--lease--> Buf + Leased (the kernel's bytes) --into_taken--> Taken
+//!    ^  |  ^                 |  ^                  |
+//!    |  |  +------ drop -----+  +------ take ------+
+//!  allow|                    |
+//!    |  v                    +--lease--> Buf + Leased (the kernel's bytes) --into_taken--> Taken
+//!   retired: no memory
 //! ```
 //!
 //! M1. The mapping is zeroed, aligned to 2 MiB, never moves, and lives as long as its `Frames`; every
 //!     value below holds or borrows an `Arc<Frames>`.
-//! M2. A frame is on the free list, or taken by exactly one `Taken`, or resident (S1 of `state`).
+//! M2. A frame is on the free list, or retired, or taken by exactly one `Taken`, or resident (S1 of
+//!     `state`). Between the lists it passes through the hands of the one who resizes.
 //! M3. Bytes are written through a `Taken` that is borrowed mutably or leased; a leased `Taken` sits in
 //!     an `Arc` that the `Buf` keeps, so that it is free again only after the `Buf` is gone.
 //! M4. Bytes are read through a pin, and a pin excludes a `Taken` of the same frame.
-#![expect(unsafe_code, reason = "the mapping, and slices of it under M1 to M4")]
+//! M5. Frames below the allowance go to the free list, the others retire: their bytes are given back
+//!     to the kernel before anyone can take them again, and are zero when that happens. An allowance
+//!     that ends within a huge page may leave the rest of that one backed.
+#![expect(unsafe_code, reason = "the mapping, and slices of it under M1 to M5")]
 
 use super::format::{PAGE_TRAILER_BYTES, kind_of};
 use super::lock;
@@ -38,9 +43,17 @@ pub(super) struct Frames {
     memory: Mapping,
     page_bytes: usize,
     states: Box<[FrameState]>,
-    free: Mutex<Vec<u32>>,
+    free: Mutex<Lists>,
+    /// Frames from here on retire. Changed under the lock of `free`.
+    allowed: AtomicUsize,
     leased: AtomicUsize,
     stripes: Box<[Stripe]>,
+}
+
+/// Frames that nobody has.
+struct Lists {
+    free: Vec<u32>,
+    retired: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -50,7 +63,7 @@ struct Stripe {
 }
 
 impl Frames {
-    /// `count` free frames of `page_bytes` bytes.
+    /// `count` frames of `page_bytes` bytes, all allowed and free.
     ///
     /// # Panics
     /// If the memory cannot be mapped.
@@ -59,14 +72,56 @@ impl Frames {
             memory: Mapping::new(count * page_bytes),
             page_bytes,
             states: (0..count).map(|_| FrameState::default()).collect(),
-            free: Mutex::new((0..count as u32).rev().collect()),
+            free: Mutex::new(Lists {
+                free: (0..count as u32).rev().collect(),
+                retired: Vec::new(),
+            }),
+            allowed: AtomicUsize::new(count),
             leased: AtomicUsize::new(0),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
         })
     }
 
+    /// Frames that the mapping has room for.
     pub fn count(&self) -> usize {
         self.states.len()
+    }
+
+    /// Frames that may be used.
+    pub fn allowed(&self) -> usize {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Allows frames below `allowed` only. More come from the retired; of fewer, those that were free
+    /// are handed out, to be given back. One thread at a time.
+    pub fn allow(&self, allowed: usize) -> Vec<u32> {
+        let mut lists = lock(&self.free);
+        self.allowed.store(allowed, Ordering::Relaxed);
+        let within = |frame: &u32| (*frame as usize) < allowed;
+        let mut back: Vec<u32> = lists.retired.extract_if(.., |frame| within(frame)).collect();
+        back.sort_unstable_by(|a, b| b.cmp(a));
+        let out = lists.free.extract_if(.., |frame| !within(frame)).collect();
+        lists.free.append(&mut back);
+        out
+    }
+
+    /// Gives the memory of frames back, whole runs at once, and retires them. They come from `allow` and
+    /// `Taken::leave`, and were not allowed since.
+    pub fn give_back(&self, mut frames: Vec<u32>) {
+        frames.sort_unstable();
+        for run in frames.chunk_by(|a, b| a + 1 == *b) {
+            self.discard(run[0], run.len());
+        }
+        lock(&self.free).retired.append(&mut frames);
+    }
+
+    /// Gives the bytes of `count` frames back to the kernel; nobody has them but the caller.
+    fn discard(&self, first: u32, count: usize) {
+        let (start, bytes) = (self.start(first), count * self.page_bytes);
+        assert!(first as usize + count <= self.count(), "{count} frames from {first} on");
+        // SAFETY: the range lies in the mapping, and the caller alone has its bytes (M2). Private
+        // anonymous memory stays mapped and reads as zeros from now on (M1). Refusal costs memory only.
+        unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
     }
 
     /// Frames whose bytes the kernel may be writing.
@@ -89,15 +144,15 @@ impl Frames {
 
     /// A frame from the free list.
     pub fn take_free(self: &Arc<Frames>) -> Option<Taken> {
-        let frame = lock(&self.free).pop()?;
+        let frame = lock(&self.free).free.pop()?;
         self.state(frame).take_free();
-        Some(Taken { frames: Arc::clone(self), frame, published: false })
+        Some(Taken { frames: Arc::clone(self), frame, gone: false })
     }
 
     /// A resident frame, if it is not pinned.
     pub fn take(self: &Arc<Frames>, frame: u32) -> Option<Taken> {
         let taken = self.state(frame).take();
-        taken.then(|| Taken { frames: Arc::clone(self), frame, published: false })
+        taken.then(|| Taken { frames: Arc::clone(self), frame, gone: false })
     }
 
     /// Makes a taken frame resident with a pin, and wakes who waits for it.
@@ -135,6 +190,17 @@ impl Frames {
         if self.state(frame).dismiss() {
             self.notify(frame);
         }
+    }
+
+    /// Pages of 4 KiB of the mapping that the kernel backs with memory: what tests hold the pool to.
+    #[cfg(test)]
+    pub fn backed_pages(&self) -> Vec<usize> {
+        let mut pages = vec![0u8; self.memory.bytes.div_ceil(4096)];
+        let start = self.memory.start.as_ptr().cast();
+        // SAFETY: the range is the mapping, and there is a byte for each of its pages of 4 KiB.
+        let asked = unsafe { libc::mincore(start, self.memory.bytes, pages.as_mut_ptr()) };
+        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
+        (0..pages.len()).filter(|&page| pages[page] & 1 != 0).collect()
     }
 
     fn notify(&self, frame: u32) {
@@ -232,7 +298,8 @@ impl Drop for HeldPin {
 pub(super) struct Taken {
     frames: Arc<Frames>,
     frame: u32,
-    published: bool,
+    /// The frame is resident, or in other hands.
+    gone: bool,
 }
 
 impl Taken {
@@ -261,8 +328,24 @@ impl Taken {
         self.publish(Entrance::Ahead);
     }
 
+    /// Makes the page of `from` resident here, with the `marks` it had there.
+    pub fn publish_copy(mut self, from: &mut Taken, marks: u64) {
+        self.bytes_mut().copy_from_slice(from.bytes_mut());
+        self.own(from.owner(), false);
+        self.publish(Entrance::Moved(marks));
+    }
+
+    /// Leaves the frame to the caller, who is to give it back, and wakes who waits for it.
+    pub fn leave(mut self) -> u32 {
+        self.gone = true;
+        if self.frames.state(self.frame).free() {
+            self.frames.notify(self.frame);
+        }
+        self.frame
+    }
+
     fn publish(mut self, how: Entrance) {
-        self.published = true;
+        self.gone = true;
         if self.frames.state(self.frame).publish(how) {
             self.frames.notify(self.frame);
         }
@@ -282,11 +365,18 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if self.published {
+        if self.gone {
             return;
         }
+        let mut lists = lock(&self.frames.free);
+        let retires = self.frame as usize >= self.frames.allowed();
+        if retires {
+            // Before it is free: who grows the pool may hand it out at once (M5).
+            self.frames.discard(self.frame, 1);
+        }
         let waited = self.frames.state(self.frame).free();
-        lock(&self.frames.free).push(self.frame);
+        if retires { &mut lists.retired } else { &mut lists.free }.push(self.frame);
+        drop(lists);
         if waited {
             self.frames.notify(self.frame);
         }

@@ -1,4 +1,5 @@
-//! The buffer pool: a fixed number of page frames in memory, shared by all immutable files of a store.
+//! The buffer pool: page frames in memory, shared by all immutable files of a store, as many as are
+//! allowed at the time.
 //!
 //! ```text
 //!   PagedFile::page(n) --> page table[n] --> frame: pin, owner is (file, n)?  -- hit, no lock ---> Page
@@ -17,11 +18,14 @@
 //!     who waits. A claim held by a `Fetch` is waited for a limited time, and then replaced.
 //! P4. No lock is held during a read, and no buffer, token or file is dropped under the mutex.
 //! P5. Frames under reads ahead are at most a quarter of all, so that reading ahead starves no reader.
+//! P6. No frame beyond the allowance is claimed. After a shrink only those stand beyond it that were
+//!     pinned or under a read at the time; they go with the next `resize`, or sooner when they are chosen
+//!     for eviction, and their memory goes with them.
 //!
 //! Errors: `Corrupt` with the page's offset if a page is not what was sealed; `Full` if every frame is
 //! pinned or being read into; `Io` from the file. A failed read leaves nothing behind.
 //!
-//! Bytes: `format`. Frames and pins: `state`, `frames`. Eviction: `eviction`. After the frame state word
+//! Bytes: `format`. Frames and pins: `state`, `frames`. Eviction: `eviction`. Size: `resize`. After the frame state word
 //! of LeanStore and Umbra, with the page table as an array because a segment's pages are counted.
 
 mod eviction;
@@ -29,6 +33,7 @@ mod fetch;
 mod file;
 pub mod format;
 mod frames;
+mod resize;
 mod state;
 mod stats;
 mod table;
@@ -39,12 +44,13 @@ mod tests;
 pub use fetch::{Fetch, FetchRead, FetchToken};
 pub use file::{HeldPage, PagedFile};
 pub use frames::Page;
-pub use stats::PoolStats;
+pub use stats::{Part, PartStats, PoolStats};
 
 use crate::base::{Error, PageSize, Result};
-use eviction::Queues;
+use eviction::{Link, Queues};
 use format::PAGE_TRAILER_BYTES;
 use frames::{Frames, Taken};
+use state::FrameState;
 use stats::{Counters, count};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,12 +65,14 @@ const FRAMES_MAX: usize = 1 << 30;
 /// Reads ahead take at most one in this many frames (P5).
 const LEASED_SHARE: usize = 4;
 
-/// A fixed amount of memory for the pages of many files.
+/// Memory for the pages of many files.
 pub struct Pool {
     frames: Arc<Frames>,
     page: PageSize,
     counters: Counters,
     inner: Mutex<Inner>,
+    /// No frame from here on is in use. Held by the one who resizes.
+    reach: Mutex<u32>,
 }
 
 /// What only misses touch.
@@ -85,8 +93,9 @@ enum Claim {
 }
 
 impl Pool {
-    /// A pool of `bytes` bytes in pages of one size, at least 64 frames. The memory is mapped at once and
-    /// backed by the kernel as it is first used; beside it stand some 80 bytes a frame of state.
+    /// A pool of `bytes` bytes at most in pages of one size, at least 64 frames, all of them allowed
+    /// until [`Pool::resize`] says otherwise. The memory is mapped at once and backed by the kernel as it
+    /// is first used; beside it stand [`Pool::FRAME_STATE_BYTES`] a frame.
     ///
     /// # Panics
     /// If the memory cannot be mapped.
@@ -97,7 +106,17 @@ impl Pool {
             page,
             counters: Counters::default(),
             inner: Mutex::new(Inner { queues: Queues::new(count), files: Vec::new() }),
+            reach: Mutex::new(count as u32),
         })
+    }
+
+    /// Bytes of state that stand beside a frame of the largest size, used or not: state word, place in a
+    /// queue, place on a list.
+    pub const FRAME_STATE_BYTES: usize = size_of::<FrameState>() + size_of::<Link>() + 4;
+
+    /// The least bytes that a pool of pages of this size uses.
+    pub const fn bytes_min(page: PageSize) -> usize {
+        FRAMES_MIN * page.bytes()
     }
 
     /// The size of every page.
@@ -114,7 +133,7 @@ impl Pool {
     pub fn stats(&self) -> PoolStats {
         let frames = self.frames.states();
         PoolStats {
-            frames: frames.len(),
+            frames: self.frames.allowed(),
             resident: frames.iter().filter(|s| s.is_valid()).count(),
             pinned: frames.iter().filter(|s| s.is_pinned()).count(),
             ..self.counters.snapshot()
@@ -167,15 +186,23 @@ impl Pool {
                 return Ok(Claim::Loading(frame, fetched));
             }
         }
-        let full = Error::Full { what: "buffer pool frames", limit: self.frames.count() as u64 };
+        let full = Error::Full { what: "buffer pool frames", limit: self.frames.allowed() as u64 };
         let was_ghost = inner.queues.is_ghost(table.entry(number));
-        let mut taken = match self.frames.take_free() {
-            Some(taken) => taken,
-            None => self.evict(&mut inner).ok_or(full)?,
-        };
+        let mut taken = self.take_allowed(&mut inner, drop).ok_or(full)?;
         taken.own(owner, fetched);
         table.set(number, taken.frame());
         Ok(Claim::Granted(taken, was_ghost))
+    }
+
+    /// A frame below the allowance, free or evicted. `beyond` gets those beyond it that were chosen (P6).
+    fn take_allowed(&self, inner: &mut Inner, mut beyond: impl FnMut(Taken)) -> Option<Taken> {
+        loop {
+            let taken = self.frames.take_free().or_else(|| self.evict(inner))?;
+            if (taken.frame() as usize) < self.frames.allowed() {
+                return Some(taken);
+            }
+            beyond(taken);
+        }
     }
 
     fn evict(&self, inner: &mut Inner) -> Option<Taken> {
@@ -215,7 +242,7 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pool({} frames of {} bytes)", self.frames.count(), self.page.bytes())
+        write!(f, "Pool({} frames of {} bytes)", self.frames.allowed(), self.page.bytes())
     }
 }
 

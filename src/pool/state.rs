@@ -83,6 +83,8 @@ const WAITED: u64 = 1 << 4;
 const FETCHED: u64 = 1 << 5;
 /// Read ahead of its first use, which is therefore no sign of reuse.
 const FRESH: u64 = 1 << 6;
+/// What eviction knows of a page, and what goes with it into another frame.
+const MARKS: u64 = FREQUENCY_MAX | FRESH;
 const ONE_PIN: u64 = 1 << 16;
 const PINS: u64 = !(ONE_PIN - 1);
 
@@ -93,6 +95,8 @@ pub(super) enum Entrance {
     Pinned,
     /// With no pin, read ahead.
     Ahead,
+    /// With no pin, from another frame, where it had these `marks`.
+    Moved(u64),
 }
 
 /// State and owner of one frame, alone on its cache line: hot pages do not slow one another.
@@ -166,6 +170,7 @@ impl<W: Word> FrameState<W> {
         let entered = match how {
             Entrance::Pinned => VALID | ONE_PIN,
             Entrance::Ahead => VALID | FRESH,
+            Entrance::Moved(marks) => VALID | marks & MARKS,
         };
         let before = self.word.swap(entered, Release);
         debug_assert_eq!(before & (TAKEN | PINS), TAKEN, "S1");
@@ -208,6 +213,11 @@ impl<W: Word> FrameState<W> {
         self.word.load(Relaxed) & FREQUENCY_MAX
     }
 
+    /// What eviction knows of the page, for `Entrance::Moved`.
+    pub fn marks(&self) -> u64 {
+        self.word.load(Relaxed) & MARKS
+    }
+
     /// Takes one use off the count.
     pub fn decay(&self) {
         let mut word = self.word.load(Relaxed);
@@ -222,6 +232,11 @@ impl<W: Word> FrameState<W> {
     /// Whether the frame holds a page.
     pub fn is_valid(&self) -> bool {
         self.word.load(Relaxed) & VALID != 0
+    }
+
+    /// Whether nobody has the frame: it is on a list, or about to be.
+    pub fn is_free(&self) -> bool {
+        self.word.load(Relaxed) & (VALID | TAKEN) == 0
     }
 
     /// Whether somebody has the page pinned.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 
+mod resize;
 mod threads;
 mod trace;
 
@@ -169,9 +170,27 @@ fn a_page_is_read_once_and_hits_and_misses_are_counted() {
     }
     assert!(paged.resident(3) && paged.page_if_resident(3).is_some());
     assert!(is_page(&paged.page(9).unwrap(), 1, 9));
-    let want = PoolStats { frames: 64, resident: 2, hits: 3, misses: 2, ..PoolStats::default() };
+    let counts = PartStats { hits: 3, misses: 2 };
+    let mut want =
+        PoolStats { frames: 64, resident: 2, hits: 3, misses: 2, ..PoolStats::default() };
+    want.parts[Part::Other as usize] = counts;
     assert_eq!(pool.stats(), want);
     assert_eq!(file.reads(), 2);
+}
+
+#[test]
+fn hits_and_misses_are_counted_for_the_part_that_asks() {
+    let pool = pool();
+    let (paged, _) = open(&pool, TestFile::new(1, 10));
+    for (part, n) in Part::ALL.into_iter().zip(1..) {
+        assert_eq!(part as usize, n - 1, "the order of the counts");
+        drop(paged.page_for(n as u32, part).unwrap());
+        (0..n).for_each(|_| drop(paged.hold_for(n as u32, part).unwrap()));
+    }
+    let stats = pool.stats();
+    let want: Vec<_> = (1..=6).map(|n| PartStats { hits: n, misses: 1 }).collect();
+    assert_eq!((&stats.parts[..], stats.hits, stats.misses), (&want[..], 21, 6));
+    assert_eq!((want[2].hit_rate(), PartStats::default().hit_rate()), (Some(0.75), None));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             line(&mut out, 1, format_args!("matches nothing, whatever is stored"));
             continue;
         }
+        let mut in_all = 0;
         for (shard, snapshot) in snapshots {
             line(&mut out, 1, format_args!("shard {shard}"));
             for table in snapshot.view.memtables() {
@@ -39,11 +40,14 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
                 line(&mut out, 2, format_args!("memtable of {records} records: {how}"));
             }
             for live in &snapshot.view.segments {
-                let how = segment_plan(live, select)?;
+                let (how, pages) = segment_plan(live, select)?;
+                in_all += pages;
                 let (id, records) = (live.segment.info().id, live.segment.records());
                 line(&mut out, 2, format_args!("segment {id} of {records} records: {how}"));
             }
         }
+        let cold = "page reads in all, if nothing is in memory";
+        line(&mut out, 1, format_args!("at most {in_all} {cold}"));
     }
     Ok(out)
 }
@@ -68,10 +72,12 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
     }
 }
 
-fn segment_plan(live: &LiveSegment, select: &Select) -> Result<String> {
+/// What a segment would do, and how many pages it would read at most.
+fn segment_plan(live: &LiveSegment, select: &Select) -> Result<(String, u64)> {
     let plan = segment::plan(&live.segment, select)?;
     if plan.empty {
-        return Ok("nothing, a condition has no records here".to_string());
+        let pages = plan.pages(&live.segment, select);
+        return Ok(("nothing, a condition has no records here".to_string(), pages));
     }
     let mut steps = vec![format!("ordinals {}..{}", plan.range.start, plan.range.end)];
     if let Some(known) = &plan.by_id {
@@ -94,5 +100,7 @@ fn segment_plan(live: &LiveSegment, select: &Select) -> Result<String> {
     if live.dead.count() > 0 {
         steps.push(format!("skip {} dead", live.dead.count()));
     }
-    Ok(steps.join(", "))
+    let pages = plan.pages(&live.segment, select);
+    steps.push(format!("at most {pages} page reads"));
+    Ok((steps.join(", "), pages))
 }

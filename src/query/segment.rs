@@ -62,6 +62,33 @@ impl Plan {
         }
     }
 
+    /// All lists that a walk reads.
+    fn lists(&self) -> impl Iterator<Item = &Postings> {
+        self.walked.iter().flat_map(|condition| &condition.lists).chain(&self.without)
+    }
+
+    /// Pages that planning and walking read at most if none is in memory, and the records of `select`'s limit
+    /// then: those of long bodies, which take more, aside.
+    pub(super) fn pages(&self, segment: &Segment, select: &Select) -> u64 {
+        let halvings = u64::from(segment.records().max(2).ilog2());
+        if self.empty {
+            // A term that the filter let through, or the ends of the range.
+            let terms = select.all_of.iter().map(Vec::len).sum::<usize>() as u64;
+            let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
+            return (terms * segment.term_pages() + ids + 2 * halvings)
+                .min(u64::from(segment.info().pages));
+        }
+        let bounds = if self.range.len() as u32 == segment.records() { 0 } else { 2 * halvings };
+        let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
+        let looked_up = self.walked.iter().map(|c| select.all_of[c.index].len()).sum::<usize>();
+        let looked_up = (looked_up + select.none_of.len()) as u64 * segment.term_pages();
+        let lists = self.lists().map(|list| u64::from(list.pages())).sum::<u64>();
+        let limit = select.limit.filter(|_| !self.is_residual());
+        let ahead = limit.map_or(u64::MAX, |limit| (limit + LOOK_AHEAD) as u64);
+        let records = segment.record_pages(self.cost().min(ahead));
+        (bounds + ids + looked_up + lists + records).min(u64::from(segment.info().pages))
+    }
+
     /// Whether every candidate has to be read and checked.
     pub(super) fn is_residual(&self) -> bool {
         !self.residual.is_empty()
@@ -128,10 +155,13 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
 }
 
 fn look_up(segment: &Arc<Segment>, index: usize, terms: &[Vec<u8>]) -> Result<Condition> {
-    let mut lists = Vec::new();
-    for term in terms.iter().filter(|term| segment.may_have_term(term)) {
-        lists.extend(segment.term(term)?);
+    let may_have = terms.iter().map(Vec::as_slice).filter(|term| segment.may_have_term(term));
+    let mut may_have: Vec<&[u8]> = may_have.collect();
+    if !may_have.is_sorted() {
+        may_have.sort_unstable();
     }
+    let mut lists = Vec::with_capacity(may_have.len());
+    segment.find_terms(&may_have, &mut lists)?;
     let postings = lists.iter().map(|l| u64::from(l.count())).sum();
     Ok(Condition { index, lists, postings })
 }
@@ -170,6 +200,9 @@ impl SegmentSource {
             return Ok(None);
         }
         let (way, range) = (Way::of(order), plan.range.clone());
+        if let Some(start) = way.start(&range) {
+            live.segment.prefetch_lists(plan.lists(), start);
+        }
         let residual = plan.is_residual().then(|| select.matches.clone());
         Ok(Some(SegmentSource {
             walk: plan.walk(&live.segment, way),

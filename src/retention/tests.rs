@@ -208,7 +208,7 @@ impl Machine {
 
     fn open(&self, shards: usize) -> Store {
         let mut options = Options::tiny();
-        options.memtable_bytes = 96 << 10;
+        options.memtable_bytes = Some(96 << 10);
         options.shards = Some(shards);
         options.compaction.records_max = 1000;
         Store::open(Path::new("/store"), Arc::new(Toy), &options, self.env.clone()).unwrap()

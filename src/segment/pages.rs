@@ -13,7 +13,7 @@ use super::format::{Region, field, kind, payload_bytes};
 use crate::base::{Error, Result};
 use crate::io::{Buf, File};
 use crate::pool::format::{PAGE_TRAILER_BYTES, check_page, seal_page};
-use crate::pool::{HeldPage, Page, PagedFile};
+use crate::pool::{HeldPage, Page, PagedFile, Part};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -161,6 +161,18 @@ impl StreamWriter {
     }
 }
 
+/// The part of the store that pages of `kind` are counted for.
+fn part_of(kind: u32) -> Part {
+    match kind {
+        kind::BODIES => Part::Bodies,
+        kind::TIMES | kind::IDS | kind::LOCATIONS => Part::Columns,
+        kind::ID_INDEX => Part::IdIndex,
+        kind::LEAF | kind::INTERIOR => Part::Dictionary,
+        kind::POSTINGS => Part::Postings,
+        _ => Part::Other,
+    }
+}
+
 /// The pages of an open segment.
 pub struct Pages {
     pooled: Arc<PagedFile>,
@@ -180,7 +192,7 @@ impl Pages {
     /// # Errors
     /// `Io`; `Corrupt` if the page is not what was written, is of another kind, or is not there.
     pub fn page(&self, number: u32, kind: u32) -> Result<Page<'_>> {
-        let page = self.pooled.page(number)?;
+        let page = self.pooled.page_for(number, part_of(kind))?;
         if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
     }
 
@@ -189,7 +201,7 @@ impl Pages {
     /// # Errors
     /// As `page`.
     pub fn hold(&self, number: u32, kind: u32) -> Result<HeldPage> {
-        let page = self.pooled.hold(number)?;
+        let page = self.pooled.hold_for(number, part_of(kind))?;
         if page.kind() == kind { Ok(page) } else { Err(self.corrupt(number, OTHER_KIND)) }
     }
 

@@ -274,6 +274,41 @@ impl Segment {
         self.dictionary.find(&self.pages, term)
     }
 
+    /// Appends the posting lists of those of `terms`, which ascend, that are here. Does not ask the filter.
+    /// The pages of each level of the dictionary are read together.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn find_terms(&self, terms: &[&[u8]], out: &mut Vec<Postings>) -> Result<()> {
+        self.dictionary.find_all(&self.pages, terms, out)
+    }
+
+    /// Asks for the pages on which walks over `lists` from `ordinal` on begin, in one batch, best effort.
+    pub fn prefetch_lists<'a>(
+        &self,
+        lists: impl IntoIterator<Item = &'a Postings>,
+        ordinal: Ordinal,
+    ) -> usize {
+        let near = |list: &Postings| list.page_near(ordinal, self.info.records);
+        let mut numbers: Vec<u32> = lists.into_iter().filter_map(near).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.len() > 1 { self.pages.prefetch(&numbers) } else { 0 }
+    }
+
+    /// Pages that one term's look-up reads if none is in memory.
+    pub fn term_pages(&self) -> u64 {
+        u64::from(self.dictionary.levels())
+    }
+
+    /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
+    /// and those of the body, of average length.
+    pub fn record_pages(&self, records: u64) -> u64 {
+        let body = self.info.body_bytes / u64::from(self.info.records.max(1));
+        let each = 3 + 2 + body / self.pages.payload_bytes() as u64;
+        (records * each).min(u64::from(self.info.pages))
+    }
+
     /// All terms and their posting lists, in order.
     pub fn terms(self: &Arc<Self>) -> TermScan {
         TermScan::new(self.clone())

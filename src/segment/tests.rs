@@ -121,6 +121,18 @@ pub fn compare(segment: &Arc<Segment>, records: &Records) -> Result<()> {
         spare = found.into_spare();
     }
     let lists = invert(records);
+    for step in [1, 3, 50] {
+        let known = lists.keys().step_by(step).map(Vec::as_slice);
+        let mut terms: Vec<&[u8]> = known.chain([&b""[..], b"none", &[255; 9]]).collect();
+        terms.sort_unstable();
+        let (mut together, mut single) = (Vec::new(), Vec::new());
+        segment.find_terms(&terms, &mut together)?;
+        for term in terms {
+            single.extend(segment.term(term)?);
+        }
+        assert_eq!(together, single);
+        segment.prefetch_lists(&together, segment.records() / 2);
+    }
     let mut scan = segment.terms();
     for (term, list) in &lists {
         let (found, postings) = scan.next()?.expect("a term more");

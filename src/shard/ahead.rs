@@ -19,6 +19,9 @@ const PIECE_BYTES: u64 = 256 << 10;
 /// Pieces kept: one for each region that is walked, and two to spare.
 const PIECES: usize = 8;
 
+/// Bytes of memory that it takes.
+pub(super) const BUFFER_BYTES: usize = PIECES * PIECE_BYTES as usize;
+
 /// A file behind a few large read buffers. Reads only.
 #[derive(Debug)]
 pub(super) struct Ahead {

@@ -20,8 +20,9 @@
 //! Memory: 52 bytes a record of the window in the builder, 4 bytes a record of the inputs for the maps, 2 MiB of
 //! read buffers an input.
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, BUFFER_BYTES};
 use super::flush::{self, NOWHERE};
+use super::memory::Reserved;
 use super::view::LiveSegment;
 use super::{Dead, Shared};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
@@ -40,6 +41,9 @@ const POSTINGS_PER_SLICE: usize = 65_536;
 
 /// Entries read of an input at a time.
 const ENTRIES_AHEAD: usize = 128;
+
+/// Bytes that the builder takes for a record.
+const RECORD_BYTES: usize = 60;
 
 /// Frames of the private pool for each input: a page of each column and of each level of the dictionary, twice.
 const FRAMES_PER_INPUT: usize = 64;
@@ -77,6 +81,8 @@ pub(super) struct Compaction {
     outputs: Vec<SegmentId>,
     stage: Stage,
     bytes: u64,
+    /// Given back last, when the other fields are gone.
+    _memory: Reserved,
 }
 
 /// One segment being read.
@@ -110,12 +116,13 @@ impl Compaction {
         at: Seq,
     ) -> Result<Compaction> {
         let page = shared.config.page;
+        let memory = shared.reserve(memory_bytes(shared, &inputs));
         let pool = Pool::new(inputs.len() * FRAMES_PER_INPUT * page.bytes(), page);
         let inputs = inputs.into_iter().map(|live| Input::open(shared, &pool, live));
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let stage = Stage::Records(None, 0);
         let (shared, outputs) = (shared.clone(), Vec::new());
-        Ok(Compaction { shared, at, inputs, outputs, stage, bytes: 0 })
+        Ok(Compaction { shared, at, inputs, outputs, stage, bytes: 0, _memory: memory })
     }
 
     /// Does one slice (I3). Returns the result with the last one.
@@ -334,6 +341,16 @@ impl Input {
         }
         Ok(())
     }
+}
+
+/// Bytes of memory that a merge of `inputs` takes.
+fn memory_bytes(shared: &Shared, inputs: &[LiveSegment]) -> usize {
+    let records: usize = inputs.iter().map(|live| live.segment.records() as usize).sum();
+    let window = records.min(shared.config.compaction.records_max as usize);
+    let frames = FRAMES_PER_INPUT * (shared.config.page.bytes() + Pool::FRAME_STATE_BYTES);
+    let filters: usize = inputs.iter().map(LiveSegment::memory_bytes).sum();
+    let maps = records * size_of::<Ordinal>();
+    window * RECORD_BYTES + maps + filters + inputs.len() * (BUFFER_BYTES + frames)
 }
 
 fn next_term(scan: &mut TermScan) -> Result<Option<(Vec<u8>, segment::Postings)>> {

@@ -1,8 +1,9 @@
 //! What a shard is opened with. The store fills it in from its own options.
 
-use super::Policy;
+use super::{Adjust, Policy};
 use crate::base::{PageSize, ShardId, StoreId};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a write is answered, and what it survives from then on.
@@ -49,6 +50,8 @@ pub struct Config {
     pub log_file_bytes: u32,
     /// Writes that may wait for their answers at once.
     pub in_flight: usize,
+    /// Who is told what the shard takes of the store's memory.
+    pub adjust: Option<Arc<dyn Adjust>>,
     /// A memtable smaller than this is left in the log at close, to be replayed at open.
     pub flush_at_close_bytes: usize,
     /// When segments are merged.

@@ -172,6 +172,7 @@ mod tests {
             ring_bytes: 1 << 16,
             log_file_bytes: 1 << 16,
             in_flight: 8,
+            adjust: None,
             flush_at_close_bytes: 0,
             compaction: crate::shard::Policy::default(),
             compaction_bytes_per_second: u64::MAX,

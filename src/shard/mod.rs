@@ -34,6 +34,7 @@ pub mod format;
 mod inbox;
 mod lookup;
 pub(crate) mod manifest;
+mod memory;
 mod reads;
 mod recover;
 mod remove;
@@ -49,6 +50,7 @@ pub use choose::{Compress, Policy};
 pub(crate) use compactor::Gate;
 pub use config::{Config, SyncMode};
 pub use dead::Dead;
+pub use memory::{Adjust, ShardMemory};
 pub use run::{Shard, ShardStats};
 pub use tail::Tail;
 pub use ticket::Ticket;
@@ -99,6 +101,7 @@ pub(crate) struct Shared {
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
     stats: Stats,
+    account: memory::Account,
 }
 
 impl Shared {

@@ -68,6 +68,7 @@ pub(super) fn open(
         poison: OnceLock::new(),
         tails: Mutex::default(),
         stats: Stats::default(),
+        account: Default::default(),
         config,
         env,
         model,

@@ -5,7 +5,7 @@ use super::recover::{Opened, create, open};
 use super::ticket::Ticket;
 use super::work::{Finished, Job, Worker};
 use super::write::{COMPACT, Core, FLUSH, REMOVE};
-use super::{Config, Outcome, Shared, Snapshot, Tail};
+use super::{Config, Outcome, ShardMemory, Shared, Snapshot, Tail};
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Result, ShardId};
 use crate::io::{Env, Wait, Wake, threads};
@@ -107,6 +107,7 @@ impl Shard {
         let opened = open(env, model, pool, config, gate)?;
         let shared = opened.shared.clone();
         let driver = if inline { start_inline(opened)? } else { start_threads(opened)? };
+        shared.adjust();
         Ok(Shard { shared, driver: Mutex::new(driver) })
     }
 
@@ -236,6 +237,11 @@ impl Shard {
             memtable_dead: view.memtables().map(|m| u64::from(m.dead())).sum(),
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
         }
+    }
+
+    /// Memory that the shard takes now.
+    pub fn memory(&self) -> ShardMemory {
+        self.shared.memory()
     }
 
     /// The error that writes get, if the shard takes none.

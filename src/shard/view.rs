@@ -26,6 +26,13 @@ pub struct LiveSegment {
     pub dead: Arc<Dead>,
 }
 
+impl LiveSegment {
+    /// Bytes of memory that stay with it: filters, page table, tombstones.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.segment.memory_bytes() as usize + self.segment.records() as usize / 8
+    }
+}
+
 /// One arrangement of memtables and segments.
 pub struct View {
     /// Where new records go.

@@ -73,10 +73,14 @@ impl Worker {
     /// Does one job.
     pub(super) fn work(&mut self, job: Job) -> Finished {
         match job {
-            Job::Flush(memtable, at) => match flush(&self.shared, &memtable, at) {
-                Ok(flushed) => Finished::Flushed(flushed),
-                Err(error) => Finished::Failed("a flush", error),
-            },
+            Job::Flush(memtable, at) => {
+                // Inverting the terms takes up to what the memtable takes for them and their records.
+                let _memory = self.shared.reserve(memtable.bytes_used());
+                match flush(&self.shared, &memtable, at) {
+                    Ok(flushed) => Finished::Flushed(flushed),
+                    Err(error) => Finished::Failed("a flush", error),
+                }
+            }
             Job::Checkpoint(checkpoint) => match self.checkpoint(&checkpoint) {
                 Ok(()) => Finished::Checkpointed(checkpoint.manifest_start),
                 Err(error) => Finished::Failed("a checkpoint", error),
@@ -101,6 +105,8 @@ impl Worker {
 
     /// Writes a manifest, then lets go of the log files before its start.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        // The view has the segment now, and the memtable no more.
+        self.shared.adjust();
         write_checkpoint(&self.shared, checkpoint)?;
         let start = checkpoint.manifest_start.file();
         let old = self.files.list()?.into_iter().filter(|&n| n < start);

@@ -4,6 +4,7 @@
 //!
 //! Errors: `Corrupt` and `WrongVersion` name the file; `Mismatch` names the setting that disagrees.
 
+use super::budget::Plan;
 use super::{Options, config};
 use crate::base::limits::SHARDS_MAX;
 use crate::base::{Crc64, Error, PageSize, Result, StoreId};
@@ -52,10 +53,11 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
         options.shards.unwrap_or_else(|| threads::cores().next_power_of_two().min(SHARDS_MAX));
     let page = options.page.unwrap_or_default();
     let mut random = [0; 10];
+    let plan = Plan::new(options, page, shards)?;
     env.entropy.fill(&mut random);
     let id = StoreId::v7(env.clock.unix_micros() / 1000, random);
     for shard in 0..SHARDS_MAX {
-        let config = config(dir, id, page, shard, options);
+        let config = config(dir, id, shard, options, &plan);
         clear_unborn(&*env.disk, &config.dir)?;
         if shard < shards {
             Shard::create(env, &config)?;

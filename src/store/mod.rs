@@ -7,12 +7,16 @@
 //! ```
 
 pub(crate) mod birth;
+mod budget;
 mod options;
 mod space;
 
 pub use birth::{STORE_BYTES, VERSION};
+pub use budget::StoreMemory;
 pub use options::Options;
 pub use space::Space;
+
+use budget::{Budget, Plan};
 
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, PageSize, Result, ShardId, StoreId};
@@ -20,7 +24,7 @@ use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Large, Order, Readers, Select};
-use crate::shard::{Config, Gate, Outcome, Shard, ShardStats, Snapshot, Tail, Ticket};
+use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -34,6 +38,7 @@ pub struct Store {
     model: Arc<dyn Model>,
     shards: Vec<Shard>,
     pool: Arc<Pool>,
+    budget: Arc<Budget>,
     readers: Readers,
     /// What compaction leaves of the dead, in percent.
     garbage_percent: u32,
@@ -80,8 +85,13 @@ impl Store {
         };
         let (page, shard_count) = birth.check(dir, &*model, options)?;
         let id = birth.id();
-        let pool = Pool::new(options.pool_bytes, page);
-        let config = |shard| config(dir, id, page, shard, options);
+        let plan = Plan::new(options, page, shard_count)?;
+        let pool = Pool::new(plan.pool_bytes_max(), page);
+        let budget = Budget::new(plan.clone(), &pool);
+        let config = |shard| {
+            let adjust = Some(Arc::clone(&budget) as _);
+            Config { adjust, ..config(dir, id, shard, options, &plan) }
+        };
         let gate = Gate::new();
         let open = |shard: usize| {
             let (env, model, pool, gate) = (env.clone(), model.clone(), pool.clone(), gate.clone());
@@ -103,6 +113,7 @@ impl Store {
             model,
             shards,
             pool,
+            budget,
             readers,
             garbage_percent,
             _lock: lock,
@@ -320,6 +331,12 @@ impl Store {
         self.pool.stats()
     }
 
+    /// How the memory budget is divided now, and what is used of it. Looks at every frame of the pool: for
+    /// metrics.
+    pub fn memory(&self) -> StoreMemory {
+        self.budget.memory(self.shards.iter().map(Shard::memory))
+    }
+
     /// The error that writes to some shard get, if a shard takes none.
     pub fn poisoned(&self) -> Option<Error> {
         self.shards.iter().find_map(Shard::poisoned)
@@ -364,26 +381,26 @@ impl Pending<'_> {
     }
 }
 
+/// The settings of a shard for who reads its files and opens no store: its place, and defaults.
+pub(crate) fn config_of_files(dir: &Path, store: StoreId, page: PageSize, shard: usize) -> Config {
+    config(dir, store, shard, &Options::default(), &Plan::of_files(page))
+}
+
 /// The settings of one shard of the store in `dir`.
-pub(crate) fn config(
-    dir: &Path,
-    store: StoreId,
-    page: PageSize,
-    shard: usize,
-    options: &Options,
-) -> Config {
+fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Plan) -> Config {
     Config {
         dir: dir.join(format!("shard-{shard:02}")),
         store,
         shard: shard as ShardId,
-        page,
+        page: plan.page,
         sync: options.sync,
-        memtable_bytes: options.memtable_bytes,
-        ring_bytes: options.ring_bytes.next_power_of_two(),
+        memtable_bytes: plan.memtable_bytes,
+        ring_bytes: plan.ring_bytes,
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,
-        flush_at_close_bytes: options.memtable_bytes / 8,
-        compaction: options.compaction,
+        adjust: None,
+        flush_at_close_bytes: plan.memtable_bytes / 8,
+        compaction: Policy { records_max: plan.merge_records_max, ..options.compaction },
         compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }

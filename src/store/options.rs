@@ -1,10 +1,14 @@
 //! How a store is opened: every setting with its default, its unit and its range.
 
+use super::budget::Plan;
 use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Error, PageSize, Result};
 use crate::io::threads;
 use crate::query::Large;
 use crate::shard::{Policy, SyncMode};
+
+/// The smallest memtable.
+pub(super) const MEMTABLE_BYTES_MIN: usize = 64 << 10;
 
 /// How a store is opened. `Default` suits a server with a few GiB of memory.
 #[derive(Clone, Debug)]
@@ -17,11 +21,14 @@ pub struct Options {
     pub page: Option<PageSize>,
     /// When writes are answered. Default: `Always`.
     pub sync: SyncMode,
-    /// Bytes of the buffer pool, shared by all shards. Default: 256 MiB.
-    pub pool_bytes: usize,
+    /// Bytes of memory for everything: rings, memtables, filters, working memory, and the buffer pool,
+    /// which has what the others leave. Default: 1 GiB, which ten million events on two shards are built
+    /// and measured for, or 40 MiB a core if that is more. The least is
+    /// [`Options::memory_bytes_min`], some 64 MiB with two shards.
+    pub memory_bytes: usize,
     /// Bytes of one memtable; each shard has one, and up to two more while they are flushed.
-    /// Default: 32 MiB.
-    pub memtable_bytes: usize,
+    /// Default: a 16th of the memory, divided among the shards, from 64 KiB to 64 MiB.
+    pub memtable_bytes: Option<usize>,
     /// Bytes of one log file. Default: 64 MiB; at least 4 times the largest record.
     pub log_file_bytes: usize,
     /// Bytes of each shard's ring. Default: 8 MiB.
@@ -49,8 +56,8 @@ impl Default for Options {
             shards: None,
             page: None,
             sync: SyncMode::Always,
-            pool_bytes: 256 << 20,
-            memtable_bytes: 32 << 20,
+            memory_bytes: (1 << 30).max(threads::cores() * (40 << 20)),
+            memtable_bytes: None,
             log_file_bytes: 64 << 20,
             ring_bytes: 8 << 20,
             in_flight: 8192,
@@ -69,8 +76,8 @@ impl Options {
     pub fn tiny() -> Options {
         Options {
             shards: Some(2),
-            pool_bytes: 1 << 20,
-            memtable_bytes: 192 << 10,
+            memory_bytes: 8 << 20,
+            memtable_bytes: Some(192 << 10),
             log_file_bytes: 256 << 10,
             ring_bytes: 256 << 10,
             in_flight: 256,
@@ -80,6 +87,13 @@ impl Options {
             compaction_bytes_per_second: u64::MAX,
             ..Options::default()
         }
+    }
+
+    /// The least `memory_bytes` with which a store with `shards` shards opens, the other options as
+    /// they are: its rings and groups, memtables, compactions and the smallest pool. Filters of the data
+    /// come on top.
+    pub fn memory_bytes_min(&self, shards: usize) -> usize {
+        Plan::least_bytes(self, self.page.unwrap_or_default(), shards)
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -94,14 +108,15 @@ impl Options {
             }
             Err(Error::invalid(what, format!("{value} is not from {least} to {most}")))
         };
-        within("memtable_bytes", self.memtable_bytes, 64 << 10, 4 << 30)?;
+        let memtable_bytes = self.memtable_bytes.unwrap_or(MEMTABLE_BYTES_MIN);
+        within("memtable_bytes", memtable_bytes, MEMTABLE_BYTES_MIN, 4 << 30)?;
         within("log_file_bytes", self.log_file_bytes, 64 << 10, 1 << 30)?;
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
         within("compaction.records_max", self.compaction.records_max as usize, 1000, 1 << 24)?;
         within("compaction.fan_in", self.compaction.fan_in, 2, 16)?;
         within("compaction.garbage_percent", self.compaction.garbage_percent as usize, 1, 100)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
-        within("pool_bytes", self.pool_bytes, 256 << 10, 1 << 44)
+        within("memory_bytes", self.memory_bytes, 1 << 20, 1 << 44)
     }
 }
 

@@ -267,7 +267,7 @@ fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 160 << 10;
+        options.memtable_bytes = Some(160 << 10);
         options.shards = Some(1 << rng.below(3));
         let mut store = machine.open(&options);
         let mut oracle = Oracle::default();
@@ -358,7 +358,7 @@ fn power_loss_keeps_what_was_acknowledged_and_shows_a_prefix_of_the_rest() {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let mut options = Options::tiny();
-        options.memtable_bytes = 96 << 10;
+        options.memtable_bytes = Some(96 << 10);
         options.shards = Some(1);
         let mut oracle = Oracle::default();
         let (mut now, mut past) = (1000, Vec::new());
@@ -443,12 +443,52 @@ fn many_short_runs_keep_few_log_files() {
 }
 
 #[test]
+fn explain_bounds_the_pages_that_a_cold_query_reads() {
+    let machine = Machine::new(12);
+    let mut options = Options::tiny();
+    let store = machine.open(&options);
+    let (mut rng, mut past, mut oracle) = (Rng::new(12), Vec::new(), Oracle::default());
+    for now in 1000..6000 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+    }
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    // So large that nothing read is read again.
+    options.memory_bytes = 64 << 20;
+    let (mut read_in_all, mut bound_in_all) = (0, 0);
+    for _ in 0..60 {
+        let store = machine.open(&options);
+        let order = if rng.chance(3) { Order::Oldest } else { Order::Newest };
+        let ask = [Ask::random(&mut rng, &oracle, 6000, order)];
+        // What opening and its first merges read is not the query's.
+        store.flush().unwrap();
+        let before = store.pool_stats();
+        run(&store, &ask);
+        let after = store.pool_stats();
+        // A store without threads reads nothing ahead.
+        let read = after.misses - before.misses;
+        let text = store.explain(&[ask[0].select()], order).unwrap();
+        let line = text.lines().find(|line| line.contains("page reads in all"));
+        let bound = line.map_or("0", |line| line.split_whitespace().nth(2).unwrap());
+        let bound: u64 = bound.parse().unwrap();
+        assert!(read <= bound, "{read} pages were read, at most {bound} were foretold:\n{text}");
+        read_in_all += read;
+        bound_in_all += bound;
+    }
+    assert!(read_in_all > 200 && bound_in_all < read_in_all * 20, "{read_in_all} {bound_in_all}");
+}
+
+#[test]
 fn a_closed_log_tells_rot_in_its_last_block() {
     let machine = Machine::new(11);
     let mut options = Options::tiny();
     options.shards = Some(1);
     // So much that closing leaves the records in the log.
-    options.memtable_bytes = 8 << 20;
+    options.memtable_bytes = Some(8 << 20);
+    options.memory_bytes = 128 << 20;
     let store = machine.open(&options);
     let (mut rng, mut past) = (Rng::new(11), Vec::new());
     let items: Vec<Item> = (0..20).map(|i| Item::random(&mut rng, 1000 + i, &mut past)).collect();
@@ -494,8 +534,12 @@ fn wrong_settings_are_refused_by_name() {
     assert!(text(&other).contains("shards of 2, not 8"), "{}", text(&other));
     let other = Options { shards: Some(3), ..options.clone() };
     assert!(text(&other).contains("3 is not a power of two"), "{}", text(&other));
-    let other = Options { memtable_bytes: 1, ..options };
+    let other = Options { memtable_bytes: Some(1), ..options.clone() };
     assert!(text(&other).contains("memtable_bytes"), "{}", text(&other));
+    let least = options.memory_bytes_min(2);
+    let other = Options { memory_bytes: least - 1, ..options.clone() };
+    assert!(text(&other).contains(&format!("less than {least}")), "{}", text(&other));
+    assert!(open(&Options { memory_bytes: least, ..options }).is_ok());
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn a_check_is_its_exit_status() {
 #[test]
 fn a_store_is_made_and_opened_as_the_file_says() {
     let dir = tempfile::tempdir().unwrap();
-    let file = "[store]\ndata = \"here\"\nshards = 4\npage-size = \"8 KiB\"\npool = \"8 MiB\"\n\
+    let file = "[store]\ndata = \"here\"\nshards = 4\npage-size = \"8 KiB\"\nmemory = \"192 MiB\"\n\
                 log-file = \"8 MiB\"\nmemtable = \"1 MiB\"\nio = \"posix\"\n";
     fs::write(dir.path().join("ratite.toml"), file).unwrap();
     let ran = run_in(dir.path(), &["import"], &[]);
@@ -197,8 +197,8 @@ fn a_store_is_made_and_opened_as_the_file_says() {
     let of_file = stats(&[]);
     assert_eq!(of_file["shards"].as_array().unwrap().len(), 4);
     assert_eq!((&of_file["page_bytes"], &of_file["io"]), (&8192.into(), &"pread/pwrite".into()));
-    assert_eq!(of_file["pool"]["frames"], (8 << 20) / 8192);
-    assert_eq!(stats(&["--pool", "16 MiB"])["pool"]["frames"], (16 << 20) / 8192);
+    assert_eq!(of_file["memory"]["budget_bytes"], 192 << 20);
+    assert_eq!(stats(&["--memory", "256 MiB"])["memory"]["budget_bytes"], 256 << 20);
     let ran = run_in(dir.path(), &["stats", "--shards", "2"], &[]);
     assert!(ran.status == Some(1) && ran.err.contains("shards"), "{}", ran.err);
 }

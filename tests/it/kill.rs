@@ -42,8 +42,8 @@ fn options(mode: u64) -> Options {
     let mut options = Options::tiny();
     options.threads = true;
     if std::env::var_os("RATITE_KILL_LARGE").is_some() {
-        (options.memtable_bytes, options.log_file_bytes) = (8 << 20, 16 << 20);
-        (options.pool_bytes, options.ring_bytes) = (64 << 20, 4 << 20);
+        (options.memtable_bytes, options.log_file_bytes) = (Some(8 << 20), 16 << 20);
+        (options.memory_bytes, options.ring_bytes) = (192 << 20, 4 << 20);
     }
     options.sync = match mode {
         0 => SyncMode::Always,

@@ -2,15 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+/// The program's own, so that a process of this binary takes the memory that the program takes.
+#[cfg(feature = "tool")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[cfg(feature = "tool")]
 mod clients;
 mod compare;
 #[cfg(feature = "tool")]
 mod config;
 mod kill;
+mod memory;
 mod naive;
 mod oracle;
 mod power;
+mod regions;
 mod replay;
 mod tidy;
 #[cfg(feature = "tool")]

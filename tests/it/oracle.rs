@@ -25,8 +25,10 @@ fn options(rng: &mut Rng) -> Options {
     let mut options = Options::tiny();
     options.shards = Some(pick(rng, &[1, 2, 4]));
     options.page = Some(pick(rng, &[PageSize::K4, PageSize::K8, PageSize::K16]));
-    options.memtable_bytes = pick(rng, &[64 << 10, 96 << 10, 192 << 10]);
-    options.pool_bytes = pick(rng, &[256 << 10, 1 << 20]);
+    options.memtable_bytes = Some(pick(rng, &[64 << 10, 96 << 10, 192 << 10]));
+    // A pool that pages leave, and that changes its size all the time.
+    let spare = pick(rng, &[0, 1 << 20]);
+    options.memory_bytes = options.memory_bytes_min(options.shards.unwrap()) + spare;
     options.sync = pick(rng, &[SyncMode::Always, SyncMode::BATCH, SyncMode::Never]);
     options
 }
@@ -86,7 +88,7 @@ fn large_store(seed: u64) {
     let (env, ..) = simulated(seed, Faults::default());
     let mut options = options(&mut world.rng);
     options.shards = Some(pick(&mut world.rng, &[1, 2]));
-    options.memtable_bytes = 4 << 20;
+    (options.memtable_bytes, options.memory_bytes) = (Some(4 << 20), 96 << 20);
     options.log_file_bytes = 4 << 20;
     let store = EventStore::open_in(Path::new("/store"), &options, env).unwrap();
     let mut naive = Naive::default();
@@ -116,7 +118,7 @@ fn answers_are_nip_01s_from_reader_threads() {
     (options.threads, options.readers) = (true, 2);
     options.shards = Some(4);
     options.sync = SyncMode::Never;
-    options.memtable_bytes = 8 << 20;
+    (options.memtable_bytes, options.memory_bytes) = (Some(8 << 20), 256 << 20);
     let store = EventStore::open(dir.path(), &options).unwrap();
     let values: Vec<String> = (0..60).map(|n| format!("value {n}")).collect();
     let mut world = World::large(3);

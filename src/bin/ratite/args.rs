@@ -152,7 +152,7 @@ pub enum Verb {
 const RELAY_EXAMPLES: &str = "\
 Examples:
   ratite relay --data /var/lib/ratite --listen 0.0.0.0:7777 --name 'relay.example'
-  ratite relay --sync batch --sync-interval '50 ms' --pool '2 GiB'";
+  ratite relay --sync batch --sync-interval '50 ms' --memory '4 GiB'";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:

@@ -4,8 +4,9 @@ use crate::failure::{Failure, Outcome};
 use crate::output::print;
 use crate::store::StoreArgs;
 use ratite::nostr::{EventStore, Filter};
-use ratite::pool::PoolStats;
+use ratite::pool::{Part, PoolStats};
 use ratite::shard::ShardStats;
+use ratite::store::StoreMemory;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -43,6 +44,7 @@ struct Figures {
     disk_bytes: u64,
     shards: Vec<ShardStats>,
     pool: PoolStats,
+    memory: StoreMemory,
 }
 
 impl Figures {
@@ -59,6 +61,7 @@ impl Figures {
             })?,
             shards: engine.stats(),
             pool: engine.pool_stats(),
+            memory: engine.memory(),
             data: dir.display().to_string(),
         })
     }
@@ -79,24 +82,40 @@ impl Figures {
             "segment_bytes": self.sum(|s| s.segment_bytes),
             "memtable_bytes": self.sum(|s| s.memtable_bytes),
             "shards": self.shards.iter().map(shard_json).collect::<Vec<_>>(),
-            "pool": {
-                "frames": self.pool.frames,
-                "resident": self.pool.resident,
-                "pinned": self.pool.pinned,
-                "hits": self.pool.hits,
-                "misses": self.pool.misses,
-                "prefetched": self.pool.prefetched,
-                "evictions": self.pool.evictions,
-                "waits": self.pool.waits,
-            },
+            "pool": pool_json(&self.pool),
+            "memory": memory_json(&self.memory),
         })
+    }
+
+    /// The memory table, then the hit rates of the pool's parts.
+    fn memory_lines(&self, line: &mut dyn FnMut(&str, String)) {
+        let memory = &self.memory;
+        line("memory", format!("budget {}", mib(memory.budget_bytes)));
+        let (allowed, resident) = (mib(memory.pool_bytes), mib(memory.pool_resident_bytes));
+        line("  pool", format!("{allowed}, {resident} in use"));
+        line("  its state", mib(memory.pool_state_bytes));
+        let (reserved, used) = (mib(memory.memtable_reserved_bytes), mib(memory.memtable_bytes));
+        line("  memtables", format!("{reserved}, {used} in use"));
+        line(
+            "  filters",
+            format!("{}, with page tables and tombstones", mib(memory.segment_bytes)),
+        );
+        line("  in flight", mib(memory.in_flight_bytes));
+        line("  working", mib(memory.working_bytes));
+        line("  slack", format!("{} for the allocator", mib(memory.slack_bytes)));
+        for part in Part::ALL {
+            let counts = self.pool.parts[part as usize];
+            let Some(rate) = counts.hit_rate() else { continue };
+            let (name, percent) = (format!("hits of {}", part.name()), rate * 100.0);
+            line(&name, format!("{percent:.1} % of {}", counts.hits + counts.misses));
+        }
     }
 
     fn text(&self) -> String {
         let mut out = String::new();
         let mut line = |name: &str, value: String| {
             // Writing to a String cannot fail.
-            let _written = writeln!(out, "{name:<10} {value}");
+            let _written = writeln!(out, "{name:<18} {value}");
         };
         line("store", format!("{} in {}", self.id, self.data));
         line("files", format!("{} on disk, by {}", mib(self.disk_bytes), self.io));
@@ -106,9 +125,7 @@ impl Figures {
         line("segments", format!("{segments} with {}, pages of {page} bytes", mib(bytes)));
         let (memory, replayed) = (self.sum(|s| s.memtable_bytes), self.sum(|s| s.replayed));
         line("memtables", format!("{}; {replayed} log entries replayed at opening", mib(memory)));
-        let pool = self.pool;
-        let bytes = (pool.frames * page) as u64;
-        line("pool", format!("{} frames of {}, {} in use", pool.frames, mib(bytes), pool.resident));
+        self.memory_lines(&mut line);
         for shard in &self.shards {
             let name = format!("shard {}", shard.shard);
             let (segments, new) = (shard.segment_records, shard.memtable_records);
@@ -120,6 +137,39 @@ impl Figures {
         }
         out
     }
+}
+
+fn pool_json(pool: &PoolStats) -> Value {
+    let part = |part: Part| {
+        let counts = pool.parts[part as usize];
+        (part.name().to_owned(), json!({ "hits": counts.hits, "misses": counts.misses }))
+    };
+    json!({
+        "frames": pool.frames,
+        "resident": pool.resident,
+        "pinned": pool.pinned,
+        "hits": pool.hits,
+        "misses": pool.misses,
+        "parts": Part::ALL.into_iter().map(part).collect::<serde_json::Map<_, _>>(),
+        "prefetched": pool.prefetched,
+        "evictions": pool.evictions,
+        "waits": pool.waits,
+    })
+}
+
+fn memory_json(memory: &StoreMemory) -> Value {
+    json!({
+        "budget_bytes": memory.budget_bytes,
+        "pool_bytes": memory.pool_bytes,
+        "pool_resident_bytes": memory.pool_resident_bytes,
+        "pool_state_bytes": memory.pool_state_bytes,
+        "memtable_reserved_bytes": memory.memtable_reserved_bytes,
+        "memtable_bytes": memory.memtable_bytes,
+        "segment_bytes": memory.segment_bytes,
+        "in_flight_bytes": memory.in_flight_bytes,
+        "slack_bytes": memory.slack_bytes,
+        "working_bytes": memory.working_bytes,
+    })
 }
 
 fn shard_json(shard: &ShardStats) -> Value {

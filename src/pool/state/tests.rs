@@ -147,6 +147,48 @@ fn loom_readers_never_meet_a_writer_or_another_page() {
 }
 
 #[test]
+fn loom_a_page_that_moves_is_read_right_in_either_frame_or_not_at_all() {
+    loom::model(|| {
+        let (from, to) = (Model::new(VALID | 2, 1), Model::new(0, 9));
+        // 0: the table leads to `from`; 1: to `to`.
+        let table = Arc::new(loom::sync::atomic::AtomicU64::new(0));
+        let reader = {
+            let (from, to, table) = (Arc::clone(&from), Arc::clone(&to), Arc::clone(&table));
+            thread::spawn(move || match table.load(Acquire) {
+                0 => drop(from.read(1)),
+                _ => assert!(to.read(1), "the table leads to the page"),
+            })
+        };
+        let marks = from.state.marks();
+        if from.state.take() {
+            to.state.take_free();
+            let content = from.bytes.with(|_| from.content.load(Relaxed));
+            to.load(content);
+            to.state.publish(Entrance::Moved(marks));
+            table.store(1, Release);
+            // The kernel takes the bytes, and they are zero.
+            from.bytes.with_mut(|_| from.content.store(0, Relaxed));
+            from.state.free();
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_page_that_moves_keeps_its_marks() {
+    for (uses, marks) in [(0, FRESH), (1, 0), (2, 1), (9, 3)] {
+        let state = plain(TAKEN, 7);
+        state.publish(Entrance::Ahead);
+        (0..uses).for_each(|_| assert!(state.pin(7)));
+        (0..uses).for_each(|_| state.unpin());
+        assert_eq!(state.marks(), marks);
+        let moved = plain(TAKEN, 7);
+        moved.publish(Entrance::Moved(state.marks()));
+        assert_eq!((moved.marks(), moved.is_pinned(), moved.is_valid()), (marks, false, true));
+    }
+}
+
+#[test]
 fn loom_two_takers_never_share_a_frame() {
     loom::model(|| {
         let model = Model::new(VALID, 1);

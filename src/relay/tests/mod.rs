@@ -36,8 +36,12 @@ fn rig() -> Rig {
 
 fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        Options { threads: true, memtable_bytes: 1 << 20, pool_bytes: 4 << 20, ..Options::tiny() };
+    let options = Options {
+        threads: true,
+        memtable_bytes: Some(1 << 20),
+        memory_bytes: 32 << 20,
+        ..Options::tiny()
+    };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
     let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
     let mut config =

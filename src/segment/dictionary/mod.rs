@@ -13,6 +13,7 @@
 //! page, so that a descent ends even in a damaged tree.
 //! Costs: a look-up reads as many pages as there are levels and allocates nothing.
 
+mod batch;
 mod node;
 mod scan;
 mod writer;
@@ -40,6 +41,11 @@ impl Dictionary {
     /// The tree of `levels` levels below `root`, whose pages lie in `region`.
     pub fn new(region: Region, root: u32, levels: u8, records: u32) -> Dictionary {
         Dictionary { region, root, levels, records }
+    }
+
+    /// Levels of the tree: pages that a look-up reads.
+    pub fn levels(&self) -> u8 {
+        self.levels
     }
 
     /// A page of the tree.

@@ -65,6 +65,28 @@ impl Postings {
         self.count
     }
 
+    /// Pages that the list stands on, the dictionary's aside.
+    pub fn pages(&self) -> u32 {
+        match self.place {
+            Place::Inline { .. } => 0,
+            Place::Shared { .. } => 1,
+            Place::Exclusive { pages, .. } => pages,
+        }
+    }
+
+    /// The page on which a walk from `ordinal` on begins, most likely, of a segment of `records` records.
+    pub(super) fn page_near(&self, ordinal: Ordinal, records: u32) -> Option<u32> {
+        match self.place {
+            Place::Inline { .. } => None,
+            Place::Shared { page, .. } => Some(page),
+            Place::Exclusive { page, pages } => {
+                // As a cursor guesses: the list is spread evenly over the segment.
+                let near = u64::from(ordinal) * u64::from(pages) / u64::from(records.max(1));
+                Some(page.saturating_add(near.min(u64::from(pages) - 1) as u32))
+            }
+        }
+    }
+
     /// A cursor over the list; reads nothing yet.
     pub fn cursor(&self, segment: &Arc<Segment>) -> Cursor {
         Cursor::new(segment.clone(), *self)

@@ -6,7 +6,7 @@ use crate::shard::{Compress, Policy};
 /// Small windows, so that a merge has several outputs, and merges at every second flush.
 pub fn eager() -> Options {
     let mut options = Options::tiny();
-    options.memtable_bytes = 96 << 10;
+    options.memtable_bytes = Some(96 << 10);
     options.compaction =
         Policy { records_max: 1000, fan_in: 2, garbage_percent: 10, compress: Compress::Always };
     options

@@ -40,7 +40,7 @@ impl Relay {
         let mut child = ratite(&["relay", "--data", dir.to_str().unwrap()])
             .args(["--listen", "127.0.0.1:0"])
             .args(["--shards", "2", "--threads", "2"])
-            .args(["--log-file", "8 MiB", "--memtable", "1 MiB", "--pool", "4 MiB"])
+            .args(["--log-file", "8 MiB", "--memtable", "1 MiB", "--memory", "96 MiB"])
             .args(more)
             .stdout(Stdio::piped())
             .stderr(err.try_clone().unwrap())

@@ -65,7 +65,7 @@ fn options(shards: usize, sync: SyncMode) -> Options {
     let mut options = Options::tiny();
     options.shards = Some(shards);
     options.sync = sync;
-    options.memtable_bytes = 64 << 10;
+    options.memtable_bytes = Some(64 << 10);
     options.log_file_bytes = 96 << 10;
     options
 }

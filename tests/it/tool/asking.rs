@@ -136,7 +136,17 @@ fn explain_shows_a_plan_and_stats_are_json() {
     assert!(sum("segment_records") + sum("memtable_records") >= stored.len() as u64, "{stats}");
     assert_eq!(stats["segments"].as_u64(), Some(sum("segments")));
     assert!(stats["bytes"].as_u64() > stats["segment_bytes"].as_u64(), "{stats}");
-    assert_eq!(stats["pool"]["frames"].as_u64(), Some((4 << 20) / 4096), "{stats}");
+    let (pool, memory) = (&stats["pool"], &stats["memory"]);
+    assert_eq!(memory["budget_bytes"].as_u64(), Some(96 << 20), "{stats}");
+    let parts = memory.as_object().unwrap().iter().filter(|(name, _)| {
+        !matches!(name.as_str(), "budget_bytes" | "pool_resident_bytes" | "memtable_bytes")
+    });
+    let sum: u64 = parts.map(|(_, bytes)| bytes.as_u64().unwrap()).sum();
+    assert!((90 << 20..=96 << 20).contains(&sum), "the parts are the budget: {stats}");
+    assert_eq!(memory["pool_bytes"].as_u64(), pool["frames"].as_u64().map(|n| n * 4096));
+    let parts = pool["parts"].as_object().unwrap().values();
+    let hits: u64 = parts.map(|part| part["hits"].as_u64().unwrap()).sum();
+    assert_eq!(pool["hits"].as_u64(), Some(hits), "{stats}");
     assert_eq!(store.run("stats", &["--json"]).well().lines().count(), 1);
 }
 

@@ -20,7 +20,7 @@ fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// `verb` on `dir`.
 fn on(dir: &Path, verb: &str, more: &[&str]) -> Ran {
-    let args = [&[verb, "--data", text(dir), "--log-file-mib", "8"], more].concat();
+    let args = [&[verb, "--data", text(dir), "--log-file", "8 MiB"], more].concat();
     run(&args)
 }
 

@@ -33,7 +33,7 @@ fn wrong_arguments_are_refused_by_name() {
         (&["stats", "--page-size", "5000"], &["--page-size", "5000", "power of two"]),
         (&["stats", "--sync", "sometimes"], &["--sync", "sometimes", "always"]),
         (&["stats", "--io", "tape"], &["--io", "tape", "uring"]),
-        (&["stats", "--pool", "0"], &["--pool", "0", "1 MiB to 16 TiB"]),
+        (&["stats", "--memory", "0"], &["--memory", "0", "1 MiB to 16 TiB"]),
         (&["stats", "--memtable", "many"], &["--memtable", "many", "64 MiB"]),
         (&["stats", "--log-file", "64 MB"], &["--log-file", "64 MB", "MiB"]),
         (&["stats", "--sync-interval", "5 ms"], &["--sync-interval", "store.sync = \"batch\""]),

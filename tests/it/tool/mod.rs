@@ -100,7 +100,7 @@ impl Store {
     fn args<'a>(&'a self, verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut args = vec![verb, "--data", self.dir().to_str().unwrap()];
         args.extend(["--sync", "never", "--log-file", "8 MiB", "--memtable", "1 MiB"]);
-        args.extend(["--pool", "4 MiB"]);
+        args.extend(["--memory", "96 MiB"]);
         args.extend(more);
         args
     }

@@ -91,18 +91,22 @@ pub static STORE: &[Setting] = &[
     )
     .word(),
     store(
-        "pool",
-        size(MIB, 16 * TIB, |b, bytes| b.store.pool_bytes = bytes),
-        "256 MiB",
-        "Memory for pages of stored events, shared by all shards",
+        "memory",
+        size(MIB, 16 * TIB, |b, bytes| b.store.memory_bytes = bytes),
+        "auto",
+        "Memory for everything that the store keeps in it; pages of stored events have what the rest \
+         leaves; auto: 1 GiB, or 40 MiB a core if that is more",
     )
+    .word()
     .common(),
     store(
         "memtable",
-        size(MIB, 4 * GIB, |b, bytes| b.store.memtable_bytes = bytes),
-        "32 MiB",
-        "Memory for new events before they are written as a segment; each shard has up to three",
-    ),
+        size(MIB, 4 * GIB, |b, bytes| b.store.memtable_bytes = Some(bytes)),
+        "auto",
+        "Memory for new events before they are written as a segment; each shard has up to three; \
+         auto: a 16th of the memory, divided among the shards",
+    )
+    .word(),
     store(
         "ring",
         size_power(MIB, GIB, |b, bytes| b.store.ring_bytes = bytes),

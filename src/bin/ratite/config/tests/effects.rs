@@ -33,8 +33,8 @@ fn effects() -> Vec<Effect> {
         "store.sync-bytes" = "1 MiB" => "Batch { interval: 100ms, bytes: 1048576 }", |b| b.store.sync;
         "store.shards" = "16" => "Some(16)", |b| b.store.shards;
         "store.page-size" = "16 KiB" => "Some(16384)", |b| b.store.page.map(|page| page.bytes());
-        "store.pool" = "1 GiB" => "1073741824", |b| b.store.pool_bytes;
-        "store.memtable" = "5 MiB" => "5242880", |b| b.store.memtable_bytes;
+        "store.memory" = "3 GiB" => "3221225472", |b| b.store.memory_bytes;
+        "store.memtable" = "5 MiB" => "5242880", |b| b.store.memtable_bytes.unwrap_or(0);
         "store.ring" = "16 MiB" => "16777216", |b| b.store.ring_bytes;
         "store.in-flight" = "77" => "77", |b| b.store.in_flight;
         "store.readers" = "33" => "33", |b| b.store.readers;

@@ -27,16 +27,16 @@ fn a_file_is_refused_by_name_and_line() {
             "ratite.toml:2: store.listen: there is no such option; it belongs in [relay]",
         ),
         (
-            "[store]\npool = 1",
-            "ratite.toml:2: store.pool = 1: it is not in the range 1 MiB to 16 TiB",
+            "[store]\nmemory = 1",
+            "ratite.toml:2: store.memory = 1: it is not in the range 1 MiB to 16 TiB",
         ),
-        ("[store]\npool = \"1 GB\"", "write GiB"),
+        ("[store]\nmemory = \"1 GB\"", "write GiB"),
         (
-            "[store]\npool = true",
-            "ratite.toml:2: store.pool = true: it is of type boolean, and not text in quotes",
+            "[store]\nmemory = true",
+            "ratite.toml:2: store.memory = true: it is of type boolean, and not text in quotes",
         ),
-        ("[store]\npool = 1.5", "of type float"),
-        ("[store]\npool = -1", "store.pool = -1: it is not a whole number and a unit"),
+        ("[store]\nmemory = 1.5", "of type float"),
+        ("[store]\nmemory = -1", "store.memory = -1: it is not a whole number and a unit"),
         (
             "[store]\nsync = \"batch\"\nsync-interval = 100",
             "ratite.toml:3: store.sync-interval = 100: it has no unit",
@@ -73,7 +73,7 @@ fn a_file_is_refused_by_name_and_line() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    let text = "[store]\npool = 1\nwings = 2\n[relay]\nping = 3\n";
+    let text = "[store]\nmemory = 1\nwings = 2\n[relay]\nping = 3\n";
     let problems = configured(text, &[("RATITE_SNYC", "batch"), ("RATITE_RING", "x")], &[]);
     let problems = problems.map(|settings| settings.file).unwrap_err();
     let starts: Vec<&str> = problems.iter().map(|why| why.split(": ").next().unwrap()).collect();
