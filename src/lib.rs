@@ -9,6 +9,7 @@
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr ----------
 //!   maintain   backup, restore, other shards; inspection, verification, repair
+//!   retention  rules for what goes, by age, count and bytes; dry runs; a service that removes
 //!   store      a directory and its shards
 //!   query      plans, walks over posting lists, merges, cursors
 //!   shard      the write path, flush, checkpoint, recovery, snapshots
@@ -69,6 +70,7 @@ pub mod pool;
 pub mod query;
 #[cfg(feature = "relay")]
 pub mod relay;
+pub mod retention;
 pub mod segment;
 pub mod shard;
 pub mod store;

@@ -139,6 +139,15 @@ impl Dictionary {
         wants
     }
 
+    /// All terms and their posting lists, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Postings<'_>)> {
+        self.index.iter().map(|(_, node)| {
+            let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
+            let term = self.arena.get(node.place.load(Ordering::Relaxed), bytes);
+            (term, node.list.read(&self.pool))
+        })
+    }
+
     /// The posting list of a node.
     pub(super) fn postings(&self, node: u32) -> Postings<'_> {
         self.index.value(node).list.read(&self.pool)

@@ -116,6 +116,21 @@ impl<T: Default> Index<T> {
         &self.nodes.at(number).value
     }
 
+    /// All nodes that are there now, in no order of use. One that is inserted meanwhile may be missed.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let mut next = self.enter(0);
+        std::iter::from_fn(move || {
+            while next != END {
+                let at = next;
+                next = self.link(at).load(Ordering::Acquire);
+                if at & BUCKET == 0 {
+                    return Some((at - 1, self.value(at - 1)));
+                }
+            }
+            None
+        })
+    }
+
     /// Inserts the next number under `hash`, with the value that `fill` writes. Writer only (I3).
     pub(super) fn insert(&self, hash: u64, number: u32, fill: impl FnOnce(&T)) {
         // 1. The node, which no reader sees yet.

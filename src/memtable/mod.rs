@@ -190,6 +190,11 @@ impl Memtable {
         Some(self.terms.postings(self.terms.find(hash64(term), term)?))
     }
 
+    /// All terms with their posting lists, as published now, in no order. A miss of the cache for each term.
+    pub fn terms(&self) -> impl Iterator<Item = (&[u8], Postings<'_>)> {
+        self.terms.iter()
+    }
+
     /// An upper bound of the times of ordinals `0..=o`, exact to a block of 64 ordinals: a walk that goes
     /// back from `o` and wants times above it may stop.
     pub fn time_max_upto(&self, o: Ordinal) -> u64 {

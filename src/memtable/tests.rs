@@ -49,6 +49,9 @@ fn records_ids_terms_and_kills_by_hand() {
     assert_eq!(memtable.id(2), &key(60, 3).id);
     assert_eq!(walk(&memtable, b"b"), [1, 0]);
     assert_eq!((walk(&memtable, b"a"), walk(&memtable, b"bb")), (vec![0], vec![1]));
+    let mut terms: Vec<(&[u8], u32)> = memtable.terms().map(|(t, p)| (t, p.count())).collect();
+    terms.sort_unstable();
+    assert_eq!(terms, [(&b"a"[..], 1), (b"b", 2), (b"bb", 1)]);
     assert!(memtable.postings(b"c").is_none() && memtable.postings(b"").is_none());
     assert_eq!(memtable.time_bounds(), (40, 60));
 

@@ -8,11 +8,12 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod build;
 mod event;
+pub mod expiration;
 mod filter;
 mod filter_json;
 pub mod format;
@@ -20,6 +21,7 @@ pub mod generate;
 pub mod id;
 pub mod json;
 mod plan;
+pub mod retention;
 pub mod rules;
 mod store;
 pub mod terms;

@@ -171,6 +171,12 @@ impl EventStore {
     }
 }
 
+impl AsRef<Store> for EventStore {
+    fn as_ref(&self) -> &Store {
+        &self.store
+    }
+}
+
 /// An event on its way into the store.
 #[must_use = "the answer says whether the event was stored"]
 pub struct Pending<'a>(store::Pending<'a>);

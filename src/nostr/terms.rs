@@ -6,13 +6,15 @@
 //!   3 pubkey:32 kind:2               author and kind
 //!   4 kind:2 pubkey:32 value         address (addressable kinds; the value is that of `d`)
 //!   5 letter:1 value                 first value of a tag of one letter
+//!   6 hour:4                         hour since 1970 in which the event expires
 //!
 //!   value:  0 id:32                  64 lowercase hex characters
 //!           1 text                   another text, if the term stays within TERM_BYTES_MAX
 //!           2 sha256:32              SHA-256 of a longer text
 //! ```
 //!
-//! Kinds are big-endian, so that a range of kinds is a range of terms.
+//! Kinds and hours are big-endian, so that a range of them is a range of terms. Expiry stands by the hour, so
+//! that whoever looks for what has expired walks few terms.
 //!
 //! I1. No two values share a term: the form depends on the text only, and each is injective (a
 //!     collision of SHA-256 aside, which the residual filter would still tell apart).
@@ -20,6 +22,7 @@
 use sha2::{Digest, Sha256};
 
 use super::event::{EventRef, Item};
+use super::expiration;
 use super::rules::{Class, class};
 use crate::base::Terms;
 use crate::base::limits::TERM_BYTES_MAX;
@@ -34,6 +37,8 @@ pub const AUTHOR_KIND: u8 = 3;
 pub const ADDRESS: u8 = 4;
 /// First byte of tag terms.
 pub const TAG: u8 = 5;
+/// First byte of expiration terms.
+pub const EXPIRATION: u8 = 6;
 
 const VALUE_ID: u8 = 0;
 const VALUE_TEXT: u8 = 1;
@@ -51,6 +56,9 @@ pub fn of_event(event: &EventRef<'_>, out: &mut Terms) {
         if let (Some(letter), Some(value)) = (t.letter(), t.value()) {
             tag(letter, value, out);
         }
+    }
+    if let Some(at) = expiration::of(event) {
+        expiration(at, out);
     }
 }
 
@@ -77,6 +85,12 @@ pub fn address(kind: u16, pubkey: &[u8; 32], d: Item<'_>, out: &mut Terms) {
 /// Adds the term of a tag of one letter and its first value.
 pub fn tag(letter: u8, value: Item<'_>, out: &mut Terms) {
     push_value(&[&[TAG], &[letter]], value, out);
+}
+
+/// Adds the term of an expiration, in seconds.
+pub fn expiration(at: u64, out: &mut Terms) {
+    let hour = u32::try_from(at / 3600).unwrap_or(u32::MAX);
+    out.push(&[&[EXPIRATION], &hour.to_be_bytes()]);
 }
 
 /// Adds a term of up to three parts and a value.

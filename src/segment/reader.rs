@@ -314,6 +314,14 @@ impl Segment {
         TermScan::new(self.clone())
     }
 
+    /// The terms from `term` on and their posting lists, in order. One page for each level of the dictionary.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn terms_from(self: &Arc<Self>, term: &[u8]) -> Result<TermScan> {
+        TermScan::from(self.clone(), term)
+    }
+
     /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it
     /// crosses pages or is packed, copied into `spare`.
     ///

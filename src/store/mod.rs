@@ -9,10 +9,12 @@
 pub(crate) mod birth;
 mod budget;
 mod options;
+mod space;
 
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
 pub use options::Options;
+pub use space::Space;
 
 use budget::{Budget, Plan};
 
@@ -21,7 +23,7 @@ use crate::base::{Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
-use crate::query::{self, Cursor, Order, Readers, Select};
+use crate::query::{self, Cursor, Large, Order, Readers, Select};
 use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct Store {
     pool: Arc<Pool>,
     budget: Arc<Budget>,
     readers: Readers,
+    /// What compaction leaves of the dead, in percent.
+    garbage_percent: u32,
     _lock: Box<dyn Guard>,
 }
 
@@ -48,6 +52,11 @@ pub struct StoreSnapshot {
 }
 
 impl StoreSnapshot {
+    /// Of each shard, by number.
+    pub fn shards(&self) -> &[Snapshot] {
+        &self.shards
+    }
+
     /// The sequence number up to which `shard`'s records are in the snapshot.
     pub fn seq(&self, shard: ShardId) -> u64 {
         self.shards[usize::from(shard)].at
@@ -95,8 +104,20 @@ impl Store {
         };
         let readers = if options.threads { options.readers } else { 0 };
         let readers = Readers::start(readers, options.large);
-        let dir = dir.into();
-        Ok(Store { dir, id, page, env, model, shards, pool, budget, readers, _lock: lock })
+        let garbage_percent = options.compaction.garbage_percent;
+        Ok(Store {
+            dir: dir.into(),
+            id,
+            page,
+            env,
+            model,
+            shards,
+            pool,
+            budget,
+            readers,
+            garbage_percent,
+            _lock: lock,
+        })
     }
 
     /// The store's directory.
@@ -122,6 +143,12 @@ impl Store {
     /// What the store reaches the machine through.
     pub fn env(&self) -> &Env {
         &self.env
+    }
+
+    /// The number of the shard that has the records of `record`'s route: a route of its own, as all whose low
+    /// bits are the same.
+    pub fn shard_number(&self, record: Record<'_>) -> usize {
+        self.shard_of_route(self.model.route(record))
     }
 
     fn shard_of_route(&self, route: u64) -> usize {
@@ -181,6 +208,21 @@ impl Store {
         Cursor::open(selects, order, &self.asked(snapshot, selects), &self.readers)
     }
 
+    /// As [`Store::query_at`], on the caller's thread alone: for work in the background, which does not take
+    /// the readers from queries.
+    ///
+    /// # Errors
+    /// As [`Store::query_at`].
+    pub fn walk_at(
+        &self,
+        snapshot: &StoreSnapshot,
+        selects: &[Select],
+        order: Order,
+    ) -> Result<Cursor> {
+        let nobody = Readers::start(0, Large::default());
+        Cursor::open(selects, order, &self.asked(snapshot, selects), &nobody)
+    }
+
     /// The union of `selects` over what is published now, in `order`.
     ///
     /// # Errors
@@ -204,6 +246,15 @@ impl Store {
     pub fn count(&self, selects: &[Select]) -> Result<u64> {
         let snapshot = self.snapshot();
         query::count(selects, &self.asked(&snapshot, selects), &self.readers)
+    }
+
+    /// As [`Store::count`], over `snapshot` and on the caller's thread alone, as [`Store::walk_at`].
+    ///
+    /// # Errors
+    /// As [`Store::count`].
+    pub fn count_at(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Result<u64> {
+        let nobody = Readers::start(0, Large::default());
+        query::count(selects, &self.asked(snapshot, selects), &nobody)
     }
 
     /// The plan of `selects`, for a person.
@@ -299,6 +350,12 @@ impl Store {
     pub fn close(&self) -> Result<()> {
         let results: Vec<Result<()>> = self.shards.iter().map(Shard::close).collect();
         results.into_iter().collect()
+    }
+}
+
+impl AsRef<Store> for Store {
+    fn as_ref(&self) -> &Store {
+        self
     }
 }
 

@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
     &["shard"],
     &["query"],
     &["store"],
-    &["maintain"],
+    &["maintain", "retention"],
     &["nostr"],
     &["relay"],
 ];

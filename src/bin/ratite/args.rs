@@ -2,10 +2,8 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{
-    backup, count, explain, export, generate, import, inspect, relay, repair, reshard, restore,
-    scan, stats, verify,
-};
+use crate::{backup, count, explain, export, generate, import, inspect, relay};
+use crate::{repair, reshard, restore, retain, scan, stats, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -166,6 +164,14 @@ pub enum Verb {
     /// files are kept in DIR/quarantine. The store must not be in use.
     #[command(after_long_help = REPAIR_EXAMPLES)]
     Repair(repair::Args),
+
+    /// Remove what rules on age, count and bytes say, or show what would go
+    ///
+    /// What has expired (NIP-40) goes always. Of what a rule is about the oldest go first; rules are decided each on
+    /// its own, and the union goes, but for what a `protect` rule names. With `--dry-run` a table on a terminal, JSON
+    /// lines into a pipe. A relay does the same by itself, with `--retain`.
+    #[command(after_long_help = RETAIN_EXAMPLES)]
+    Retain(retain::Args),
 }
 
 const RELAY_EXAMPLES: &str = "\
@@ -207,6 +213,12 @@ const GEN_EXAMPLES: &str = "\
 Examples:
   ratite gen --count 100000 --seed 7 > events.jsonl
   ratite gen -n 1000 --stop 1760000000 | ratite import";
+
+const RETAIN_EXAMPLES: &str = "\
+Examples:
+  ratite retain --dry-run --rule 'kinds=7 age=90d' --rule 'kinds=0,3,10002 protect'
+  ratite retain --rule 'each=author bytes=50MiB' --compact
+  ratite retain --rule bytes=20GiB";
 
 const BACKUP_EXAMPLES: &str = "\
 Examples:

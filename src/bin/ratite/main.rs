@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
-//!                          |       config | backup | restore | reshard | inspect | verify | repair
+//!                          |       config | backup | restore | reshard | inspect | verify | repair |
+//!                          |       retain
 //!                          |       common: config (options), store (opening), output, failure,
 //!                          |               signals, progress
 //! ```
@@ -29,6 +30,7 @@ mod relay;
 mod repair;
 mod reshard;
 mod restore;
+mod retain;
 mod scan;
 mod signals;
 mod stats;
@@ -84,5 +86,6 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Repair(args) => repair::run(&args),
+        Verb::Retain(args) => retain::run(&args),
     }
 }

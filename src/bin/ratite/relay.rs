@@ -3,8 +3,10 @@
 use crate::config::{RelayFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::output::{print, say};
+use crate::retain;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
+use ratite::nostr::retention::RuleConfig;
 use ratite::nostr::{EventStore, Filter};
 use ratite::relay::{Config, Relay};
 use ratite::shard::SyncMode;
@@ -13,6 +15,10 @@ use std::sync::Arc;
 /// Options of `ratite relay`: its own are rows of `config/rows_relay.rs`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    /// What goes while the relay runs, as `ratite help retain` says it; may be repeated
+    #[arg(long = "retain", value_name = "WORDS", value_parser = RuleConfig::parse)]
+    retain: Vec<RuleConfig>,
+
     #[command(flatten)]
     _flags: RelayFlags,
 
@@ -25,10 +31,15 @@ pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
     let options = args.store.options()?;
     let signals = Signals::listen()?;
     let store = args.store.open(&options)?;
-    let served = serve(&store, config, &signals, options.sync);
+    let retention = retain::start(&store, &args.retain);
+    let served = match &retention {
+        Ok(_) => serve(&store, config, &signals, options.sync),
+        Err(_) => Ok(()),
+    };
+    let retention = retention.map(drop);
     let stored: u64 = store.engine().stats().iter().map(|shard| shard.stored).sum();
     let closed = store.close();
-    served?;
+    retention.and(served)?;
     closed?;
     say(format_args!("stopped: {stored} events were stored since the start; the store is closed"));
     Ok(())

@@ -27,6 +27,12 @@ impl TermScan {
         TermScan { segment, walk }
     }
 
+    pub(in crate::segment) fn from(segment: Arc<Segment>, term: &[u8]) -> Result<TermScan> {
+        let mut scan = TermScan::new(segment);
+        scan.walk.seek(scan.segment.pages(), term)?;
+        Ok(scan)
+    }
+
     /// The next term and its postings; `None` behind the last.
     ///
     /// # Errors
@@ -50,6 +56,8 @@ pub struct Walk {
     term: Vec<u8>,
     /// Memory for the next term.
     next: Vec<u8>,
+    /// Terms below this are stepped over.
+    from: Vec<u8>,
 }
 
 /// What stands at a position.
@@ -63,7 +71,33 @@ impl Walk {
     /// Before the first term.
     pub fn new(dictionary: Dictionary) -> Walk {
         let path = if dictionary.levels == 0 { Vec::new() } else { vec![(dictionary.root, 0)] };
-        Walk { dictionary, path, within: 0, term: Vec::new(), next: Vec::new() }
+        Walk { dictionary, path, within: 0, term: Vec::new(), next: Vec::new(), from: Vec::new() }
+    }
+
+    /// Stands before the first term that is `term` or above. A page for each level.
+    ///
+    /// # Errors
+    /// As [`TermScan::next`].
+    pub fn seek(&mut self, pages: &Pages, term: &[u8]) -> Result<()> {
+        self.path.clear();
+        self.term.clear();
+        if self.dictionary.levels == 0 {
+            return Ok(());
+        }
+        let mut number = self.dictionary.root;
+        for level in (1..self.dictionary.levels).rev() {
+            let page = self.dictionary.page(pages, number, level)?;
+            let found = Interior::parse(&page, level).and_then(|interior| {
+                let i = interior.find(term)?;
+                Ok((i, interior.child(i)?))
+            });
+            let (i, child) = found.map_err(|what| pages.corrupt(number, what))?;
+            self.path.push((number, i + 1));
+            number = child;
+        }
+        self.path.push((number, 0));
+        self.from = term.to_vec();
+        Ok(())
     }
 
     /// The next term and its postings; `None` behind the last.
@@ -81,6 +115,7 @@ impl Walk {
             }
             match step {
                 Step::Child(page) => self.path.push((page, 0)),
+                Step::Term(_) if self.term < self.from => {}
                 Step::Term(postings) => return Ok(Some((&self.term, postings))),
                 Step::End => drop(self.path.pop()),
             }

@@ -53,12 +53,21 @@ fn check(terms: &BTreeSet<Vec<u8>>, page: PageSize) -> u8 {
         }
         for other in near {
             assert_eq!(dictionary.find(&pages, &other).unwrap(), twin.get(&other).copied());
+            let mut walk = Walk::new(dictionary);
+            walk.seek(&pages, &other).unwrap();
+            for (term, postings) in twin.range(other..).take(2) {
+                assert_eq!(walk.next(&pages).unwrap(), Some((&term[..], *postings)));
+            }
         }
     }
     assert!(walk.next(&pages).unwrap().is_none());
     assert!(walk.next(&pages).unwrap().is_none());
     assert_eq!(dictionary.find(&pages, b"").unwrap(), None);
     assert_eq!(dictionary.find(&pages, &[0xff; 200]).unwrap(), None);
+    walk.seek(&pages, &[0xff; 200]).unwrap();
+    assert!(walk.next(&pages).unwrap().is_none());
+    walk.seek(&pages, b"").unwrap();
+    assert_eq!(walk.next(&pages).unwrap().map(|(term, _)| term), terms.first().map(|t| &t[..]));
     dictionary.levels
 }
 

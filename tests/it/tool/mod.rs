@@ -5,6 +5,7 @@ mod copies;
 mod import;
 mod line;
 mod mending;
+mod retain;
 mod serving;
 
 use ratite::nostr::generate::{Config, Generator};
