@@ -90,10 +90,23 @@ impl Meter {
         let cpu = (self.clock)();
         let rows = call()?;
         let cpu = (self.clock)() - cpu;
-        self.wall.saturating_record(wall.elapsed().as_nanos() as u64);
+        self.record(wall.elapsed().as_nanos() as u64, cpu, rows);
+        Ok(rows)
+    }
+
+    /// Adds a call that was timed otherwise.
+    pub fn record(&mut self, wall: u64, cpu: u64, rows: u64) {
+        self.wall.saturating_record(wall);
         self.cpu.saturating_record(cpu);
         self.rows += rows;
-        Ok(rows)
+    }
+
+    /// Adds the calls of another meter.
+    pub fn join(&mut self, other: &Meter) -> Result<(), hdrhistogram::AdditionError> {
+        self.wall.add(&other.wall)?;
+        self.cpu.add(&other.cpu)?;
+        self.rows += other.rows;
+        Ok(())
     }
 
     /// What the clocks themselves add to every figure: medians of nothing, wall and CPU.

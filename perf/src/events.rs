@@ -6,17 +6,20 @@
 
 use crate::Result;
 use ratite::base::{Key, hash64};
-use ratite::nostr::generate::{Config, Generator, Unsigned};
 use ratite::nostr::format::{KIND_AT, SIG_AT};
+use ratite::nostr::generate::{Config, Generator, Unsigned};
 use ratite::nostr::{Event, EventRef};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 /// Events handed from thread to thread at a time.
 const BATCH: usize = 1024;
+
+/// What stands before a body: length, time, id.
+const HEAD_BYTES: usize = 44;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -114,12 +117,37 @@ impl Events {
         Ok(Events { file, left: limit.unwrap_or(u64::MAX) })
     }
 
+    /// No more than `limit` of what follows.
+    pub fn first(self, limit: u64) -> Events {
+        Events { left: limit, ..self }
+    }
+
+    /// Passes over `count` events; returns how many there were.
+    pub fn skip(&mut self, count: u64) -> Result<u64> {
+        for passed in 0..count {
+            let mut length = [0; 4];
+            match self.file.read_exact(&mut length) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(passed),
+                read => read?,
+            }
+            self.file
+                .seek_relative(HEAD_BYTES as i64 - 4 + i64::from(u32::from_le_bytes(length)))?;
+        }
+        Ok(count)
+    }
+
+    /// Goes on where `other` stands.
+    pub fn follow(&mut self, other: &mut Events) -> Result<()> {
+        self.file.seek(SeekFrom::Start(other.file.stream_position()?))?;
+        Ok(())
+    }
+
     /// Fills `batch` with the next events; false at the end.
     pub fn next(&mut self, batch: &mut Batch) -> Result<bool> {
         batch.keys.clear();
         batch.bodies.clear();
         while batch.keys.len() < BATCH && self.left > 0 {
-            let mut head = [0; 44];
+            let mut head = [0; HEAD_BYTES];
             match self.file.read_exact(&mut head) {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
                 read => read?,

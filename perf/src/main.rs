@@ -8,16 +8,19 @@
 //! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
 
 mod clock;
+mod cold;
 mod compact;
 mod events;
 mod figure;
 mod host;
 mod load;
+mod mixed;
 mod open;
 #[cfg(feature = "peers")]
 mod peers;
 mod publish;
 mod query;
+mod raw;
 mod report;
 mod wire;
 mod workload;
@@ -49,6 +52,10 @@ enum Command {
     Compact(compact::Args),
     /// Measures the queries of a store.
     Query(query::Args),
+    /// Measures reads and single inserts beside many inserts, removals and merges.
+    Mixed(mixed::Args),
+    /// Measures queries whose pages are not in memory, against raw reads of the same files.
+    Cold(cold::Args),
     /// Measures durable inserts, against bare synced writes in the same run.
     Publish(publish::Args),
     /// Measures how long a store takes to open, after a clean close and after a kill.
@@ -67,6 +74,8 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args, &mut figures),
         Command::Compact(args) => compact::run(&args, &mut figures),
         Command::Query(args) => query::run(&args, &mut figures),
+        Command::Mixed(args) => mixed::run(&args, &mut figures),
+        Command::Cold(args) => cold::run(&args, &mut figures),
         Command::Publish(args) => publish::run(&args, &mut figures),
         Command::Open(args) => open::run(&args, &mut figures),
         Command::Wire(args) => wire::run(&args, &mut figures),

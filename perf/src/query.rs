@@ -46,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     let store = args.store.open(&args.data)?;
     let gathering = Instant::now();
-    let facts = gather(&store, args.seed)?;
+    let facts = gather(&store, Facts::new(args.seed))?;
     let stats = store.engine().stats();
     eprintln!(
         "{} events, {} segments, {} records in memtables, seen in {:.1} s, {} MiB RSS",
@@ -103,7 +103,8 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn answer(store: &EventStore, row: &Row, filter: &Filter, json: &mut Vec<u8>) -> Result<u64> {
+/// Asks, and looks at every event of the answer; returns how many there were.
+pub fn answer(store: &EventStore, row: &Row, filter: &Filter, json: &mut Vec<u8>) -> Result<u64> {
     let filters = std::slice::from_ref(filter);
     if row.answer == Answer::Count {
         return Ok(store.count(filters)?);
@@ -127,8 +128,8 @@ fn answer(store: &EventStore, row: &Row, filter: &Filter, json: &mut Vec<u8>) ->
     Ok(rows)
 }
 
-fn gather(store: &EventStore, seed: u64) -> Result<Facts> {
-    let mut facts = Facts::new(seed);
+/// Lets `facts` see every event of a store.
+pub fn gather(store: &EventStore, mut facts: Facts) -> Result<Facts> {
     let mut events = store.query_at(&store.snapshot(), &[Filter::default()], Order::Oldest)?;
     while let Some(event) = events.next()? {
         facts.see(&event);

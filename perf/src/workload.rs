@@ -1,16 +1,18 @@
 //! What is asked: the queries of a Nostr client, with parameters drawn from what is stored.
 
 use crate::Result;
+use ratite::base::Key;
 use ratite::io::Rng;
-use ratite::nostr::{EventRef, Filter, TagValue};
+use ratite::nostr::{Class, EventRef, Filter, TagValue, class};
 use std::collections::HashMap;
 
-/// Events of which something is remembered.
+/// Events of which something is remembered, unless more is asked for.
 const SAMPLES: usize = 20_000;
 
 /// What a store holds, as far as parameters need it. Gathered in one pass.
 pub struct Facts {
     seen: u64,
+    samples: usize,
     rng: Rng,
     /// Ids, authors and kinds of events, each as likely as any other.
     sample: Vec<Sample>,
@@ -32,8 +34,14 @@ struct Sample {
 
 impl Facts {
     pub fn new(seed: u64) -> Facts {
+        Facts::sampling(seed, SAMPLES)
+    }
+
+    /// Remembers something of `samples` events.
+    pub fn sampling(seed: u64, samples: usize) -> Facts {
         Facts {
             seen: 0,
+            samples,
             rng: Rng::new(seed),
             sample: Vec::new(),
             authors: HashMap::new(),
@@ -50,10 +58,10 @@ impl Facts {
             *self.authors.entry(*event.pubkey()).or_default() += 1;
         }
         let at = match self.sample.len() {
-            len if len < SAMPLES => len,
+            len if len < self.samples => len,
             _ => self.rng.below(self.seen) as usize,
         };
-        if at >= SAMPLES {
+        if at >= self.samples {
             return;
         }
         let (id, author) = (*event.id(), *event.pubkey());
@@ -76,6 +84,12 @@ impl Facts {
     /// How many events were seen.
     pub fn seen(&self) -> u64 {
         self.seen
+    }
+
+    /// The remembered events of which no other event takes the place.
+    pub fn regular(&self) -> impl Iterator<Item = Key> + '_ {
+        let regular = self.sample.iter().filter(|s| class(s.kind) == Class::Regular);
+        regular.map(|s| Key { time: s.created_at, id: s.id })
     }
 }
 
@@ -165,6 +179,27 @@ pub fn rows() -> Vec<Row> {
             let ids = (0..100).map(|_| d.any().id).collect();
             Filter { ids: Some(ids), limit: Some(100), ..Filter::default() }
         }),
+    ]
+}
+
+/// Rows whose parameters lie all over the store, so that few pages are met twice.
+pub fn cold_rows() -> Vec<Row> {
+    use Answer::{Get, Views};
+    let row = |name, answer, draw| Row { name, calls: 4_000, answer, goal_us: None, draw };
+    vec![
+        row("200 authors until then, limit 100", Views, |d| {
+            let authors = d.followed(200);
+            Filter { until: d.moment(), ..feed(authors, &[1, 6], 100) }
+        }),
+        row("#p until then, limit 50", Views, |d| {
+            let (key, until) = (d.mentioned(), d.moment());
+            Filter { until, limit: Some(50), ..tagged(b'p', key.into()) }
+        }),
+        row("#t until then, limit 50", Views, |d| {
+            let (hashtag, until) = (d.hashtag(), d.moment());
+            Filter { until, limit: Some(50), ..tagged(b't', hashtag.as_str().into()) }
+        }),
+        row("get by id", Get, one_id),
     ]
 }
 
