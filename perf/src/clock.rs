@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 /// CPU nanoseconds of the calling thread.
@@ -32,6 +33,34 @@ pub fn cpu_by_thread() -> BTreeMap<String, f64> {
         *sums.entry(name.to_string()).or_default() += nanos as f64 / 1e9;
     }
     sums
+}
+
+/// CPU seconds of all processes, and those that the host took away, since the machine started.
+pub fn machine_cpu() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal, in hundredths
+    let of = |i: usize| ticks.get(i).copied().unwrap_or(0.0) / 100.0;
+    (of(0) + of(1) + of(2) + of(5) + of(6), of(7))
+}
+
+/// How long the calling thread has waited for a core.
+pub struct RunDelay(Option<fs::File>);
+
+impl RunDelay {
+    /// Of the thread that calls this.
+    pub fn start() -> RunDelay {
+        RunDelay(fs::File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// Nanoseconds since the thread began; 0 where the kernel does not tell.
+    pub fn nanos(&self) -> u64 {
+        let mut text = [0; 64];
+        let read = self.0.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let text = std::str::from_utf8(&text[..read]).unwrap_or_default();
+        text.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
 }
 
 /// A field of `/proc/self/status` that is in kB, in bytes: `VmHWM`, `VmRSS`, `RssAnon`.

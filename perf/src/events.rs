@@ -28,6 +28,9 @@ pub struct Args {
     events: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// `created_at` of the first, which the others follow a second apart: to go on where another file ends.
+    #[arg(long, default_value_t = Config::default().start)]
+    start: u64,
     /// The file to make.
     #[arg(long)]
     file: PathBuf,
@@ -45,8 +48,8 @@ pub fn generate(args: &Args) -> Result<()> {
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let started = Instant::now();
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&args.file)?);
-    let mut generator =
-        Generator::new(args.seed, &Config { events: args.events, ..Config::default() });
+    let config = Config { events: args.events, start: args.start };
+    let mut generator = Generator::new(args.seed, &config);
     let mut left = args.events;
     while left > 0 {
         let mut batches: Vec<Vec<Unsigned>> = Vec::new();

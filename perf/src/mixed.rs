@@ -17,7 +17,7 @@ mod writes;
 
 use self::reads::{Mix, Reads};
 use self::shared::{BUSY, DONE, MERGING, QUIET, REMOVING, ROUNDS, SETTLING, STAGES, Shared};
-use crate::clock::{Meter, memory, process_cpu};
+use crate::clock::{Meter, machine_cpu, memory, process_cpu};
 use crate::events::Events;
 use crate::figure::{Figures, print_head, quantiles, round};
 use crate::load::{StoreArgs, bytes_in};
@@ -80,6 +80,8 @@ struct Stage {
     counts: Counts,
     seconds: f64,
     peak_rss: u64,
+    /// CPU seconds of all processes, and what the host took.
+    machine: (f64, f64),
 }
 
 /// The directory and the memory at one moment.
@@ -113,6 +115,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     inserting.skip(publishes)?;
     let publishing = publishing.first(publishes);
 
+    let before_open = memory("RssAnon");
     let store = args.store.open(&args.data)?;
     let facts = gather(&store, Facts::new(args.seed))?;
     let mut times: Vec<u64> = facts.regular().map(|key| key.time).collect();
@@ -131,6 +134,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         "reads_per_second": args.reads, "publishes_per_second": args.publishes,
         "inserts_per_second_asked": args.rate, "outstanding": args.outstanding,
         "removals_per_second_asked": args.removals, "file_system": host::file_system(&args.data),
+        "store_memory_mib": store_memory(&store), "mib_before_open": before_open >> 20,
         "wrong": shared.wrong.describe(), "audited": audited, "drawn_mib": drawn_mib,
     });
     report(&mix, &outcome, &common, figures)?;
@@ -192,11 +196,15 @@ fn drive(args: &Args, shared: &Shared<'_>, stages: &mut [Stage]) -> Result<(u64,
     let mut stay = |stage: usize, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
         std::fs::write("/proc/self/clear_refs", "5")?;
         let (before, started) = (Counts::of(shared.store), Instant::now());
+        let (busy, stolen) = machine_cpu();
         shared.enter(stage);
         let done = work();
         let it = &mut stages[stage];
         it.seconds += started.elapsed().as_secs_f64();
         it.counts.add(before, Counts::of(shared.store));
+        let (busy_then, stolen_then) = machine_cpu();
+        it.machine.0 += busy_then - busy;
+        it.machine.1 += stolen_then - stolen;
         it.peak_rss = it.peak_rss.max(memory("VmHWM"));
         done
     };
@@ -294,6 +302,11 @@ fn report(mix: &Mix, outcome: &Outcome, common: &Value, figures: &mut Figures) -
         values["reads"] = reads.all.wall.len().into();
         values["reads_times_quiet_p999"] = round(times).into();
         values["service_us"] = quantiles(&reads.service);
+        values["service_on_core_us"] = quantiles(&reads.on_core);
+        values["slowest_ms"] = slowest(mix, reads);
+        let own = it.counts.0[6] as f64 / 1e9;
+        values["cores_of_others"] = round(((it.machine.0 - own) / it.seconds).max(0.0)).into();
+        values["cores_stolen"] = round(it.machine.1 / it.seconds).into();
         values["peak_rss_mib"] = (it.peak_rss >> 20).into();
         values["peak_anonymous_mib"] =
             samples.iter().map(|s| s.anonymous >> 20).max().unwrap_or(0).into();
@@ -323,6 +336,30 @@ fn report(mix: &Mix, outcome: &Outcome, common: &Value, figures: &mut Figures) -
         outcome.inserted, outcome.removed, outcome.dropped
     );
     figures.add("mixed", "ratite", "the directory in time", values)
+}
+
+/// The slowest reads and where their time went, in milliseconds.
+fn slowest(mix: &Mix, reads: &Reads) -> Value {
+    let ms = |nanos: u64| round(nanos as f64 / 1e6);
+    let each = reads.slowest.iter().map(|(service, no_core, cpu, row)| {
+        json!({
+            "row": mix.names().nth(*row), "service": ms(*service), "without_core": ms(*no_core),
+            "cpu": ms(*cpu),
+        })
+    });
+    each.collect()
+}
+
+/// What the store says of its memory, MiB.
+fn store_memory(store: &EventStore) -> Value {
+    let m = store.engine().memory();
+    json!({
+        "budget": m.budget_bytes >> 20, "pool": m.pool_bytes >> 20,
+        "pool_resident": m.pool_resident_bytes >> 20, "pool_state": m.pool_state_bytes >> 20,
+        "memtables_reserved": m.memtable_reserved_bytes >> 20, "memtables": m.memtable_bytes >> 20,
+        "segments": m.segment_bytes >> 20, "in_flight": m.in_flight_bytes >> 20,
+        "slack": m.slack_bytes >> 20, "working": m.working_bytes >> 20,
+    })
 }
 
 /// The fields of `values` that are not in `common`, for a person.

@@ -17,7 +17,7 @@ pub struct Args {
     /// Files of figures.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Only this workload: `load`, `query`, `publish`, `open`, `wire`.
+    /// Only this workload: `load`, `query`, `mixed`, `cold`, `publish`, `open`, `wire`.
     #[arg(long)]
     workload: Option<String>,
     /// Where the plot goes; without, there is only the table, on stdout.

@@ -6,7 +6,7 @@
 
 use super::shared::{DONE, Removal, STAGES, Schedule, Shared};
 use crate::Result;
-use crate::clock::{Meter, histogram, thread_cpu};
+use crate::clock::{Meter, RunDelay, histogram, thread_cpu};
 use crate::workload::{Answer, Facts, Row, rows};
 use hdrhistogram::Histogram;
 use ratite::base::Key;
@@ -61,9 +61,15 @@ struct Witness {
 pub struct Reads {
     pub all: Meter,
     pub rows: Vec<Meter>,
-    /// Wall time from when a read really began.
+    /// Wall time from when a read really began, and the same without waiting for a core.
     pub service: Histogram<u64>,
+    pub on_core: Histogram<u64>,
+    /// The slowest: nanoseconds from when it began, of these without a core, of these at work; row.
+    pub slowest: Vec<(u64, u64, u64, usize)>,
 }
+
+/// How many of the slowest are kept.
+const SLOWEST: usize = 10;
 
 impl Mix {
     /// Draws the parameters and asks the witnesses.
@@ -99,19 +105,23 @@ impl Mix {
             STAGES.iter().map(|_| Reads::new(self.rows.len() + 1)).collect();
         let mut reader = Reader { mix: self, shared, rng: Rng::new(11), got: Vec::new(), asked: 0 };
         let mut schedule = Schedule::new(per_second);
+        let delay = RunDelay::start();
         loop {
             let (due, stage) = schedule.wait(shared);
             if stage == DONE {
+                stages.iter_mut().for_each(Reads::keep_slowest);
                 return Ok((stages, schedule.dropped));
             }
+            let waited = delay.nanos();
             let (begun, cpu) = (Instant::now(), thread_cpu());
             let (row, rows) = reader.ask()?;
             let cpu = thread_cpu() - cpu;
+            let (wall, service) = (due.elapsed(), begun.elapsed().as_nanos() as u64);
             let Some(reads) = stages.get_mut(stage) else { continue };
-            let wall = due.elapsed().as_nanos() as u64;
+            let wall = wall.as_nanos() as u64;
             reads.all.record(wall, cpu, rows);
             reads.rows[row].record(wall, cpu, rows);
-            reads.service.saturating_record(begun.elapsed().as_nanos() as u64);
+            reads.served(service, delay.nanos() - waited, cpu, row);
         }
     }
 
@@ -129,7 +139,23 @@ impl Mix {
 impl Reads {
     fn new(rows: usize) -> Reads {
         let rows = (0..rows).map(|_| Meter::new()).collect();
-        Reads { all: Meter::new(), rows, service: histogram() }
+        let (service, on_core) = (histogram(), histogram());
+        Reads { all: Meter::new(), rows, service, on_core, slowest: Vec::new() }
+    }
+
+    fn served(&mut self, service: u64, waited: u64, cpu: u64, row: usize) {
+        self.service.saturating_record(service);
+        self.on_core.saturating_record(service.saturating_sub(waited).max(1));
+        self.slowest.push((service, waited, cpu, row));
+        if self.slowest.len() >= 64 {
+            self.keep_slowest();
+        }
+    }
+
+    /// Forgets all but the slowest.
+    pub fn keep_slowest(&mut self) {
+        self.slowest.sort_unstable_by(|a, b| b.cmp(a));
+        self.slowest.truncate(SLOWEST);
     }
 }
 
