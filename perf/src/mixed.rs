@@ -6,11 +6,13 @@
 //!   publisher   100/s   |-----------------|----------------|------------|-----------|
 //!   inserter            |                 |################|            |           |
 //!   main thread         |                 |                |## remove ##|# compact #|
+//!   prober      100/s   bare reads of the events file: the device without the store
 //!   sampler    10/s     bytes of the directory, anonymous memory
 //! ```
 //!
 //! Latencies count from the moment at which a read was due, so that one that waits behind a slow one is slow too.
 
+mod probe;
 mod reads;
 mod shared;
 mod writes;
@@ -22,6 +24,7 @@ use crate::events::Events;
 use crate::figure::{Figures, print_head, quantiles, round};
 use crate::load::{StoreArgs, bytes_in};
 use crate::query::gather;
+use crate::raw::Device;
 use crate::workload::Facts;
 use crate::{Result, host};
 use ratite::nostr::EventStore;
@@ -82,6 +85,8 @@ struct Stage {
     peak_rss: u64,
     /// CPU seconds of all processes, and what the host took.
     machine: (f64, f64),
+    /// Reads of the device, of all processes, and what they took.
+    device: Device,
 }
 
 /// The directory and the memory at one moment.
@@ -98,6 +103,7 @@ struct Outcome {
     reads: Vec<Reads>,
     dropped: u64,
     publishes: Vec<Meter>,
+    probes: Vec<Meter>,
     inserted: u64,
     removed: u64,
     rounds: u64,
@@ -176,6 +182,7 @@ fn measure(
         let insert = || writes::insert(shared, inserting, args.outstanding, args.rate);
         let inserter = scope.spawn(insert);
         let sampler = scope.spawn(|| sample(shared, &args.data));
+        let prober = scope.spawn(|| probe::probe(shared, &args.file));
         let mut stages = vec![Stage::default(); STAGES.len()];
         let driven = drive(args, shared, &mut stages);
         // Also after a failure, or the others would never end.
@@ -184,9 +191,20 @@ fn measure(
         let (reads, dropped) = reader.join().map_err(panicked)??;
         let publishes = publisher.join().map_err(panicked)??;
         let inserted = inserter.join().map_err(panicked)??;
+        let probes = prober.join().map_err(panicked)??;
         let samples = sampler.join().map_err(panicked)?;
         let (rounds, removed) = driven?;
-        Ok(Outcome { stages, reads, dropped, publishes, inserted, removed, rounds, samples })
+        Ok(Outcome {
+            stages,
+            reads,
+            dropped,
+            publishes,
+            probes,
+            inserted,
+            removed,
+            rounds,
+            samples,
+        })
     })
 }
 
@@ -196,7 +214,7 @@ fn drive(args: &Args, shared: &Shared<'_>, stages: &mut [Stage]) -> Result<(u64,
     let mut stay = |stage: usize, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
         std::fs::write("/proc/self/clear_refs", "5")?;
         let (before, started) = (Counts::of(shared.store), Instant::now());
-        let (busy, stolen) = machine_cpu();
+        let ((busy, stolen), device) = (machine_cpu(), Device::of(&args.data).unwrap_or_default());
         shared.enter(stage);
         let done = work();
         let it = &mut stages[stage];
@@ -205,6 +223,9 @@ fn drive(args: &Args, shared: &Shared<'_>, stages: &mut [Stage]) -> Result<(u64,
         let (busy_then, stolen_then) = machine_cpu();
         it.machine.0 += busy_then - busy;
         it.machine.1 += stolen_then - stolen;
+        let device_then = Device::of(&args.data).unwrap_or_default();
+        it.device.reads += device_then.reads - device.reads;
+        it.device.read_ms += device_then.read_ms - device.read_ms;
         it.peak_rss = it.peak_rss.max(memory("VmHWM"));
         done
     };
@@ -290,6 +311,7 @@ fn report(mix: &Mix, outcome: &Outcome, common: &Value, figures: &mut Figures) -
         }
         add("all reads", &reads.all, &quiet.all)?;
         add("publish", &outcome.publishes[number], &outcome.publishes[QUIET])?;
+        add("bare 4 KiB read beside", &outcome.probes[number], &outcome.probes[QUIET])?;
         let mut values = common.clone();
         let it = &outcome.stages[number];
         for (name, count) in COUNTED.iter().zip(it.counts.0) {
@@ -306,6 +328,9 @@ fn report(mix: &Mix, outcome: &Outcome, common: &Value, figures: &mut Figures) -
         values["slowest_ms"] = slowest(mix, reads);
         let own = it.counts.0[6] as f64 / 1e9;
         values["cores_of_others"] = round(((it.machine.0 - own) / it.seconds).max(0.0)).into();
+        values["device_reads"] = it.device.reads.into();
+        let read_us = it.device.read_ms as f64 * 1e3 / it.device.reads.max(1) as f64;
+        values["device_read_us"] = round(read_us).into();
         values["cores_stolen"] = round(it.machine.1 / it.seconds).into();
         values["peak_rss_mib"] = (it.peak_rss >> 20).into();
         values["peak_anonymous_mib"] =

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// O_DIRECT of Linux on x86-64 and, with another value, on ARM.
 pub const O_DIRECT: i32 = if cfg!(target_arch = "aarch64") { 0x10000 } else { 0x4000 };
-const BLOCK: usize = 4096;
+pub const BLOCK: usize = 4096;
 const BARE_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(clap::Args)]
