@@ -57,6 +57,9 @@ pub struct StoreArgs {
     /// MiB of a memtable; default: a share of the memory.
     #[arg(long)]
     memtable: Option<usize>,
+    /// MiB a second that merges read and write; default: the store's.
+    #[arg(long)]
+    compaction: Option<u64>,
     /// Shards of a new store; default: the cores.
     #[arg(long)]
     shards: Option<usize>,
@@ -80,6 +83,9 @@ impl StoreArgs {
         };
         options.memory_bytes = self.memory << 20;
         options.memtable_bytes = self.memtable.map(|mib| mib << 20);
+        if let Some(mib) = self.compaction {
+            options.compaction_bytes_per_second = mib << 20;
+        }
         options.shards = self.shards;
         Ok(EventStore::open(dir, &options)?)
     }
@@ -89,6 +95,7 @@ impl StoreArgs {
             "sync": format!("{:?}", self.sync).to_lowercase(),
             "memory_mib": self.memory,
             "memtable_mib": self.memtable,
+            "compaction_mib_per_second": self.compaction,
             "shards": self.shards,
         })
     }
