@@ -27,11 +27,12 @@ const DEPTHS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 const RAW_SHARE: f64 = 1.0 / (DEPTHS.len() + 1) as f64;
 
 /// What a person is shown of a figure.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 13] = [
     "queries_per_second",
     "page_reads_per_second",
     "page_reads_per_query",
     "device_reads_per_second",
+    "device_pages_per_second",
     "in_flight",
     "waiting_share",
     "in_flight_if_waiting",
@@ -115,7 +116,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
             askers.push(Asker { filters, next: 0, meter: Meter::new(), cpu: 0, wall: 0 });
         }
         let sums = measure(args, &store, &row, &mut askers, &mut raw)?;
-        let mut more = values(&sums, threads);
+        let mut more = values(&sums, threads, store.engine().page_size().bytes());
         more.insert("events".into(), facts.seen().into());
         more.insert("times_memory".into(), times_memory.into());
         more.insert("options".into(), args.store.describe());
@@ -198,6 +199,7 @@ impl Sums {
         self.hits += is.hits - was.hits;
         self.device = self.device.zip(before.zip(after)).map(|(sum, (before, after))| Device {
             reads: sum.reads + after.reads - before.reads,
+            bytes: sum.bytes + after.bytes - before.bytes,
             read_ms: sum.read_ms + after.read_ms - before.read_ms,
         });
     }
@@ -213,7 +215,7 @@ impl Sums {
     }
 }
 
-fn values(sums: &Sums, threads: usize) -> Map<String, Value> {
+fn values(sums: &Sums, threads: usize, page_bytes: usize) -> Map<String, Value> {
     let queries = sums.meter.wall.len().max(1) as f64;
     let reads = (sums.misses + sums.prefetched) as f64;
     let rate = reads / sums.seconds.max(1e-9);
@@ -242,6 +244,9 @@ fn values(sums: &Sums, threads: usize) -> Map<String, Value> {
         "prefetched_per_query": round(sums.prefetched as f64 / queries),
         "hits_per_query": round(sums.hits as f64 / queries),
         "device_reads_per_second": sums.device.map(|d| (d.reads as f64 / sums.seconds).round()),
+        "device_pages_per_second": sums.device.map(|d| {
+            (d.bytes as f64 / page_bytes as f64 / sums.seconds).round()
+        }),
         "device_read_us": round(latency_us),
         "in_flight": round(in_flight), "waiting_share": round(waiting),
         "in_flight_if_waiting": round(offered), "nearest_depth": nearest(offered),

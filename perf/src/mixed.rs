@@ -235,10 +235,13 @@ fn drive(args: &Args, shared: &Shared<'_>, stages: &mut [Stage]) -> Result<(u64,
         std::thread::sleep(Duration::from_secs(3));
         settle(shared.store, Duration::from_secs(2))
     };
-    let pause = |_: ()| std::thread::sleep(seconds);
+    let mut pause = || -> Result<()> {
+        std::thread::sleep(seconds);
+        Ok(())
+    };
     rest()?;
-    stay(QUIET, &mut || Ok(pause(())))?;
-    stay(BUSY, &mut || Ok(pause(())))?;
+    stay(QUIET, &mut pause)?;
+    stay(BUSY, &mut pause)?;
     rest()?;
     let (started, mut removed, mut rounds) = (Instant::now(), 0, 0);
     while rounds == 0 || (started.elapsed() < seconds && rounds < ROUNDS) {

@@ -157,7 +157,9 @@ impl Raw {
 /// What the kernel has counted of the device that a directory is on, all processes together.
 #[derive(Clone, Copy, Default)]
 pub struct Device {
+    /// Reads as the device got them: of neighbouring pages the kernel may have made one.
     pub reads: u64,
+    pub bytes: u64,
     pub read_ms: u64,
 }
 
@@ -173,6 +175,10 @@ impl Device {
             f.len() > 6 && number(f[0]) == Some(major) && number(f[1]) == Some(minor)
         };
         let found = fields.into_iter().find(ours)?;
-        Some(Device { reads: number(found[3])?, read_ms: number(found[6])? })
+        Some(Device {
+            reads: number(found[3])?,
+            bytes: number(found[5])? * 512,
+            read_ms: number(found[6])?,
+        })
     }
 }

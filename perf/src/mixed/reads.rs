@@ -253,7 +253,7 @@ impl Reader<'_> {
     fn query(&mut self, row: &Row, filter: &Filter, witness: Option<&Witness>) -> Result<u64> {
         let (wrong, removal) = (&self.shared.wrong, &self.shared.removal);
         let done = removal.done.load(SeqCst);
-        let compare = self.asked % MATCHED == 0;
+        let compare = self.asked.is_multiple_of(MATCHED);
         let mut rows = 0;
         let mut last: Option<Key> = None;
         self.got.clear();

@@ -62,7 +62,7 @@ impl Shared<'_> {
     /// One of them, the last ones as likely as all others.
     pub fn kept(&self, chance: u64) -> Option<Key> {
         let kept = self.kept.lock().ok()?;
-        let among = if chance % 2 == 0 { kept.len().min(64) } else { kept.len() };
+        let among = if chance.is_multiple_of(2) { kept.len().min(64) } else { kept.len() };
         let back = (chance >> 1) as usize % among.max(1) + 1;
         kept.get(kept.len().checked_sub(back)?).copied()
     }
