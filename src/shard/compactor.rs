@@ -4,7 +4,7 @@
 //!   shard's thread: choose --job--> compactor: turn at the gate, slice, pause, slice, ... --> result
 //! ```
 //!
-//! I1. A merge runs at a low priority, unless segments pile up, and moves at most `bytes_per_second` in the whole store; of all shards
+//! I1. A merge runs at a low priority and moves at most `bytes_per_second`, unless segments pile up; of all shards
 //!     one merges at a time, so that memory and disk for it are those of one merge.
 //! I2. A shard that closes waits for one slice at most: the merge is given up and will be chosen again.
 //! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
@@ -121,13 +121,16 @@ impl Compactor {
 
     fn slices(&mut self, job: Job) -> Ended {
         let clock = self.shared.env.clock.clone();
-        let rate = u128::from(self.shared.config.compaction_bytes_per_second.max(1));
+        let rate = match job.urgent {
+            true => u64::MAX,
+            false => self.shared.config.compaction_bytes_per_second.max(1),
+        };
         let started = clock.monotonic_nanos();
         let mut ended = self.begin(job);
         while ended.is_none() {
             ended = self.step();
             let moved = self.running.as_ref().map_or(0, |(_, merge)| merge.bytes());
-            let due = started + (u128::from(moved) * 1_000_000_000 / rate) as u64;
+            let due = started + (u128::from(moved) * 1_000_000_000 / u128::from(rate)) as u64;
             while !self.is_over() && clock.monotonic_nanos() < due {
                 let early = Duration::from_nanos(due - clock.monotonic_nanos().min(due));
                 self.pause(early.min(PAUSE_MAX));
