@@ -15,7 +15,9 @@
 //! C4. `fan_in` full segments over the same time (of records that came in no order of time) become as many
 //!     that follow one another. Overlap is judged by the middle 96 % of the records: a few that came late, or
 //!     with a wrong clock, do not count.
-//! A full segment, of `records_max` or nearly, is left alone but for C3 and C4: the old converges to windows of
+//! C5. A full segment is written once more, compressed, when as many newer records as fill a segment stand in
+//!     others: what is read most is never compressed, and most of a large store is.
+//! A full segment, of `records_max` or nearly, is left alone but for C3 to C5: the old converges to windows of
 //! time with one segment each.
 //!
 //! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
@@ -45,7 +47,7 @@ pub struct Policy {
 pub enum Compress {
     /// None.
     Never,
-    /// The full ones: windows of the past.
+    /// The full ones, once as many newer records stand in other segments: windows of the past (C5).
     Full,
     /// All.
     Always,
@@ -76,6 +78,8 @@ pub struct Item {
     pub time_max: u64,
     /// The times between which the middle 96 % of its records lie.
     pub middle: (u64, u64),
+    /// Whether its bodies are compressed.
+    pub compressed: bool,
 }
 
 /// Why segments are merged.
@@ -89,6 +93,8 @@ pub enum Reason {
     Garbage,
     /// Full ones over the same time.
     Overlap,
+    /// A full one that is no longer read much, to be compressed.
+    Cold,
     /// Somebody asked for whatever can be gained.
     Asked,
 }
@@ -98,6 +104,8 @@ pub enum Reason {
 pub struct Choice {
     /// What is read, and gone afterwards.
     pub inputs: Vec<SegmentId>,
+    /// Whether what is written is compressed.
+    pub compress: bool,
     /// Why.
     pub reason: Reason,
 }
@@ -106,15 +114,6 @@ impl Policy {
     /// Whether so many records fill a segment.
     fn is_full(&self, records: u64) -> bool {
         records * 4 > u64::from(self.records_max) * 3
-    }
-
-    /// Whether a merged segment of so many records is compressed.
-    pub(super) fn compresses(&self, records: u64) -> bool {
-        match self.compress {
-            Compress::Never => false,
-            Compress::Full => self.is_full(records),
-            Compress::Always => true,
-        }
     }
 }
 
@@ -144,11 +143,22 @@ pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
         .or_else(|| tier(&items, policy))
         .or_else(|| garbage(&items, policy))
         .or_else(|| overlap(&items, policy));
-    if asked { found.or_else(|| any_gain(&items, policy)) } else { found }
+    let found = if asked { found.or_else(|| any_gain(&items, policy)) } else { found };
+    let mut choice = found.or_else(|| cold(&items, policy))?;
+    let is_input = |item: &&Item| choice.inputs.contains(&item.id);
+    choice.compress = match policy.compress {
+        Compress::Never => false,
+        Compress::Always => true,
+        // What is compressed stays so.
+        Compress::Full => {
+            choice.reason == Reason::Cold || items.iter().filter(is_input).all(|i| i.compressed)
+        }
+    };
+    Some(choice)
 }
 
 fn choice(inputs: impl IntoIterator<Item = SegmentId>, reason: Reason) -> Choice {
-    Choice { inputs: inputs.into_iter().collect(), reason }
+    Choice { inputs: inputs.into_iter().collect(), compress: false, reason }
 }
 
 /// C1
@@ -211,6 +221,21 @@ fn overlap(items: &[Item], policy: &Policy) -> Option<Choice> {
             full.iter().filter(covers).map(|i| i.id).take(policy.fan_in).collect();
         (over.len() == policy.fan_in).then(|| choice(over, Reason::Overlap))
     })
+}
+
+/// C5
+fn cold(items: &[Item], policy: &Policy) -> Option<Choice> {
+    if policy.compress == Compress::Never {
+        return None;
+    }
+    let is_cold = |item: &&Item| {
+        // By the middle of a segment: a twentieth of what is new comes late.
+        let center = |i: &Item| i.middle.0 + (i.middle.1 - i.middle.0) / 2;
+        let newer = items.iter().filter(|other| center(other) >= item.middle.1);
+        newer.map(Item::live).sum::<u64>() >= u64::from(policy.records_max)
+    };
+    let mut open = items.iter().filter(|i| i.is_full(policy) && !i.compressed);
+    open.find(is_cold).map(|i| choice([i.id], Reason::Cold))
 }
 
 /// What a person who asks for a compaction gets beyond the rules: neighbours that fit one segment become one,

@@ -18,6 +18,7 @@ use super::write::Core;
 use super::{Outcome, Shared};
 use crate::base::{Error, SegmentId, Seq};
 use crate::io::threads;
+use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -147,7 +148,8 @@ impl Compactor {
     /// Begins a merge; how it ended, if it cannot begin.
     pub(super) fn begin(&mut self, job: Job) -> Option<Ended> {
         let Job { choice, inputs, at, .. } = job;
-        match Compaction::begin(&self.shared, inputs, at) {
+        let compression = if choice.compress { Compression::Zstd } else { Compression::None };
+        match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
                 self.running = Some((choice, merge));
                 None
@@ -323,6 +325,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             dead: live.dead.count(),
             time_max: info.time_max,
             middle: live.segment.middle(),
+            compressed: info.compression == Compression::Zstd,
         }
     };
     segments.map(item).collect()
