@@ -178,7 +178,7 @@ pub enum Verb {
     ///
     /// What has expired (NIP-40) is removed first; then memory becomes segments, and segments are merged until
     /// there is nothing to gain. A store compacts by itself while it is open, from a share of dead on; this does
-    /// not wait for it. Prints bytes and segments before and after: lines on a terminal, one JSON object into a
+    /// not wait for it. Prints segments and their bytes before and after: lines on a terminal, one JSON object into a
     /// pipe or with `--json`. May be interrupted at any time. Needs the space of the merge that runs.
     #[command(after_long_help = COMPACT_EXAMPLES)]
     Compact(compact::Args),

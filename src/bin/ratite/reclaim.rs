@@ -7,7 +7,7 @@
 
 use crate::failure::Outcome;
 use crate::progress::{Progress, TICK};
-use crate::stats::{disk_bytes, mib};
+use crate::stats::mib;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use ratite::io::threads;
 use ratite::nostr::EventStore;
@@ -39,8 +39,8 @@ pub struct Reclaimed {
     seconds: f64,
 }
 
+/// Of the log nothing is said: how many files of it there are depends on openings, not on what is dead.
 struct Figures {
-    disk_bytes: u64,
     segments: u64,
     segment_bytes: u64,
     /// In segments and memtables, the dead included.
@@ -51,25 +51,23 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(store: &EventStore) -> Outcome<Figures> {
+    fn of(store: &EventStore) -> Figures {
         let shards = store.engine().stats();
         let sum = |of: fn(&ShardStats) -> u64| shards.iter().map(of).sum();
-        Ok(Figures {
-            disk_bytes: disk_bytes(store.engine().dir())?,
+        Figures {
             segments: sum(|s| s.segments),
             segment_bytes: sum(|s| s.segment_bytes),
             records: sum(|s| s.segment_records + s.memtable_records),
             dead: sum(|s| s.segment_dead + s.memtable_dead),
             merges: sum(|s| s.compactions),
             merge_bytes: sum(|s| s.compaction_bytes),
-        })
+        }
     }
 
     fn json(&self) -> Value {
         json!({
-            "bytes": self.disk_bytes,
             "segments": self.segments,
-            "segment_bytes": self.segment_bytes,
+            "bytes": self.segment_bytes,
             "dead": self.dead,
         })
     }
@@ -80,13 +78,13 @@ impl Reclaimed {
     pub fn of(store: &Arc<EventStore>, rules: &Rules) -> Outcome<Reclaimed> {
         let clock = store.engine().env().clock.clone();
         let began = clock.monotonic_nanos();
-        let before = Figures::of(store)?;
+        let before = Figures::of(store);
         let swept = watched(store, || {
             let swept = sweep(store, rules)?;
             store.engine().compact()?;
             Ok(swept)
         })?;
-        let after = Figures::of(store)?;
+        let after = Figures::of(store);
         let seconds = clock.monotonic_nanos().saturating_sub(began) as f64 / 1e9;
         Ok(Reclaimed { swept, before, after, seconds })
     }
@@ -119,7 +117,6 @@ impl Reclaimed {
     pub fn text(&self) -> String {
         let (before, after) = (&self.before, &self.after);
         let ((merges, merge_bytes), seconds) = (self.merges(), self.seconds);
-        let (disk, disk_before) = (mib(after.disk_bytes), mib(before.disk_bytes));
         let (bytes, bytes_before) = (mib(after.segment_bytes), mib(before.segment_bytes));
         let mut out = String::new();
         let mut line = |name: &str, value: String| {
@@ -135,7 +132,6 @@ impl Reclaimed {
                 after.segments, before.segments
             ),
         );
-        line("files", format!("{disk} on disk, before {disk_before}"));
         line("merges", format!("{merges}, {} read and written", mib(merge_bytes)));
         line("time", format!("{seconds:.2} s"));
         out

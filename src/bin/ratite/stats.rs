@@ -56,7 +56,9 @@ impl Figures {
             page_bytes: engine.page_size().bytes(),
             io: engine.env().disk.backend(),
             records: store.count(&[Filter::default()])?,
-            disk_bytes: disk_bytes(&dir)?,
+            disk_bytes: bytes_below(&dir).map_err(|error| {
+                Failure::Sentence(format!("cannot add up the files in {}: {error}", dir.display()))
+            })?,
             shards: engine.stats(),
             pool: engine.pool_stats(),
             memory: engine.memory(),
@@ -193,13 +195,6 @@ fn shard_json(shard: &ShardStats) -> Value {
 /// Bytes as a person reads them.
 pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-/// What the store in `dir` takes of the disk.
-pub fn disk_bytes(dir: &Path) -> Outcome<u64> {
-    bytes_below(dir).map_err(|error| {
-        Failure::Sentence(format!("cannot add up the files in {}: {error}", dir.display()))
-    })
 }
 
 /// Bytes of all files below `dir`. Files may come and go meanwhile.

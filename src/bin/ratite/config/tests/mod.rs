@@ -141,3 +141,16 @@ fn a_list_is_one_thing_and_the_last_that_gives_it_gives_all_of_it() {
     let says = "env RATITE_RETAIN = \"age=2d; count=x\": \"count=x\": count: x is no number";
     assert_eq!(why, [says]);
 }
+
+#[test]
+fn a_list_that_is_taken_stands_for_the_one_before_and_one_that_is_refused_changes_nothing() {
+    let (setting, mut built) = (named("retention.rules"), super::kind::Built::default());
+    let mut take = |text: &str| {
+        let taken = setting.take(text, &mut built).is_ok();
+        (taken, built.retention.rules.iter().map(|rule| rule.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(take("age=1d; age=2d"), (true, vec!["age=1d".into(), "age=2d".into()]));
+    assert_eq!(take("age=3d; count=x"), (false, vec!["age=1d".into(), "age=2d".into()]));
+    assert_eq!(take("age=3d"), (true, vec!["age=3d".into()]));
+    assert_eq!(take(""), (true, vec![]));
+}
