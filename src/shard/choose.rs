@@ -22,9 +22,6 @@
 
 use crate::base::SegmentId;
 
-/// Segments of one merge: each is read with buffers of its own.
-const INPUTS_MAX: usize = 32;
-
 /// What one merge may read, in multiples of `records_max`.
 const INPUT_WINDOWS_MAX: u64 = 4;
 
@@ -37,6 +34,8 @@ pub struct Policy {
     pub fan_in: usize,
     /// The share of dead records, in percent, from which a segment is written anew.
     pub garbage_percent: u32,
+    /// Segments that one merge reads at most: each takes 2.3 MiB of buffers.
+    pub inputs_max: usize,
     /// Which merged segments have compressed bodies.
     pub compress: Compress,
 }
@@ -54,7 +53,13 @@ pub enum Compress {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { records_max: 1 << 20, fan_in: 4, garbage_percent: 20, compress: Compress::Full }
+        Policy {
+            records_max: 1 << 20,
+            fan_in: 4,
+            garbage_percent: 20,
+            inputs_max: 32,
+            compress: Compress::Full,
+        }
     }
 }
 
@@ -135,7 +140,7 @@ impl Item {
 pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
     let mut items = items.to_vec();
     items.sort_by_key(|item| (item.time_max, item.id));
-    let found = empty(&items)
+    let found = empty(&items, policy)
         .or_else(|| tier(&items, policy))
         .or_else(|| garbage(&items, policy))
         .or_else(|| overlap(&items, policy));
@@ -147,9 +152,9 @@ fn choice(inputs: impl IntoIterator<Item = SegmentId>, reason: Reason) -> Choice
 }
 
 /// C1
-fn empty(items: &[Item]) -> Option<Choice> {
+fn empty(items: &[Item], policy: &Policy) -> Option<Choice> {
     let empty: Vec<SegmentId> =
-        items.iter().filter(|i| i.live() == 0).map(|i| i.id).take(INPUTS_MAX).collect();
+        items.iter().filter(|i| i.live() == 0).map(|i| i.id).take(policy.inputs_max).collect();
     (!empty.is_empty()).then(|| choice(empty, Reason::Empty))
 }
 
@@ -180,7 +185,7 @@ fn tier(items: &[Item], policy: &Policy) -> Option<Choice> {
 /// How many of `run`, from the oldest on, one merge may take.
 fn affordable(run: &[&Item], policy: &Policy) -> usize {
     let mut left = u64::from(policy.records_max) * INPUT_WINDOWS_MAX;
-    let fits = run.iter().take(INPUTS_MAX).take_while(|item| {
+    let fits = run.iter().take(policy.inputs_max).take_while(|item| {
         let fits = item.live() <= left;
         left = left.saturating_sub(item.live());
         fits
@@ -213,7 +218,7 @@ fn overlap(items: &[Item], policy: &Policy) -> Option<Choice> {
 fn any_gain(items: &[Item], policy: &Policy) -> Option<Choice> {
     for (i, first) in items.iter().enumerate() {
         let mut sum = first.live();
-        let fits = items[i + 1..].iter().take(INPUTS_MAX - 1).take_while(|item| {
+        let fits = items[i + 1..].iter().take(policy.inputs_max - 1).take_while(|item| {
             sum += item.live();
             sum <= u64::from(policy.records_max)
         });

@@ -15,8 +15,13 @@ use crate::io::Rng;
 use std::fmt::Write as _;
 use std::path::Path;
 
-const POLICY: Policy =
-    Policy { records_max: 1000, fan_in: 4, garbage_percent: 20, compress: Compress::Full };
+const POLICY: Policy = Policy {
+    records_max: 1000,
+    fan_in: 4,
+    garbage_percent: 20,
+    inputs_max: 32,
+    compress: Compress::Full,
+};
 
 fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
     Item { id: SegmentId([id; 16]), records, dead, time_max: middle.1, middle }
