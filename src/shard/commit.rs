@@ -106,8 +106,7 @@ impl Core {
 
     /// Whether there are so many segments that more would do harm, and a merge is about to make them fewer.
     fn is_behind(&self) -> bool {
-        self.compactions.is_running()
-            && self.shared.published.view().segments.len() >= SEGMENTS_MAX
+        self.compactions.is_running() && self.shared.published.view().segments.len() >= SEGMENTS_MAX
     }
 
     /// Answers who asked for a flush, once every memtable before them is a segment, durably.
