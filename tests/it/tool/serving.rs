@@ -96,12 +96,16 @@ fn a_relay_keeps_its_store_to_the_rules_of_the_configuration() {
         assert!(line.contains(&format!("removed={count} ")), "{line}");
     };
     removed(stored - 100);
+    let clock = ratite::io::system(ratite::io::Backend::Posix).unwrap().clock;
+    let began = clock.monotonic_nanos();
     // What came in later goes with a later run.
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
     let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
     let json = String::from_utf8(event.to_json()).unwrap();
     client.send(Message::text(format!("[\"EVENT\",{json}]"))).unwrap();
     removed(1);
+    let seconds = (clock.monotonic_nanos() - began) / 1_000_000_000;
+    assert!(seconds < 40, "{seconds} s: not the interval, which by default is 60 s");
     relay.signal("-TERM");
     assert_eq!(relay.0.wait().unwrap().code(), Some(0));
     assert_eq!(store.run("export", &[]).well().lines().count(), 100);
