@@ -266,9 +266,10 @@ impl Cli {
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
-  ratite inspect data/shard-00/wal-00000003 --bodies --limit 20
+  ratite inspect wal data/shard-00/wal-00000003 --bodies --limit 20
+  ratite inspect manifest data/shard-*/manifest-*
   ratite inspect data/shard-00/019a...-....seg --records --json | jq .id
-  ratite inspect data/shard-00/019a...-....seg --page 17";
+  ratite inspect page data/shard-00/019a...-....seg --page 17";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

@@ -187,7 +187,10 @@ fn shard_json(shard: &ShardStats) -> Value {
         "refused": shard.refused,
         "commits": shard.commits,
         "log_bytes": shard.log_bytes,
+        "removed": shard.removed,
         "flushes": shard.flushes,
+        "compactions": shard.compactions,
+        "compaction_bytes": shard.compaction_bytes,
         "replayed": shard.replayed,
     })
 }
