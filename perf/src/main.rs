@@ -29,6 +29,10 @@ use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
 
+/// As the tool has it: what a process takes beside the store's budget is the allocator's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What goes wrong here goes to a person.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -15,15 +15,14 @@
 //! C4. `fan_in` full segments over the same time (of records that came in no order of time) become as many
 //!     that follow one another. Overlap is judged by the middle 96 % of the records: a few that came late, or
 //!     with a wrong clock, do not count.
-//! A full segment, of `records_max` or nearly, is left alone but for C3 and C4: the old converges to windows of
+//! C5. A full segment is written once more, compressed, when as many newer records as fill a segment stand in
+//!     others: what is read most is never compressed, and most of a large store is.
+//! A full segment, of `records_max` or nearly, is left alone but for C3 to C5: the old converges to windows of
 //! time with one segment each.
 //!
 //! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
 
 use crate::base::SegmentId;
-
-/// Segments of one merge: each is read with buffers of its own.
-const INPUTS_MAX: usize = 32;
 
 /// What one merge may read, in multiples of `records_max`.
 const INPUT_WINDOWS_MAX: u64 = 4;
@@ -37,6 +36,8 @@ pub struct Policy {
     pub fan_in: usize,
     /// The share of dead records, in percent, from which a segment is written anew.
     pub garbage_percent: u32,
+    /// Segments that one merge reads at most: each takes 2.3 MiB of buffers.
+    pub inputs_max: usize,
     /// Which merged segments have compressed bodies.
     pub compress: Compress,
 }
@@ -46,7 +47,7 @@ pub struct Policy {
 pub enum Compress {
     /// None.
     Never,
-    /// The full ones: windows of the past.
+    /// The full ones, once as many newer records stand in other segments: windows of the past (C5).
     Full,
     /// All.
     Always,
@@ -54,7 +55,13 @@ pub enum Compress {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { records_max: 1 << 20, fan_in: 4, garbage_percent: 20, compress: Compress::Full }
+        Policy {
+            records_max: 1 << 20,
+            fan_in: 4,
+            garbage_percent: 20,
+            inputs_max: 32,
+            compress: Compress::Full,
+        }
     }
 }
 
@@ -71,6 +78,8 @@ pub struct Item {
     pub time_max: u64,
     /// The times between which the middle 96 % of its records lie.
     pub middle: (u64, u64),
+    /// Whether its bodies are compressed.
+    pub compressed: bool,
 }
 
 /// Why segments are merged.
@@ -84,6 +93,8 @@ pub enum Reason {
     Garbage,
     /// Full ones over the same time.
     Overlap,
+    /// A full one that is no longer read much, to be compressed.
+    Cold,
     /// Somebody asked for whatever can be gained.
     Asked,
 }
@@ -93,6 +104,8 @@ pub enum Reason {
 pub struct Choice {
     /// What is read, and gone afterwards.
     pub inputs: Vec<SegmentId>,
+    /// Whether what is written is compressed.
+    pub compress: bool,
     /// Why.
     pub reason: Reason,
 }
@@ -101,15 +114,6 @@ impl Policy {
     /// Whether so many records fill a segment.
     fn is_full(&self, records: u64) -> bool {
         records * 4 > u64::from(self.records_max) * 3
-    }
-
-    /// Whether a merged segment of so many records is compressed.
-    pub(super) fn compresses(&self, records: u64) -> bool {
-        match self.compress {
-            Compress::Never => false,
-            Compress::Full => self.is_full(records),
-            Compress::Always => true,
-        }
     }
 }
 
@@ -135,21 +139,32 @@ impl Item {
 pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
     let mut items = items.to_vec();
     items.sort_by_key(|item| (item.time_max, item.id));
-    let found = empty(&items)
+    let found = empty(&items, policy)
         .or_else(|| tier(&items, policy))
         .or_else(|| garbage(&items, policy))
         .or_else(|| overlap(&items, policy));
-    if asked { found.or_else(|| any_gain(&items, policy)) } else { found }
+    let found = if asked { found.or_else(|| any_gain(&items, policy)) } else { found };
+    let mut choice = found.or_else(|| cold(&items, policy))?;
+    let is_input = |item: &&Item| choice.inputs.contains(&item.id);
+    choice.compress = match policy.compress {
+        Compress::Never => false,
+        Compress::Always => true,
+        // What is compressed stays so.
+        Compress::Full => {
+            choice.reason == Reason::Cold || items.iter().filter(is_input).all(|i| i.compressed)
+        }
+    };
+    Some(choice)
 }
 
 fn choice(inputs: impl IntoIterator<Item = SegmentId>, reason: Reason) -> Choice {
-    Choice { inputs: inputs.into_iter().collect(), reason }
+    Choice { inputs: inputs.into_iter().collect(), compress: false, reason }
 }
 
 /// C1
-fn empty(items: &[Item]) -> Option<Choice> {
+fn empty(items: &[Item], policy: &Policy) -> Option<Choice> {
     let empty: Vec<SegmentId> =
-        items.iter().filter(|i| i.live() == 0).map(|i| i.id).take(INPUTS_MAX).collect();
+        items.iter().filter(|i| i.live() == 0).map(|i| i.id).take(policy.inputs_max).collect();
     (!empty.is_empty()).then(|| choice(empty, Reason::Empty))
 }
 
@@ -180,7 +195,7 @@ fn tier(items: &[Item], policy: &Policy) -> Option<Choice> {
 /// How many of `run`, from the oldest on, one merge may take.
 fn affordable(run: &[&Item], policy: &Policy) -> usize {
     let mut left = u64::from(policy.records_max) * INPUT_WINDOWS_MAX;
-    let fits = run.iter().take(INPUTS_MAX).take_while(|item| {
+    let fits = run.iter().take(policy.inputs_max).take_while(|item| {
         let fits = item.live() <= left;
         left = left.saturating_sub(item.live());
         fits
@@ -208,12 +223,27 @@ fn overlap(items: &[Item], policy: &Policy) -> Option<Choice> {
     })
 }
 
+/// C5
+fn cold(items: &[Item], policy: &Policy) -> Option<Choice> {
+    if policy.compress == Compress::Never {
+        return None;
+    }
+    let is_cold = |item: &&Item| {
+        // By the middle of a segment: a twentieth of what is new comes late.
+        let center = |i: &Item| i.middle.0 + (i.middle.1 - i.middle.0) / 2;
+        let newer = items.iter().filter(|other| center(other) >= item.middle.1);
+        newer.map(Item::live).sum::<u64>() >= u64::from(policy.records_max)
+    };
+    let mut open = items.iter().filter(|i| i.is_full(policy) && !i.compressed);
+    open.find(is_cold).map(|i| choice([i.id], Reason::Cold))
+}
+
 /// What a person who asks for a compaction gets beyond the rules: neighbours that fit one segment become one,
 /// and no dead are left.
 fn any_gain(items: &[Item], policy: &Policy) -> Option<Choice> {
     for (i, first) in items.iter().enumerate() {
         let mut sum = first.live();
-        let fits = items[i + 1..].iter().take(INPUTS_MAX - 1).take_while(|item| {
+        let fits = items[i + 1..].iter().take(policy.inputs_max - 1).take_while(|item| {
             sum += item.live();
             sum <= u64::from(policy.records_max)
         });

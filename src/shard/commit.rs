@@ -14,7 +14,7 @@ use super::work::Job;
 use super::write::{Batch, Core, Sealed, memtable_config};
 use super::{Outcome, SyncMode};
 use crate::base::Error;
-use crate::base::limits::MEMTABLES_SEALED_MAX;
+use crate::base::limits::{MEMTABLES_SEALED_MAX, SEGMENTS_MAX};
 use crate::io::{Done, Op};
 use crate::memtable;
 use crate::wal::Group;
@@ -97,10 +97,16 @@ impl Core {
     /// Seals the active memtable between two groups (I6).
     pub(super) fn seal_if_wanted(&mut self) {
         let between = self.group.as_ref().is_none_or(|g| g.is_empty());
-        if self.seal_wanted && between && self.sealed.len() < MEMTABLES_SEALED_MAX {
+        let room = self.sealed.len() < MEMTABLES_SEALED_MAX && !self.is_behind();
+        if self.seal_wanted && between && room {
             self.seal_wanted = false;
             self.seal();
         }
+    }
+
+    /// Whether there are so many segments that more would do harm, and a merge is about to make them fewer.
+    fn is_behind(&self) -> bool {
+        self.compactions.is_running() && self.shared.published.view().segments.len() >= SEGMENTS_MAX
     }
 
     /// Answers who asked for a flush, once every memtable before them is a segment, durably.

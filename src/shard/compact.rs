@@ -77,6 +77,7 @@ impl MergedInput {
 pub(super) struct Compaction {
     shared: Arc<Shared>,
     at: Seq,
+    compression: Compression,
     inputs: Vec<Input>,
     outputs: Vec<SegmentId>,
     stage: Stage,
@@ -114,6 +115,7 @@ impl Compaction {
         shared: &Arc<Shared>,
         inputs: Vec<LiveSegment>,
         at: Seq,
+        compression: Compression,
     ) -> Result<Compaction> {
         let page = shared.config.page;
         let memory = shared.reserve(memory_bytes(shared, &inputs));
@@ -122,7 +124,16 @@ impl Compaction {
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let stage = Stage::Records(None, 0);
         let (shared, outputs) = (shared.clone(), Vec::new());
-        Ok(Compaction { shared, at, inputs, outputs, stage, bytes: 0, _memory: memory })
+        Ok(Compaction {
+            shared,
+            at,
+            compression,
+            inputs,
+            outputs,
+            stage,
+            bytes: 0,
+            _memory: memory,
+        })
     }
 
     /// Does one slice (I3). Returns the result with the last one.
@@ -187,13 +198,6 @@ impl Compaction {
 
     fn create(&mut self) -> Result<Builder> {
         let (config, model) = (&self.shared.config, &self.shared.model);
-        // What comes into this window: more than live at the end, if some died since.
-        let left = self.inputs.iter().map(Input::left).sum::<u64>();
-        let records = left.min(u64::from(config.compaction.records_max));
-        let compression = match config.compaction.compresses(records) {
-            true => Compression::Zstd,
-            false => Compression::None,
-        };
         let id = flush::new_id(&self.shared);
         let new = NewSegment {
             id,
@@ -201,7 +205,7 @@ impl Compaction {
             shard: config.shard,
             page: config.page,
             model: (model.name(), model.version()),
-            compression,
+            compression: self.compression,
         };
         let builder = Builder::create(&*self.shared.env.disk, &config.dir, new)?;
         self.outputs.push(id);
@@ -308,14 +312,6 @@ impl Input {
             self.next = end;
         }
         Ok(self.ahead.front().map(|entry| entry.key))
-    }
-
-    /// How many of its records live and were not given yet, about.
-    fn left(&self) -> u64 {
-        let records = self.segment.records();
-        let live = u64::from(records.saturating_sub(self.live.dead.count()));
-        let left = u64::from(records - self.next) + self.ahead.len() as u64;
-        live.min(left)
     }
 
     /// The ordinals of the window at hand.

@@ -1,10 +1,10 @@
-//! Who compacts, when, and how fast: one thread a shard, one merge at a time in a store.
+//! Who compacts, when, and how fast: one merge at a time in a store, on a thread of its own.
 //!
 //! ```text
 //!   shard's thread: choose --job--> compactor: turn at the gate, slice, pause, slice, ... --> result
 //! ```
 //!
-//! I1. A merge runs at a low priority and moves at most `bytes_per_second` in the whole store; of all shards
+//! I1. A merge runs at a low priority and moves at most `bytes_per_second`, unless segments pile up; of all shards
 //!     one merges at a time, so that memory and disk for it are those of one merge.
 //! I2. A shard that closes waits for one slice at most: the merge is given up and will be chosen again.
 //! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
@@ -18,6 +18,7 @@ use super::write::Core;
 use super::{Outcome, Shared};
 use crate::base::{Error, SegmentId, Seq};
 use crate::io::threads;
+use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,11 +28,16 @@ use std::time::Duration;
 /// The longest pause between two looks at whether the shard closes.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
+/// Segments of a shard from which on a merge is urgent: every write looks for its id in all of them, and more
+/// are lost by waiting than by merging at the priority of everybody else.
+const URGENT_SEGMENTS: usize = 32;
+
 /// A merge to be done.
 pub(super) struct Job {
     choice: Choice,
     inputs: Vec<LiveSegment>,
     at: Seq,
+    urgent: bool,
 }
 
 /// How a merge ended.
@@ -61,6 +67,16 @@ impl Gate {
     }
 }
 
+/// Who is through the gate; dropping it lets the next one through.
+struct Inside(Sender<()>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // There is room for who just went through.
+        let _left = self.0.send(());
+    }
+}
+
 /// The compactor of a shard.
 pub(super) struct Compactor {
     shared: Arc<Shared>,
@@ -73,42 +89,49 @@ impl Compactor {
     }
 
     /// Merges what it is told to until the shard's thread is gone.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, results: &Sender<Finished>) {
-        threads::lower_priority_current();
+    pub(super) fn run(shared: Arc<Shared>, jobs: &Receiver<Job>, results: &Sender<Finished>) {
         for job in jobs {
-            let ended = self.work(job);
+            let inputs = job.choice.inputs.clone();
+            let compactor = Compactor::new(shared.clone());
+            // A thread for each merge, since a priority once lowered can be raised by nobody but root; and a
+            // panic in one is an error of that one.
+            let name = format!("ratite-merge-{}", shared.config.shard);
+            let ended = threads::spawn(name, move || compactor.work(job)).join();
+            let ended = ended.unwrap_or_else(|error| Ended::Failed(inputs, error));
             if results.send(Finished::Compaction(ended)).is_err() {
                 return;
             }
-            self.shared.inbox.wake();
+            shared.inbox.wake();
         }
     }
 
     /// One merge, from its turn at the gate to its end.
-    fn work(&mut self, job: Job) -> Ended {
+    fn work(mut self, job: Job) -> Ended {
+        if !job.urgent {
+            threads::lower_priority_current();
+        }
         let gate = self.shared.gate.clone();
-        loop {
-            match gate.enter.recv_timeout(PAUSE_MAX) {
-                Ok(()) => break,
-                Err(_) if self.is_over() => return Ended::GivenUp,
-                Err(_) => {}
+        while gate.enter.recv_timeout(PAUSE_MAX).is_err() {
+            if self.is_over() {
+                return Ended::GivenUp;
             }
         }
-        let ended = self.slices(job);
-        // The gate has room for who just went through it.
-        let _left = gate.leave.send(());
-        ended
+        let _inside = Inside(gate.leave);
+        self.slices(job)
     }
 
     fn slices(&mut self, job: Job) -> Ended {
         let clock = self.shared.env.clock.clone();
-        let rate = u128::from(self.shared.config.compaction_bytes_per_second.max(1));
+        let rate = match job.urgent {
+            true => u64::MAX,
+            false => self.shared.config.compaction_bytes_per_second.max(1),
+        };
         let started = clock.monotonic_nanos();
         let mut ended = self.begin(job);
         while ended.is_none() {
             ended = self.step();
             let moved = self.running.as_ref().map_or(0, |(_, merge)| merge.bytes());
-            let due = started + (u128::from(moved) * 1_000_000_000 / rate) as u64;
+            let due = started + (u128::from(moved) * 1_000_000_000 / u128::from(rate)) as u64;
             while !self.is_over() && clock.monotonic_nanos() < due {
                 let early = Duration::from_nanos(due - clock.monotonic_nanos().min(due));
                 self.pause(early.min(PAUSE_MAX));
@@ -124,8 +147,9 @@ impl Compactor {
 
     /// Begins a merge; how it ended, if it cannot begin.
     pub(super) fn begin(&mut self, job: Job) -> Option<Ended> {
-        let Job { choice, inputs, at } = job;
-        match Compaction::begin(&self.shared, inputs, at) {
+        let Job { choice, inputs, at, .. } = job;
+        let compression = if choice.compress { Compression::Zstd } else { Compression::None };
+        match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
                 self.running = Some((choice, merge));
                 None
@@ -234,7 +258,8 @@ impl Core {
         tracing::debug!(shard = self.shared.config.shard, ?choice, "compaction");
         let is_input = |live: &&LiveSegment| choice.inputs.contains(&live.segment.info().id);
         let inputs = view.segments.iter().filter(is_input).cloned().collect();
-        let job = Job { choice: choice.clone(), inputs, at: self.shared.published.seq() };
+        let urgent = view.segments.len() > URGENT_SEGMENTS;
+        let job = Job { choice: choice.clone(), inputs, at: self.shared.published.seq(), urgent };
         self.compactions.running = self.compactions.jobs.send(job).is_ok();
     }
 
@@ -300,6 +325,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             dead: live.dead.count(),
             time_max: info.time_max,
             middle: live.segment.middle(),
+            compressed: info.compression == Compression::Zstd,
         }
     };
     segments.map(item).collect()

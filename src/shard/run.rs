@@ -337,7 +337,7 @@ fn start_threads(opened: Opened) -> Result<Driver> {
     let (merges_in, merges) = unbounded();
     let (results, results_out) = unbounded();
     let (started, has_started) = unbounded();
-    let compactor = Compactor::new(shared.clone());
+    let compacting = shared.clone();
     let writer = threads::spawn(format!("ratite-shard-{number}"), move || {
         threads::raise_priority_current();
         match Core::new(shared.clone(), start, (jobs_in, merges_in), results_out, false) {
@@ -353,8 +353,9 @@ fn start_threads(opened: Opened) -> Result<Driver> {
     let merged = results.clone();
     let worker =
         threads::spawn(format!("ratite-work-{number}"), move || worker.run(&jobs, &results));
-    let compactor =
-        threads::spawn(format!("ratite-merge-{number}"), move || compactor.run(&merges, &merged));
+    let compactor = threads::spawn(format!("ratite-gate-{number}"), move || {
+        Compactor::run(compacting, &merges, &merged);
+    });
     match has_started.recv() {
         Ok(Ok(())) => Ok(Driver::Threads { writer, worker, compactor }),
         Ok(Err(error)) => Err(error),

@@ -33,6 +33,9 @@ const MEMTABLE_BYTES_DERIVED_MAX: usize = 64 << 20;
 const COMPACTION_SHARE: usize = 8;
 /// Bytes that a compaction takes for a record of what it makes.
 const MERGED_RECORD_BYTES: usize = 60;
+
+/// Bytes of an input of a compaction: its read buffers and frames.
+const MERGED_INPUT_BYTES: usize = 2400 << 10;
 /// The pool keeps one in this many bytes (B3).
 const POOL_SHARE_MIN: usize = 16;
 /// Memtables of a shard that writes as fast as it can: one active, the others sealed, and the working
@@ -56,6 +59,8 @@ pub(super) struct Plan {
     pub compaction_bytes: usize,
     /// Records of the largest segment that a compaction makes.
     pub merge_records_max: u32,
+    /// Segments that a compaction reads.
+    pub merge_inputs_max: usize,
     /// Rings, groups and tickets of all shards.
     pub in_flight_bytes: usize,
 }
@@ -139,6 +144,7 @@ impl Plan {
         let derived = share(MEMTABLE_SHARE, MEMTABLE_BYTES_DERIVED_MAX).max(MEMTABLE_BYTES_MIN);
         let compaction_bytes = memory_bytes / COMPACTION_SHARE;
         let merged = (compaction_bytes / 2 / MERGED_RECORD_BYTES).clamp(1000, u32::MAX as usize);
+        let inputs = compaction_bytes / 2 / MERGED_INPUT_BYTES;
         let ring_bytes = options.ring_bytes.next_power_of_two();
         let group_bytes = options.log_file_bytes.min(GROUP_BYTES_MAX);
         let in_flight = ring_bytes + 2 * group_bytes + options.in_flight * TICKET_BYTES;
@@ -150,6 +156,11 @@ impl Plan {
             memtable_bytes: options.memtable_bytes.unwrap_or(derived),
             compaction_bytes,
             merge_records_max: options.compaction.records_max.min(merged as u32),
+            merge_inputs_max: options
+                .compaction
+                .inputs_max
+                .min(inputs)
+                .max(options.compaction.fan_in),
             in_flight_bytes: shards * in_flight,
         }
     }

@@ -400,7 +400,11 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
         in_flight: options.in_flight,
         adjust: None,
         flush_at_close_bytes: plan.memtable_bytes / 8,
-        compaction: Policy { records_max: plan.merge_records_max, ..options.compaction },
+        compaction: Policy {
+            records_max: plan.merge_records_max,
+            inputs_max: plan.merge_inputs_max,
+            ..options.compaction
+        },
         compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }

@@ -114,6 +114,7 @@ impl Options {
         within("ring_bytes", self.ring_bytes, 16 << 10, 1 << 30)?;
         within("compaction.records_max", self.compaction.records_max as usize, 1000, 1 << 24)?;
         within("compaction.fan_in", self.compaction.fan_in, 2, 16)?;
+        within("compaction.inputs_max", self.compaction.inputs_max, 2, 1024)?;
         within("compaction.garbage_percent", self.compaction.garbage_percent as usize, 1, 100)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
         within("memory_bytes", self.memory_bytes, 1 << 20, 1 << 44)

@@ -83,7 +83,7 @@ fn the_file_is_found_read_and_named() {
 }
 
 /// Flags that leave little as it was.
-const CHANGED: [&[&str]; 4] = [
+const CHANGED: [&[&str]; 5] = [
     &[],
     &["--sync", "batch", "--sync-interval", "7 ms", "--sync-bytes", "1000000", "--shards", "4"],
     &[
@@ -103,6 +103,18 @@ const CHANGED: [&[&str]; 4] = [
         "90 min",
         "--log",
         "a=info",
+    ],
+    &[
+        "--retain",
+        "protect kinds=0,3",
+        "--retain",
+        "bytes=5GiB; kinds=7 age=9d",
+        "--compaction-compress",
+        "always",
+        "--retention-interval",
+        "10 min",
+        "--retention-rate",
+        "100",
     ],
 ];
 
@@ -133,6 +145,22 @@ fn what_is_printed_is_a_file_that_means_the_same() {
         };
         assert_eq!(values(&again), values(&printed));
     }
+}
+
+#[test]
+fn a_list_is_an_array_of_what_the_flags_say_one_after_the_other() {
+    let flags = ["--retain", "age=1d protect-", "--retain", "age=1d"];
+    let ran = run(&[&["config"][..], &flags].concat());
+    assert_eq!(ran.status, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("--retain <WORDS>") && ran.err.contains("protect-: the words are"));
+    let flags = ["--retain", "age=1d  kinds=1", "--retain", "bytes=1GiB;protect kinds=0"];
+    let rules = ["kinds=1 age=1d", "bytes=1GiB", "kinds=0 protect"];
+    let json = run(&[&["config", "--json"][..], &flags].concat()).well();
+    assert_eq!(values(&json)["retention.rules"], Value::from(rules.to_vec()));
+    let toml = run(&[&["config"][..], &flags].concat()).well();
+    let line = "rules = [\"kinds=1 age=1d\",\"bytes=1GiB\",\"kinds=0 protect\"]  # flag --retain; ";
+    assert!(toml.contains(line), "{toml}");
+    assert_eq!(values(&run(&["config", "--json"]).well())["retention.rules"], Value::Array(vec![]));
 }
 
 #[test]

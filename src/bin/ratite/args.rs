@@ -2,7 +2,7 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, count, explain, export, generate, import, inspect, relay};
+use crate::{backup, compact, count, explain, export, generate, import, inspect, relay};
 use crate::{repair, reshard, restore, retain, scan, stats, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -169,9 +169,19 @@ pub enum Verb {
     ///
     /// What has expired (NIP-40) goes always. Of what a rule is about the oldest go first; rules are decided each on
     /// its own, and the union goes, but for what a `protect` rule names. With `--dry-run` a table on a terminal, JSON
-    /// lines into a pipe. A relay does the same by itself, with `--retain`.
+    /// lines into a pipe. Without `--rule` the rules are those of the configuration, `[retention] rules`, which a
+    /// relay applies by itself; with `--rule` these count instead.
     #[command(after_long_help = RETAIN_EXAMPLES)]
     Retain(retain::Args),
+
+    /// Drop what is dead from the files, so that the disk has its space back
+    ///
+    /// What has expired (NIP-40) is removed first; then memory becomes segments, and segments are merged until
+    /// there is nothing to gain. A store compacts by itself while it is open, from a share of dead on; this does
+    /// not wait for it. Prints segments and their bytes before and after: lines on a terminal, one JSON object into a
+    /// pipe or with `--json`. May be interrupted at any time. Needs the space of the merge that runs.
+    #[command(after_long_help = COMPACT_EXAMPLES)]
+    Compact(compact::Args),
 }
 
 const RELAY_EXAMPLES: &str = "\
@@ -220,6 +230,11 @@ Examples:
   ratite retain --rule 'each=author bytes=50MiB' --compact
   ratite retain --rule bytes=20GiB";
 
+const COMPACT_EXAMPLES: &str = "\
+Examples:
+  ratite compact --data /var/lib/ratite
+  ratite compact --json | jq '.before.bytes - .after.bytes'";
+
 const BACKUP_EXAMPLES: &str = "\
 Examples:
   ratite backup --data /var/lib/ratite /var/backups/ratite
@@ -251,9 +266,10 @@ impl Cli {
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
-  ratite inspect data/shard-00/wal-00000003 --bodies --limit 20
+  ratite inspect wal data/shard-00/wal-00000003 --bodies --limit 20
+  ratite inspect manifest data/shard-*/manifest-*
   ratite inspect data/shard-00/019a...-....seg --records --json | jq .id
-  ratite inspect data/shard-00/019a...-....seg --page 17";
+  ratite inspect page data/shard-00/019a...-....seg --page 17";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

@@ -9,14 +9,15 @@ use ratite::model::Record;
 use ratite::nostr::{EventRef, write_event};
 use serde_json::{Map, Value as Json, json};
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `ratite inspect`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// STORE, a manifest, a log file, a segment; other files are shown as bytes
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// STORE, manifests, log files, segments; other files are shown as bytes. A first word `wal`,
+    /// `segment`, `manifest` or `page` says what they have to be
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 
     /// The bytes from here on, as bytes
     #[arg(long, value_name = "OFFSET", conflicts_with_all = ["page", "lsn"])]
@@ -56,9 +57,40 @@ fn lsn(text: &str) -> Result<u32, String> {
     offset.parse().map_err(|_| "it is neither OFFSET nor FILE:OFFSET".into())
 }
 
+/// Words for what a file is, and what its name then begins or ends with.
+const KINDS: [(&str, &str); 4] =
+    [("wal", "wal-"), ("segment", ".seg"), ("manifest", "manifest-"), ("page", ".seg")];
+
+/// The files to be shown, if they are what the first word says they are.
+fn files(args: &Args) -> Outcome<&[PathBuf]> {
+    let Some((first, rest)) = args.files.split_first() else { return Ok(&[]) };
+    let kind = KINDS.iter().find(|(word, _)| !rest.is_empty() && first.as_os_str() == *word);
+    let Some((word, mark)) = kind else { return Ok(&args.files) };
+    if *word == "page" && args.page.is_none() {
+        return Err(Failure::Usage("which page? --page N".into()));
+    }
+    let is_one = |path: &&PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.starts_with(mark) || name.ends_with(mark))
+    };
+    match rest.iter().find(|path| !is_one(path)) {
+        Some(other) => {
+            let path = other.display();
+            Err(Failure::Usage(format!("{path} is not named like a {word}: *{mark}*")))
+        }
+        None => Ok(rest),
+    }
+}
+
 pub fn run(args: &Args) -> Outcome<()> {
-    if !args.file.is_file() {
-        let path = args.file.display();
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    files(args)?.iter().try_for_each(|file| show(args, file, &mut left))
+}
+
+/// Shows one file, in `left` lines at most.
+fn show(args: &Args, file: &Path, left: &mut u64) -> Outcome<()> {
+    if !file.is_file() {
+        let path = file.display();
         return Err(Failure::Sentence(format!(
             "{path} is no file; `ratite verify` looks at a store"
         )));
@@ -73,14 +105,13 @@ pub fn run(args: &Args) -> Outcome<()> {
         terms: args.terms,
         show: args.bodies.then_some(&show),
     };
-    let mut left = args.limit.unwrap_or(u64::MAX);
     let mut out = Text::open();
     let failed = RefCell::new(None);
-    inspect::file(&env, &args.file, &ask, &mut |line| -> Result<bool, Error> {
-        if left == 0 {
+    inspect::file(&env, file, &ask, &mut |line| -> Result<bool, Error> {
+        if *left == 0 {
             return Ok(false);
         }
-        left -= 1;
+        *left -= 1;
         let text = if args.json { json_of(&line).to_string() } else { text_of(&line) };
         let written = out.line(&text);
         let well = written.is_ok();

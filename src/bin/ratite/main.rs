@@ -3,9 +3,9 @@
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
 //!                          |       config | backup | restore | reshard | inspect | verify | repair |
-//!                          |       retain
+//!                          |       retain | compact
 //!                          |       common: config (options), store (opening), output, failure,
-//!                          |               signals, progress
+//!                          |               signals, progress, reclaim (retain, compact)
 //! ```
 //!
 //! 1. Standard output carries results only; everything said to a person goes to standard error.
@@ -15,6 +15,7 @@
 
 mod args;
 mod backup;
+mod compact;
 mod config;
 mod count;
 mod explain;
@@ -26,6 +27,7 @@ mod inspect;
 mod logging;
 mod output;
 mod progress;
+mod reclaim;
 mod relay;
 mod repair;
 mod reshard;
@@ -86,6 +88,7 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Repair(args) => repair::run(&args),
-        Verb::Retain(args) => retain::run(&args),
+        Verb::Retain(args) => retain::run(&args, settings),
+        Verb::Compact(args) => compact::run(&args),
     }
 }

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use ratite::nostr::{EventRef, write_event};
 use std::fmt::Display;
-use std::io::{self, StdoutLock, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 
 /// Bytes that are gathered before they are written: one system call for some 60 events.
 const GATHERED_BYTES: usize = 64 * 1024;
@@ -11,6 +11,11 @@ const GATHERED_BYTES: usize = 64 * 1024;
 /// Writes a line to standard error. If nobody listens there, there is nobody to tell.
 pub fn say(line: impl Display) {
     let _unheard = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Whether a person reads standard output, who did not ask for JSON.
+pub fn is_for_person(json: bool) -> bool {
+    io::stdout().is_terminal() && !json
 }
 
 /// Writes `text` to standard output and flushes it.

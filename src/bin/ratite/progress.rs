@@ -64,6 +64,16 @@ impl Progress {
         self.0.set_position(position);
     }
 
+    /// Whether nobody sees it.
+    pub fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
+    }
+
+    /// Of what has no total, this is done.
+    pub fn say(&self, done: String) {
+        self.0.set_message(done);
+    }
+
     /// Runs `write`, which writes lines to standard error, with the bar out of the way.
     pub fn aside(&self, write: impl FnOnce()) {
         self.0.suspend(write);

@@ -6,19 +6,14 @@ use crate::output::{print, say};
 use crate::retain;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
-use ratite::nostr::retention::RuleConfig;
 use ratite::nostr::{EventStore, Filter};
 use ratite::relay::{Config, Relay};
 use ratite::shard::SyncMode;
 use std::sync::Arc;
 
-/// Options of `ratite relay`: its own are rows of `config/rows_relay.rs`.
+/// Options of `ratite relay`: its own are rows of `config/rows_relay.rs` and `config/rows_retention.rs`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// What goes while the relay runs, as `ratite help retain` says it; may be repeated
-    #[arg(long = "retain", value_name = "WORDS", value_parser = RuleConfig::parse)]
-    retain: Vec<RuleConfig>,
-
     #[command(flatten)]
     _flags: RelayFlags,
 
@@ -31,7 +26,7 @@ pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
     let options = args.store.options()?;
     let signals = Signals::listen()?;
     let store = args.store.open(&options)?;
-    let retention = retain::start(&store, &args.retain);
+    let retention = retain::start(&store, &settings.built.retention);
     let served = match &retention {
         Ok(_) => serve(&store, config, &signals, options.sync),
         Err(_) => Ok(()),

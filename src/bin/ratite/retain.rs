@@ -1,21 +1,22 @@
 //! `ratite retain`: what goes by rules, shown or removed; and the same rules for the relay.
 
+use crate::config::{Retaining, Settings};
 use crate::failure::{Failure, Outcome};
-use crate::output::{print, say};
+use crate::output::{is_for_person, print, say};
+use crate::reclaim::{self, Reclaimed};
 use crate::store::StoreArgs;
 use ratite::nostr::EventStore;
 use ratite::nostr::retention::{self, RuleConfig};
-use ratite::retention::{Going, Limits, Plan, Retention, Rules, apply, plan};
+use ratite::retention::{Going, Plan, Retention, Rules, plan};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Options of `ratite retain`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// What goes, as words: kinds=, authors=, age=, count=, bytes=, each=author, protect; may be repeated
+    /// What goes, as words: kinds=, authors=, age=, count=, bytes=, each=author, protect; may be repeated;
+    /// without one, the rules of the configuration
     #[arg(long = "rule", value_name = "WORDS", value_parser = RuleConfig::parse)]
     rules: Vec<RuleConfig>,
 
@@ -35,23 +36,27 @@ pub struct Args {
     store: StoreArgs,
 }
 
-pub fn run(args: &Args) -> Outcome<()> {
-    let rules = retention::rules(&args.rules)?;
-    let for_person = io::stdout().is_terminal() && !args.json;
+pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
+    // Those of the command line instead of the others: what is said once is all that goes.
+    let rules = if args.rules.is_empty() { &settings.built.retention.rules } else { &args.rules };
+    let rules = retention::rules(rules)?;
+    let for_person = is_for_person(args.json);
     args.store.with(|store| {
-        let engine = store.engine();
-        let now = engine.env().clock.unix_micros() / 1_000_000;
         if args.dry_run {
-            let plan = plan(engine, &rules, now)?;
+            let plan = plan(store.engine(), &rules, reclaim::now(store))?;
             return print(&if for_person { table(&plan) } else { lines(&plan) });
         }
-        // Nobody else is served meanwhile.
-        let limits = Limits { records_per_second: None, ..Limits::default() };
-        let report = apply(engine, &rules, now, limits, &AtomicBool::new(false))?;
-        if args.compact {
-            engine.compact()?;
-        }
+        let (report, reclaimed) = match args.compact {
+            true => {
+                let reclaimed = Reclaimed::of(store, &rules)?;
+                (reclaimed.swept.clone(), Some(reclaimed))
+            }
+            false => (reclaim::sweep(store, &rules)?, None),
+        };
         say(format_args!("removed {} events", report.removed()));
+        if let Some(reclaimed) = reclaimed {
+            say(reclaimed.text().trim_end());
+        }
         if for_person {
             return Ok(());
         }
@@ -65,9 +70,10 @@ pub fn run(args: &Args) -> Outcome<()> {
 }
 
 /// Keeps a store that is served to its rules. What has expired goes also without any.
-pub fn start(store: &Arc<EventStore>, rules: &[RuleConfig]) -> Outcome<Retention> {
+pub fn start(store: &Arc<EventStore>, retaining: &Retaining) -> Outcome<Retention> {
+    let Retaining { rules, interval, limits } = retaining;
     let rules: Rules = retention::rules(rules).map_err(|e| Failure::Usage(e.to_string()))?;
-    Ok(Retention::start(store, rules, Retention::INTERVAL, Limits::default()))
+    Ok(Retention::start(store, rules, *interval, *limits))
 }
 
 fn goings(plan: &Plan) -> impl Iterator<Item = &Going> {

@@ -1,7 +1,7 @@
 //! `ratite stats`: figures of the store, for a person on a terminal, as JSON for everyone else.
 
 use crate::failure::{Failure, Outcome};
-use crate::output::print;
+use crate::output::{is_for_person, print};
 use crate::store::StoreArgs;
 use ratite::nostr::{EventStore, Filter};
 use ratite::pool::{Part, PoolStats};
@@ -10,7 +10,7 @@ use ratite::store::StoreMemory;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 
 /// Options of `ratite stats`.
@@ -27,7 +27,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome<()> {
     args.store.with(|store| {
         let figures = Figures::of(store)?;
-        match io::stdout().is_terminal() && !args.json {
+        match is_for_person(args.json) {
             true => print(&figures.text()),
             false => print(&format!("{}\n", figures.json())),
         }
@@ -187,12 +187,16 @@ fn shard_json(shard: &ShardStats) -> Value {
         "refused": shard.refused,
         "commits": shard.commits,
         "log_bytes": shard.log_bytes,
+        "removed": shard.removed,
         "flushes": shard.flushes,
+        "compactions": shard.compactions,
+        "compaction_bytes": shard.compaction_bytes,
         "replayed": shard.replayed,
     })
 }
 
-fn mib(bytes: u64) -> String {
+/// Bytes as a person reads them.
+pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 

@@ -65,7 +65,7 @@ impl StoreArgs {
     }
 
     /// Runs `ask` on the existing store and closes it.
-    pub fn with<T>(&self, ask: impl FnOnce(&EventStore) -> Outcome<T>) -> Outcome<T> {
+    pub fn with<T>(&self, ask: impl FnOnce(&Arc<EventStore>) -> Outcome<T>) -> Outcome<T> {
         let mut options = self.options()?;
         options.create = false;
         let store = self.open(&options)?;

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! case: what it shows
-//! segment <id byte> <records> <dead> <low>..<high>
+//! segment <id byte> <records> <dead> <low>..<high> [compressed]
 //! choose [asked]
-//!   => <reason>: <ids, oldest first> | nothing
+//!   => <reason>[, compressed]: <ids, oldest first> | nothing
 //! ```
 //! The policy is that of windows of 1,000 records, four of a size, 20 % dead.
 
@@ -15,20 +15,29 @@ use crate::io::Rng;
 use std::fmt::Write as _;
 use std::path::Path;
 
-const POLICY: Policy =
-    Policy { records_max: 1000, fan_in: 4, garbage_percent: 20, compress: Compress::Full };
+const POLICY: Policy = Policy {
+    records_max: 1000,
+    fan_in: 4,
+    garbage_percent: 20,
+    inputs_max: 32,
+    compress: Compress::Full,
+};
 
 fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
-    Item { id: SegmentId([id; 16]), records, dead, time_max: middle.1, middle }
+    let (id, time_max) = (SegmentId([id; 16]), middle.1);
+    Item { id, records, dead, time_max, middle, compressed: false }
 }
 
 fn read(line: &str) -> Item {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let [_, id, records, dead, times] = words[..] else { panic!("not a segment: {line}") };
+    let [_, id, records, dead, times, ref more @ ..] = words[..] else {
+        panic!("not a segment: {line}")
+    };
     let (low, high) = times.split_once("..").unwrap();
     let middle = (low.parse().unwrap(), high.parse().unwrap());
     let id = u8::from_str_radix(id, 16).unwrap();
-    item(id, records.parse().unwrap(), dead.parse().unwrap(), middle)
+    let item = item(id, records.parse().unwrap(), dead.parse().unwrap(), middle);
+    Item { compressed: more == ["compressed"], ..item }
 }
 
 fn answers(cases: &str) -> String {
@@ -42,9 +51,10 @@ fn answers(cases: &str) -> String {
         } else if line.starts_with("choose") {
             let answer = match choose(&items, &POLICY, line.ends_with("asked")) {
                 None => "nothing".into(),
-                Some(Choice { inputs, reason }) => {
+                Some(Choice { inputs, compress, reason }) => {
                     let ids: String = inputs.iter().map(|id| format!(" {:02x}", id.0[0])).collect();
-                    format!("{reason:?}:{ids}").to_lowercase()
+                    let how = if compress { ", compressed" } else { "" };
+                    format!("{reason:?}{how}:{ids}").to_lowercase()
                 }
             };
             writeln!(out, "  => {answer}").unwrap();
@@ -65,7 +75,7 @@ fn the_cases_hold() {
 }
 
 /// What a merge makes of its inputs: windows in a row, without the dead.
-fn merge(items: &mut Vec<Item>, inputs: &[SegmentId], next: &mut u8) {
+fn merge(items: &mut Vec<Item>, Choice { inputs, compress, .. }: &Choice, next: &mut u8) {
     let merged: Vec<Item> = items.iter().filter(|i| inputs.contains(&i.id)).copied().collect();
     assert_eq!(merged.len(), inputs.len(), "each input is there, once");
     items.retain(|i| !inputs.contains(&i.id));
@@ -79,7 +89,8 @@ fn merge(items: &mut Vec<Item>, inputs: &[SegmentId], next: &mut u8) {
         live -= records;
         let to = high - (high - low) * live / all;
         *next = next.wrapping_add(1);
-        items.push(item(*next, records as u32, 0, (from, to)));
+        let made = item(*next, records as u32, 0, (from, to));
+        items.push(Item { compressed: *compress, ..made });
         from = to;
     }
 }
@@ -106,7 +117,7 @@ fn choosing_ends_and_leaves_few_segments() {
             while let Some(choice) = choose(&items, &POLICY, false) {
                 let inputs = items.iter().filter(|i| choice.inputs.contains(&i.id));
                 written += inputs.map(Item::live).sum::<u64>();
-                merge(&mut items, &choice.inputs, &mut next);
+                merge(&mut items, &choice, &mut next);
                 steps += 1;
                 assert!(steps < 50, "seed {seed}: it goes on for ever");
             }
@@ -116,7 +127,7 @@ fn choosing_ends_and_leaves_few_segments() {
         // C2: a record is written about once a tier, of which there are three here; C3 and C4 add theirs.
         assert!(written < added * 6, "seed {seed}: {written} written for {added}");
         while let Some(choice) = choose(&items, &POLICY, true) {
-            merge(&mut items, &choice.inputs, &mut next);
+            merge(&mut items, &choice, &mut next);
         }
         assert!(items.iter().all(|i| i.dead == 0), "seed {seed}");
     }

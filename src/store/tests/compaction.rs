@@ -7,8 +7,9 @@ use crate::shard::{Compress, Policy};
 pub fn eager() -> Options {
     let mut options = Options::tiny();
     options.memtable_bytes = Some(96 << 10);
+    let compress = Compress::Always;
     options.compaction =
-        Policy { records_max: 1000, fan_in: 2, garbage_percent: 10, compress: Compress::Always };
+        Policy { records_max: 1000, fan_in: 2, garbage_percent: 10, inputs_max: 4, compress };
     options
 }
 

@@ -132,6 +132,13 @@ fn every_file_can_be_looked_into() {
     let text = run(&["inspect", segment.to_str().unwrap()]).well();
     assert!(text.lines().any(|l| l.trim_start().starts_with("4096") && l.contains("DAMAGED")));
     run(&["inspect", "/nowhere"]).badly();
+    let path = segment.to_str().unwrap();
+    assert_eq!(run(&["inspect", "segment", path]).well(), text);
+    let again = run(&["inspect", "page", path, "--page", "2"]).well();
+    assert_eq!(again.lines().count(), page.lines().count());
+    assert_eq!(run(&["inspect", "page", path]).status, Some(2));
+    assert_eq!(run(&["inspect", "wal", path]).status, Some(2));
+    assert_eq!(run(&["inspect", path, path]).well(), [text.clone(), text].concat());
     run(&["verify", "--data", "/nowhere"]).badly();
     run(&["repair", "--data", "/nowhere"]).badly();
 }

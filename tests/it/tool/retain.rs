@@ -45,7 +45,9 @@ fn a_dry_run_says_what_a_run_then_removes() {
     assert_eq!(store.run("export", &[]).well(), texts(&stored), "a dry run removes nothing");
 
     let ran = store.run("retain", &[&rules[..], &["--compact"]].concat());
-    assert_eq!(ran.summary(), format!("removed {} events", gone.len()));
+    let said: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(said[0], format!("removed {} events", gone.len()));
+    assert!(said[2].starts_with("dead ") && said[2].ends_with(" removed, 0 left"), "{said:?}");
     let removed: u64 =
         values(&ran.well()).iter().map(|line| line["removed"].as_u64().unwrap()).sum();
     assert_eq!(removed, gone.len() as u64);
@@ -67,4 +69,37 @@ fn rules_that_say_nothing_are_refused() {
         assert_eq!(ran.status, Some(2), "{}", ran.err);
         assert!(ran.err.contains(why), "{}", ran.err);
     }
+}
+
+#[test]
+fn rules_come_from_the_configuration_unless_the_command_line_has_some() {
+    let input = events(300, 32);
+    let stored = kept(&input);
+    let store = Store::of(&input);
+    let file = store.dir().join("rules.toml");
+    std::fs::write(&file, "[retention]\nrules = [\n  \"count=100\",\n  \"kinds=0 protect\",\n]\n")
+        .unwrap();
+    let config = ["--config", file.to_str().unwrap(), "--dry-run"];
+    let plan = |more: &[&str]| -> Vec<(String, u64)> {
+        let out = store.run("retain", &[&config[..], more].concat()).well();
+        let pair = |line: &Value| {
+            (line["rule"].as_str().unwrap().to_string(), line["records"].as_u64().unwrap())
+        };
+        values(&out).iter().map(pair).collect()
+    };
+    let is_free = |line: &&Line| line.number("kind") != 0;
+    let surplus = stored.len() - 100;
+    let going = stored.iter().filter(is_free).count().min(surplus) as u64;
+    let names = |rule: &str| ["expired", rule, "all"].map(str::to_string);
+    let (rules, counts): (Vec<String>, Vec<u64>) = plan(&[]).into_iter().unzip();
+    assert_eq!((&rules[..], &counts[..]), (&names("count=100")[..], &[0, going, going][..]));
+    let (rules, counts): (Vec<String>, Vec<u64>) =
+        plan(&["--rule", "count=50"]).into_iter().unzip();
+    let going = stored.len() as u64 - 50;
+    assert_eq!((&rules[..], &counts[..]), (&names("count=50")[..], &[0, going, going][..]));
+
+    std::fs::write(&file, "[retention]\nrules = [\"kinds=x age=1d\"]\n").unwrap();
+    let ran = store.run("retain", &config);
+    assert_eq!(ran.status, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("rules.toml:2: retention.rules = \"kinds=x age=1d\": kinds: x"));
 }

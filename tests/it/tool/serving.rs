@@ -38,9 +38,9 @@ impl Drop for Served {
 
 impl Served {
     /// A relay on `store` and a free port, what it says from now on, and where it listens.
-    fn start(store: &Store) -> (Served, BufReader<ChildStdout>, String) {
-        let more = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
-        let mut command = ratite(&store.args("relay", &more));
+    fn start(store: &Store, more: &[&str]) -> (Served, BufReader<ChildStdout>, String) {
+        let usual = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
+        let mut command = ratite(&store.args("relay", &[&usual, more].concat()));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut relay = Served(command.spawn().unwrap());
         let mut out = BufReader::new(relay.0.stdout.take().unwrap());
@@ -59,7 +59,7 @@ impl Served {
 #[test]
 fn a_relay_serves_until_it_is_told_to_stop() {
     let store = Store::new();
-    let (mut relay, mut out, url) = Served::start(&store);
+    let (mut relay, mut out, url) = Served::start(&store, &[]);
 
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
     let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
@@ -84,9 +84,37 @@ fn a_relay_serves_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn a_relay_keeps_its_store_to_the_rules_of_the_configuration() {
+    let store = Store::of(&events(300, 34));
+    let stored = store.run("export", &[]).well().lines().count();
+    let rules = ["--retain", "count=100", "--retention-interval", "1 s"];
+    let (mut relay, _out, url) = Served::start(&store, &rules);
+    let mut err = BufReader::new(relay.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut removed = |count: usize| {
+        let line = err.find(|line| line.contains("retention removed records"));
+        let line = line.expect("a run that removes");
+        assert!(line.contains(&format!("removed={count} ")), "{line}");
+    };
+    removed(stored - 100);
+    let clock = ratite::io::system(ratite::io::Backend::Posix).unwrap().clock;
+    let began = clock.monotonic_nanos();
+    // What came in later goes with a later run.
+    let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
+    let json = String::from_utf8(event.to_json()).unwrap();
+    client.send(Message::text(format!("[\"EVENT\",{json}]"))).unwrap();
+    removed(1);
+    let seconds = (clock.monotonic_nanos() - began) / 1_000_000_000;
+    assert!(seconds < 40, "{seconds} s: not the interval, which by default is 60 s");
+    relay.signal("-TERM");
+    assert_eq!(relay.0.wait().unwrap().code(), Some(0));
+    assert_eq!(store.run("export", &[]).well().lines().count(), 100);
+}
+
+#[test]
 fn a_second_signal_ends_a_relay_at_once() {
     let store = Store::new();
-    let (mut relay, _out, url) = Served::start(&store);
+    let (mut relay, _out, url) = Served::start(&store, &[]);
     // A client that does not take part in closing keeps the first stop waiting for seconds.
     let _client = tungstenite::connect(&url).unwrap();
     relay.signal("-INT");

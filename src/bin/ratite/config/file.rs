@@ -5,7 +5,7 @@
 //! 2. A relative directory is relative to the file's directory: a file means the same wherever the
 //!    program is started.
 
-use super::kind::Kind;
+use super::kind::{ITEM_END, Kind, items};
 use super::layers::{Given, Origin, Problems};
 use super::nearest::nearest;
 use super::table::{Section, Setting, all, find};
@@ -13,6 +13,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+type Value<'a> = Spanned<DeValue<'a>>;
 
 /// The most that is read as a file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -94,19 +96,39 @@ impl Reading<'_> {
                 self.refuse(at, no_option(section, name));
                 continue;
             };
-            let text = text_of(setting, value).and_then(|text| setting.check(&text));
-            match text {
-                Ok(text) => {
-                    let origin = Origin::File(self.path.into(), self.line(at));
-                    let text = self.resolved(setting, text);
-                    self.given.push(Given { name: setting.name(), text, origin });
+            let text = match value.get_ref() {
+                DeValue::Array(values) if setting.kind.is_list() => self.items(setting, values),
+                other if setting.kind.is_list() => {
+                    let (name, of) = (setting.name(), other.type_str());
+                    self.refuse(
+                        at,
+                        format!("{name}: it is of type {of}, and not an array of texts"),
+                    );
+                    None
                 }
-                Err(why) => {
-                    let written = &self.text[value.span()];
-                    self.refuse(at, format!("{} = {written}: {why}", setting.name()));
-                }
-            }
+                _ => self.value(setting, at, value),
+            };
+            let Some(text) = text else { continue };
+            let origin = Origin::File(self.path.into(), self.line(at));
+            let text = self.resolved(setting, text);
+            self.given.push(Given { name: setting.name(), text, origin });
         }
+    }
+
+    /// A value as it is printed, or it is refused with the line `at` which its key is.
+    fn value(&mut self, setting: &Setting, at: usize, value: &Value<'_>) -> Option<String> {
+        let text = text_of(setting, value).and_then(|text| setting.check(&text));
+        let written = &self.text[value.span()];
+        let name = setting.name();
+        text.map_err(|why| self.refuse(at, format!("{name} = {written}: {why}"))).ok()
+    }
+
+    /// A list as it is printed. Each item that is refused is so with its own line.
+    fn items(&mut self, setting: &Setting, values: &[Value<'_>]) -> Option<String> {
+        let each: Vec<Option<String>> =
+            values.iter().map(|value| self.value(setting, value.span().start, value)).collect();
+        let each: Option<Vec<String>> = each.into_iter().collect();
+        each.map(|each| each.join(ITEM_END))
     }
 
     fn resolved(&self, setting: &Setting, text: String) -> String {
@@ -120,8 +142,8 @@ impl Reading<'_> {
     }
 }
 
-/// The value as a flag would have it.
-fn text_of(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+/// The value as a flag would have it; of a list, an item.
+fn text_of(setting: &Setting, value: &Value<'_>) -> Result<String, String> {
     match (value.get_ref(), &setting.kind) {
         (DeValue::Integer(number), Kind::Count { .. } | Kind::Size { .. } | Kind::Time { .. }) => {
             let number = i64::from_str_radix(number.as_str(), number.radix());
@@ -129,6 +151,9 @@ fn text_of(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Result<String, St
         }
         (DeValue::String(text), Kind::Count { .. }) if !setting.is_default_word(text) => {
             Err("it is a whole number: write it without quotes".into())
+        }
+        (DeValue::String(text), Kind::List { .. }) if items(text).count() != 1 => {
+            Err("it is not one item: write each as a text of its own".into())
         }
         (DeValue::String(text), _) => Ok(text.as_ref().into()),
         (value, kind) => {

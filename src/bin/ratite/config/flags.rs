@@ -4,14 +4,14 @@
 //!    all. All are taken wherever their section is.
 //! 2. clap never sees the environment, nor a default: what counts is decided in one place, `resolve`.
 
-use super::kind::Kind;
+use super::kind::{ITEM_END, Kind};
 use super::layers::{Given, Origin, Surroundings};
 use super::resolve::Settings;
 use super::table::{Section, Setting, all};
 use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use std::path::{Path, PathBuf};
 
 /// Where the file's name is among clap's arguments.
@@ -42,7 +42,8 @@ impl Setting {
         let mut help = format!("{}{default}", self.does());
         let arg = Arg::new(self.id()).long(self.flag).help_heading(heading);
         let arg = arg.value_name(self.kind.value_name()).value_parser(self.parser());
-        let arg = arg.help(help.clone());
+        let action = if self.kind.is_list() { ArgAction::Append } else { ArgAction::Set };
+        let arg = arg.help(help.clone()).action(action);
         let is_words = matches!(self.kind, Kind::Word { .. });
         match shown {
             Shown::Common => arg.hide(!self.is_common),
@@ -116,8 +117,8 @@ flags! {
 }
 
 flags! {
-    /// The flags of [relay].
-    RelayFlags: Relay "Relay" LongHelp
+    /// The flags of [relay] and [retention].
+    RelayFlags: Relay "Relay" LongHelp, Retention "Retention" LongHelp
 }
 
 flags! {
@@ -125,6 +126,7 @@ flags! {
     AllFlags:
         Store "[store]" Reference,
         Compaction "[compaction]" Reference,
+        Retention "[retention]" Reference,
         Relay "[relay]" Reference
 }
 
@@ -170,7 +172,8 @@ impl FromArgMatches for Settings {
 
 /// What the command line says of an option, if this verb has it.
 fn given(matches: &ArgMatches, setting: &Setting) -> Option<Given> {
-    let text = matches.try_get_one::<String>(&setting.id()).ok()??.clone();
+    let texts = matches.try_get_many::<String>(&setting.id()).ok()??;
+    let text = texts.map(String::as_str).collect::<Vec<_>>().join(ITEM_END);
     let is_given = matches.value_source(&setting.id()) == Some(ValueSource::CommandLine);
     let origin = Origin::Flag(format!("--{}", setting.flag));
     is_given.then(|| Given { name: setting.name(), text, origin })

@@ -9,7 +9,9 @@
 
 use super::units::{parse_size, parse_time, size, time};
 use ratite::io::Backend;
+use ratite::nostr::retention::RuleConfig;
 use ratite::relay;
+use ratite::retention::{Limits, Retention};
 use ratite::store::Options;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,8 +27,21 @@ pub struct Built {
     pub log: Option<String>,
     /// The engine's options.
     pub store: Options,
+    /// What goes by rules.
+    pub retention: Retaining,
     /// The relay's.
     pub relay: relay::Config,
+}
+
+/// What goes by rules, and how a relay sees to it.
+#[derive(Clone, Debug)]
+pub struct Retaining {
+    /// The rules.
+    pub rules: Vec<RuleConfig>,
+    /// Between two runs of a relay.
+    pub interval: Duration,
+    /// How fast these go.
+    pub limits: Limits,
 }
 
 impl Default for Built {
@@ -36,6 +51,11 @@ impl Default for Built {
             io: Backend::Auto,
             log: None,
             store: Options::default(),
+            retention: Retaining {
+                rules: Vec::new(),
+                interval: Retention::INTERVAL,
+                limits: Limits::default(),
+            },
             relay: relay::Config::default(),
         }
     }
@@ -65,6 +85,14 @@ pub enum Kind {
     Dir { set: fn(&mut Built, PathBuf) },
     /// Something else, which `take` checks and gives back as it is printed.
     Text { name: &'static str, range: &'static str, take: Take },
+    /// Any number of texts. `take` is given one after the other, after `clear`.
+    List {
+        name: &'static str,
+        of: &'static str,
+        range: &'static str,
+        clear: fn(&mut Built),
+        take: Take,
+    },
 }
 
 /// Checks a text, sets what it says, and gives it back as it is printed.
@@ -82,6 +110,32 @@ fn power(value: u64, power_of_two: bool) -> Result<u64, String> {
         true => Err("it is not a power of two".into()),
         false => Ok(value),
     }
+}
+
+/// What stands between two items of a list that is one text.
+pub const ITEM_END: &str = "; ";
+
+/// The items of a list that is one text: between semicolons, or one a line. What is blank is none.
+pub fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn take_list(
+    text: &str,
+    built: &mut Built,
+    clear: fn(&mut Built),
+    take: Take,
+) -> Result<String, String> {
+    let is_one = items(text).nth(1).is_none();
+    let mut taken = built.clone();
+    clear(&mut taken);
+    let mut printed = Vec::new();
+    for item in items(text) {
+        let named = |why| if is_one { why } else { format!("{item:?}: {why}") };
+        printed.push(take(&mut taken, item).map_err(named)?);
+    }
+    *built = taken; // 1.
+    Ok(printed.join(ITEM_END))
 }
 
 impl Kind {
@@ -125,6 +179,7 @@ impl Kind {
                 Ok(text.into())
             }
             Kind::Text { take, .. } => take(built, text),
+            Kind::List { clear, take, .. } => take_list(text, built, *clear, *take),
         }
     }
 
@@ -141,11 +196,11 @@ impl Kind {
             }
             Kind::Word { words } => words.iter().map(|w| w.word).collect::<Vec<_>>().join(", "),
             Kind::Dir { .. } => "a directory; in a file, relative to the file's".into(),
-            Kind::Text { range, .. } => (*range).into(),
+            Kind::Text { range, .. } | Kind::List { range, .. } => (*range).into(),
         }
     }
 
-    /// What a value is in; for a number, what it counts.
+    /// What a value is in; for a number or a list, of what.
     pub fn unit(&self) -> &'static str {
         match self {
             Kind::Size { .. } => "size",
@@ -154,6 +209,7 @@ impl Kind {
             Kind::Word { .. } => "word",
             Kind::Dir { .. } => "path",
             Kind::Text { .. } => "text",
+            Kind::List { of, .. } => of,
         }
     }
 
@@ -165,8 +221,13 @@ impl Kind {
             Kind::Count { .. } => "N",
             Kind::Word { .. } => "WORD",
             Kind::Dir { .. } => "DIR",
-            Kind::Text { name, .. } => name,
+            Kind::Text { name, .. } | Kind::List { name, .. } => name,
         }
+    }
+
+    /// Whether it is any number of texts.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Kind::List { .. })
     }
 
     /// Whether a file has the value without quotes.

@@ -1,7 +1,7 @@
 //! The configuration: one file, with environment and flags on top.
 //!
 //! ```text
-//!   table (rows_store, rows_relay: every option, once) --- kind (values) --- units (sizes, times)
+//!   table (rows_...: every option, once) --- kind (values) --- units (sizes, times)
 //!                       |
 //!   default < file < environment < flag  --resolve-->  Settings: Options, relay::Config, where from
 //!             (file) (layers)      (flags)                 |
@@ -20,6 +20,7 @@ mod nearest;
 mod print;
 mod resolve;
 mod rows_relay;
+mod rows_retention;
 mod rows_store;
 mod table;
 #[cfg(test)]
@@ -27,5 +28,6 @@ mod tests;
 mod units;
 
 pub use flags::{AllFlags, RelayFlags, StoreFlags};
+pub use kind::Retaining;
 pub use print::{Args, run};
 pub use resolve::Settings;

@@ -1,6 +1,7 @@
 //! `ratite config`: the effective configuration, as a configuration file or as JSON.
 
 use super::AllFlags;
+use super::kind::items;
 use super::resolve::{Effective, Settings};
 use super::table::Section;
 use crate::failure::{Failure, Outcome};
@@ -81,6 +82,9 @@ impl Settings {
         let (kind, text) = (&effective.setting.kind, &effective.text);
         if matches!(kind, super::kind::Kind::Dir { .. }) {
             return absolute(Path::new(text)).map(Value::from);
+        }
+        if kind.is_list() {
+            return Ok(items(text).collect());
         }
         let number = text.parse::<u64>().ok().filter(|_| kind.is_number());
         Ok(number.map_or_else(|| text.clone().into(), Value::from))

@@ -9,7 +9,7 @@ use super::{kind::Kind, kind::Word};
 use ratite::base::PageSize;
 use ratite::base::limits::SHARDS_MAX;
 use ratite::io::Backend;
-use ratite::shard::SyncMode;
+use ratite::shard::{Compress, SyncMode};
 use tracing_subscriber::EnvFilter;
 
 const fn store(
@@ -144,6 +144,14 @@ const fn compaction(
     Setting::new(Section::Compaction, key, kind, default, effect)
 }
 
+const COMPRESSES: &[Word] = &[
+    word("full", "Segments that are as large as they get: windows of the past", |b| {
+        b.store.compaction.compress = Compress::Full;
+    }),
+    word("never", "None", |b| b.store.compaction.compress = Compress::Never),
+    word("always", "All that merges write", |b| b.store.compaction.compress = Compress::Always),
+];
+
 /// `[compaction]`.
 pub static COMPACTION: &[Setting] = &[
     compaction(
@@ -174,6 +182,13 @@ pub static COMPACTION: &[Setting] = &[
         "What merges read and write in a second, in all shards together",
     )
     .flag("compaction-bandwidth"),
+    compaction(
+        "compress",
+        words(COMPRESSES),
+        "full",
+        "Which merged segments have compressed bodies; what is there stays until it is merged",
+    )
+    .flag("compaction-compress"),
 ];
 
 fn filter(built: &mut Built, text: &str) -> Result<String, String> {

@@ -1,7 +1,7 @@
 //! Every option of the configuration, once: its names, its default, its values, what it does.
 //!
 //! ```text
-//!   a row of rows_store / rows_relay --+--> flag and --help      (flags)
+//!   a row of rows_store / rows_... ----+--> flag and --help      (flags)
 //!                                      +--> variable             (layers)
 //!                                      +--> [section] key        (file)
 //!                                      +--> `ratite config`      (print), and the table in docs/operations.md
@@ -19,7 +19,7 @@
 //! others section and key.
 
 use super::kind::{Built, Kind, Take, Word};
-use super::{rows_relay, rows_store};
+use super::{rows_relay, rows_retention, rows_store};
 use std::time::Duration;
 
 /// A table of the configuration file.
@@ -29,6 +29,8 @@ pub enum Section {
     Store,
     /// The merging of segments.
     Compaction,
+    /// What goes by rules.
+    Retention,
     /// The relay.
     Relay,
     /// The log on standard error.
@@ -37,14 +39,15 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub const ALL: [Section; 4] =
-        [Section::Store, Section::Compaction, Section::Relay, Section::Log];
+    pub const ALL: [Section; 5] =
+        [Section::Store, Section::Compaction, Section::Retention, Section::Relay, Section::Log];
 
     /// Its name in a file.
     pub fn name(self) -> &'static str {
         match self {
             Section::Store => "store",
             Section::Compaction => "compaction",
+            Section::Retention => "retention",
             Section::Relay => "relay",
             Section::Log => "log",
         }
@@ -55,6 +58,7 @@ impl Section {
         match self {
             Section::Store => rows_store::STORE,
             Section::Compaction => rows_store::COMPACTION,
+            Section::Retention => rows_retention::RETENTION,
             Section::Relay => rows_relay::RELAY,
             Section::Log => rows_store::LOG,
         }
@@ -223,6 +227,17 @@ pub const fn words(words: &'static [Word]) -> Kind {
 /// A word of them.
 pub const fn word(word: &'static str, help: &'static str, set: fn(&mut Built)) -> Word {
     Word { word, help, set }
+}
+
+/// Any number of texts.
+pub const fn list(
+    name: &'static str,
+    of: &'static str,
+    range: &'static str,
+    clear: fn(&mut Built),
+    take: Take,
+) -> Kind {
+    Kind::List { name, of, range, clear, take }
 }
 
 /// Something else.

@@ -1,6 +1,6 @@
 //! Every option is set in every way, and what it decides is looked at.
 
-use super::super::kind::Built;
+use super::super::kind::{Built, Kind, items};
 use super::super::units;
 use super::*;
 
@@ -44,6 +44,10 @@ fn effects() -> Vec<Effect> {
         "compaction.fan-in" = "7" => "7", |b| b.store.compaction.fan_in;
         "compaction.garbage" = "35" => "35", |b| b.store.compaction.garbage_percent;
         "compaction.bandwidth" = "10 MiB" => "10485760", |b| b.store.compaction_bytes_per_second;
+        "compaction.compress" = "never" => "Never", |b| b.store.compaction.compress;
+        "retention.rules" = "kinds=1,7 age=30d; kinds=0,3 protect" => "[\"kinds=1,7 age=30d\", \"kinds=0,3 protect\"]", |b| b.retention.rules.iter().map(|rule| rule.to_string()).collect::<Vec<_>>();
+        "retention.interval" = "5 min" => "300s", |b| b.retention.interval;
+        "retention.rate" = "70" => "Some(70)", |b| b.retention.limits.records_per_second;
         "relay.listen" = "[::1]:80" => "[::1]:80", |b| b.relay.listen;
         "relay.threads" = "9" => "9", |b| b.relay.threads;
         "relay.name" = "a \"name\"" => "\"a \\\"name\\\"\"", |b| b.relay.name;
@@ -77,7 +81,11 @@ fn effects() -> Vec<Effect> {
 }
 
 fn in_file(setting: &Setting, text: &str) -> String {
-    let quoted = if setting.kind.is_number() { text.into() } else { format!("{text:?}") };
+    let quoted = match setting.kind {
+        Kind::Count { .. } => text.into(),
+        Kind::List { .. } => format!("{:?}", items(text).collect::<Vec<_>>()),
+        _ => format!("{text:?}"),
+    };
     format!("[{}]\n{} = {quoted}\n", setting.section.name(), setting.key)
 }
 
@@ -127,13 +135,14 @@ fn the_defaults_of_the_table_are_those_of_the_library() {
 
 #[test]
 fn the_ends_of_every_range_are_in_it_and_what_is_beyond_is_not() {
-    use super::super::kind::Kind;
     for setting in all() {
         let (least, most): (String, String) = match &setting.kind {
             Kind::Size { least, most, .. } => (units::size(*least), units::size(*most)),
             Kind::Time { least, most, .. } => (units::time(*least), units::time(*most)),
             Kind::Count { least, most, .. } => (least.to_string(), most.to_string()),
-            Kind::Word { .. } | Kind::Dir { .. } | Kind::Text { .. } => continue,
+            Kind::Word { .. } | Kind::Dir { .. } | Kind::Text { .. } | Kind::List { .. } => {
+                continue;
+            }
         };
         let name = setting.name();
         assert_eq!(setting.check(&least), Ok(least.clone()), "{name}");

@@ -113,3 +113,44 @@ fn a_directory_in_a_file_is_relative_to_the_file() {
     let flag = configured("", &[], &[("data", "events")]).unwrap();
     assert_eq!(flag.built.data, PathBuf::from("events"));
 }
+
+#[test]
+fn a_list_is_one_thing_and_the_last_that_gives_it_gives_all_of_it() {
+    let file = "[retention]\nrules = [\"age=1d  kinds=1\", 'protect kinds=0']\n";
+    let rules = |variables: &[(&str, &str)], flags: &[(&str, &str)]| {
+        let settings = configured(file, variables, flags)?;
+        let rules = settings.built.retention.rules.iter().map(|rule| rule.to_string());
+        let rules: Vec<String> = rules.collect();
+        assert_eq!(settings.named("retention.rules").unwrap().text, rules.join("; "));
+        Ok::<_, Problems>(rules)
+    };
+    let of_file = ["kinds=1 age=1d", "kinds=0 protect"];
+    assert_eq!(rules(&[], &[]).unwrap(), of_file);
+    assert_eq!(rules(&[("RATITE_RETAIN", "")], &[]).unwrap(), of_file);
+    for text in ["age=2d;count=5", "age=2d\ncount=5\n", " ;age=2d; ;count=5;"] {
+        assert_eq!(
+            rules(&[("RATITE_RETAIN", text)], &[]).unwrap(),
+            ["age=2d", "count=5"],
+            "{text}"
+        );
+    }
+    let variable = ("RATITE_RETAIN", "age=2d; count=5");
+    assert_eq!(rules(&[variable], &[("retain", "age=3d")]).unwrap(), ["age=3d"]);
+    assert!(rules(&[variable], &[("retain", "")]).unwrap().is_empty());
+    let why = rules(&[("RATITE_RETAIN", "age=2d; count=x")], &[]).unwrap_err();
+    let says = "env RATITE_RETAIN = \"age=2d; count=x\": \"count=x\": count: x is no number";
+    assert_eq!(why, [says]);
+}
+
+#[test]
+fn a_list_that_is_taken_stands_for_the_one_before_and_one_that_is_refused_changes_nothing() {
+    let (setting, mut built) = (named("retention.rules"), super::kind::Built::default());
+    let mut take = |text: &str| {
+        let taken = setting.take(text, &mut built).is_ok();
+        (taken, built.retention.rules.iter().map(|rule| rule.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(take("age=1d; age=2d"), (true, vec!["age=1d".into(), "age=2d".into()]));
+    assert_eq!(take("age=3d; count=x"), (false, vec!["age=1d".into(), "age=2d".into()]));
+    assert_eq!(take("age=3d"), (true, vec!["age=3d".into()]));
+    assert_eq!(take(""), (true, vec![]));
+}
