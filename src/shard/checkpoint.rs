@@ -4,7 +4,8 @@
 //!   1 shard's thread: view with the segment instead of the memtable
 //!   2 worker: log synced (modes without a sync per group), so that no tombstone outlives its cause
 //!   3 worker: manifest durable, its log start behind what the segments hold
-//!   4 worker: log files before that start are recycled, merged segments removed
+//!   4 worker: log files before that start are recycled
+//!   5 compactor: merged segments are removed
 //! ```
 //!
 //! I1. A manifest's tombstones come from published records only, and those are durable before it.
@@ -14,11 +15,12 @@ use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::write::Core;
 use super::{Shared, flush, manifest};
-use crate::base::{Lsn, Result, SegmentId, Seq};
+use crate::base::{Lsn, Result, Seq};
 use crate::io::File;
-use crate::segment;
-use std::sync::Arc;
+use crate::segment::Segment;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 
 /// What the worker needs to write a manifest.
 pub(super) struct Checkpoint {
@@ -29,16 +31,23 @@ pub(super) struct Checkpoint {
     pub(super) at: Seq,
     pub(super) unsynced: Vec<Arc<dyn File>>,
     /// Segments that the one before names and this one does not: to be removed.
-    pub(super) obsolete: Vec<SegmentId>,
+    pub(super) obsolete: Vec<Obsolete>,
+}
+
+/// A merged segment's file, and whether somebody still reads it.
+pub(super) struct Obsolete {
+    pub(super) path: PathBuf,
+    pub(super) segment: Weak<Segment>,
 }
 
 impl Core {
     /// Takes in what the worker has done.
     pub(super) fn installed(&mut self, finished: Finished) {
-        if let Finished::Compaction(ended) = finished {
-            return self.compacted(ended);
+        match finished {
+            Finished::Compaction(ended) => return self.compacted(ended),
+            Finished::Removed => return self.compactions.removed(),
+            _ => self.jobs_out -= 1,
         }
-        self.jobs_out -= 1;
         match finished {
             // What a poisoned shard decided last may not be durable: the state on disk stays as it is.
             Finished::Flushed(_) if self.shared.poison.get().is_some() => {}
@@ -48,13 +57,14 @@ impl Core {
                 self.flush_if_ready();
                 self.compactions.resume();
             }
-            Finished::Checkpointed(start) => {
+            Finished::Checkpointed(start, obsolete) => {
+                self.compactions.remove(obsolete);
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
             }
             Finished::Warmed => self.compactions.changed(),
             Finished::Prepared(number, file) => self.spares.push_back((number, file)),
             Finished::Failed(stage, error) => self.poison(stage, &error),
-            Finished::Compaction(_) => {}
+            Finished::Compaction(_) | Finished::Removed => {}
         }
     }
 
@@ -80,7 +90,7 @@ impl Core {
     }
 
     /// Asks the worker for a manifest of the current view.
-    pub(super) fn checkpoint(&mut self, obsolete: Vec<SegmentId>) {
+    pub(super) fn checkpoint(&mut self, obsolete: Vec<Obsolete>) {
         // What is removed must be named by neither of the two newest manifests.
         self.generation += if obsolete.is_empty() { 1 } else { 2 };
         let checkpoint = Checkpoint {
@@ -118,7 +128,5 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
     manifest.generation -= 1;
     manifest::write(disk, &shared.config, &manifest)?;
     manifest.generation += 1;
-    manifest::write(disk, &shared.config, &manifest)?;
-    let path = |&id: &SegmentId| shared.config.dir.join(segment::file_name(id));
-    checkpoint.obsolete.iter().try_for_each(|id| disk.remove(&path(id)))
+    manifest::write(disk, &shared.config, &manifest)
 }

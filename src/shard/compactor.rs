@@ -10,6 +10,7 @@
 //! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
 //!     verification will name it; a full disk is tried again after the next flush.
 
+use super::checkpoint::Obsolete;
 use super::choose::{Choice, Item, choose};
 use super::compact::{Compacted, Compaction, with_late_deaths};
 use super::view::{LiveSegment, View};
@@ -28,12 +29,26 @@ use std::time::Duration;
 /// The longest pause between two looks at whether the shard closes.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
+/// Looks at whether a reader still has a merged segment, before it is removed under him.
+const LOOKS_MAX: usize = 20;
+
+/// The pause between two pieces of a file that is given back: no more than a tenth of the time is the device held up.
+const PART_PAUSE: Duration = Duration::from_millis(20);
+
 /// Segments of a shard from which on a merge is urgent: every write looks for its id in all of them, and more
 /// are lost by waiting than by merging at the priority of everybody else.
 const URGENT_SEGMENTS: usize = 32;
 
+/// What a compactor is told to do.
+pub(super) enum Job {
+    /// Merge.
+    Merge(Merge),
+    /// Remove what was merged and is named by no manifest any more; the flag: without hurry.
+    Remove(Vec<Obsolete>, bool),
+}
+
 /// A merge to be done.
-pub(super) struct Job {
+pub(super) struct Merge {
     choice: Choice,
     inputs: Vec<LiveSegment>,
     at: Seq,
@@ -91,6 +106,16 @@ impl Compactor {
     /// Merges what it is told to until the shard's thread is gone.
     pub(super) fn run(shared: Arc<Shared>, jobs: &Receiver<Job>, results: &Sender<Finished>) {
         for job in jobs {
+            let job = match job {
+                Job::Merge(merge) => merge,
+                Job::Remove(obsolete, gently) => {
+                    Compactor::new(shared.clone()).remove(&obsolete, gently);
+                    // The shard's thread may be gone: what is left to do here needs it no more.
+                    let _told = results.send(Finished::Removed);
+                    shared.inbox.wake();
+                    continue;
+                }
+            };
             let inputs = job.choice.inputs.clone();
             let compactor = Compactor::new(shared.clone());
             // A thread for each merge, since a priority once lowered can be raised by nobody but root; and a
@@ -106,7 +131,7 @@ impl Compactor {
     }
 
     /// One merge, from its turn at the gate to its end.
-    fn work(mut self, job: Job) -> Ended {
+    fn work(mut self, job: Merge) -> Ended {
         if !job.urgent {
             threads::lower_priority_current();
         }
@@ -120,7 +145,7 @@ impl Compactor {
         self.slices(job)
     }
 
-    fn slices(&mut self, job: Job) -> Ended {
+    fn slices(&mut self, job: Merge) -> Ended {
         let clock = self.shared.env.clock.clone();
         let rate = match job.urgent {
             true => u64::MAX,
@@ -140,14 +165,38 @@ impl Compactor {
         ended.unwrap_or(Ended::GivenUp)
     }
 
+    /// Removes files; gently, piece by piece, once no reader has them. What cannot be removed is removed by the next
+    /// opening.
+    pub(super) fn remove(&self, obsolete: &[Obsolete], gently: bool) {
+        let disk = &self.shared.env.disk;
+        for Obsolete { path, segment } in obsolete {
+            let mut looks = 0;
+            while gently && segment.strong_count() > 0 && looks < LOOKS_MAX && !self.is_over() {
+                self.pause(PAUSE_MAX);
+                looks += 1;
+            }
+            let removed = match gently && segment.strong_count() == 0 {
+                true => disk.remove_by_parts(path, &mut || {
+                    self.pause(PART_PAUSE);
+                    !self.is_over()
+                }),
+                // A reader keeps what it has open.
+                false => disk.remove(path),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(code = error.code(), "a merged segment is still there: {error}");
+            }
+        }
+    }
+
     fn pause(&self, time: Duration) {
         // Nothing will come: this is a rate being kept, not a wait for something.
         let _nothing = never::<()>().recv_timeout(time);
     }
 
     /// Begins a merge; how it ended, if it cannot begin.
-    pub(super) fn begin(&mut self, job: Job) -> Option<Ended> {
-        let Job { choice, inputs, at, .. } = job;
+    pub(super) fn begin(&mut self, job: Merge) -> Option<Ended> {
+        let Merge { choice, inputs, at, .. } = job;
         let compression = if choice.compress { Compression::Zstd } else { Compression::None };
         match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
@@ -188,6 +237,10 @@ impl Compactor {
 pub(super) struct Compactions {
     jobs: Sender<Job>,
     running: bool,
+    /// Removals that the compactor has still to do.
+    removing: usize,
+    /// Merges keep to a rate, so removals are gentle.
+    gentle: bool,
     /// Something changed since the last choice.
     due: bool,
     /// A merge failed for want of space: not again before something else was written.
@@ -199,13 +252,40 @@ pub(super) struct Compactions {
 }
 
 impl Compactions {
-    pub(super) fn new(jobs: Sender<Job>) -> Compactions {
+    pub(super) fn new(jobs: Sender<Job>, gentle: bool) -> Compactions {
         let (left_alone, waiters) = (HashSet::new(), Vec::new());
-        Compactions { jobs, running: false, due: false, paused: false, left_alone, waiters }
+        Compactions {
+            jobs,
+            running: false,
+            removing: 0,
+            gentle,
+            due: false,
+            paused: false,
+            left_alone,
+            waiters,
+        }
     }
 
     pub(super) fn is_running(&self) -> bool {
         self.running
+    }
+
+    /// Whether there is nothing for the compactor to do.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.running && self.removing == 0
+    }
+
+    /// Has the compactor remove what was merged.
+    pub(super) fn remove(&mut self, obsolete: Vec<Obsolete>) {
+        let sent =
+            !obsolete.is_empty() && self.jobs.send(Job::Remove(obsolete, self.gentle)).is_ok();
+        self.removing += usize::from(sent);
+    }
+
+    /// The compactor has done so.
+    pub(super) fn removed(&mut self) {
+        self.removing -= 1;
+        self.changed();
     }
 
     /// The segments changed, or their dead.
@@ -250,7 +330,7 @@ impl Core {
             // Who asked wants the last manifest to be durable.
             if !asked {
                 self.compactions.due = false;
-            } else if self.jobs_out == 0 && self.is_settled() {
+            } else if self.jobs_out == 0 && self.compactions.is_idle() && self.is_settled() {
                 self.answer_compaction(|| Ok(Outcome::Done));
             }
             return;
@@ -259,8 +339,8 @@ impl Core {
         let is_input = |live: &&LiveSegment| choice.inputs.contains(&live.segment.info().id);
         let inputs = view.segments.iter().filter(is_input).cloned().collect();
         let urgent = view.segments.len() > URGENT_SEGMENTS;
-        let job = Job { choice: choice.clone(), inputs, at: self.shared.published.seq(), urgent };
-        self.compactions.running = self.compactions.jobs.send(job).is_ok();
+        let merge = Merge { choice, inputs, at: self.shared.published.seq(), urgent };
+        self.compactions.running = self.compactions.jobs.send(Job::Merge(merge)).is_ok();
     }
 
     fn answer_compaction(&mut self, answer: impl Fn() -> crate::base::Result<Outcome>) {
@@ -310,7 +390,13 @@ impl Core {
         segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         let (active, sealed) = (view.active.clone(), view.sealed.clone());
         self.shared.published.install(View { active, sealed, segments });
-        let obsolete = compacted.inputs.iter().map(|input| input.id).collect();
+        let obsolete = inputs.iter().map(|live| Obsolete {
+            path: live.segment.path().to_path_buf(),
+            segment: Arc::downgrade(&live.segment),
+        });
+        let obsolete = obsolete.collect();
+        // Or this would be the reader that keeps them.
+        drop((inputs, view));
         self.checkpoint(obsolete);
     }
 }

@@ -17,13 +17,14 @@ use super::write::{Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
 use crate::base::{Error, Lsn, Result, Seq, Terms};
-use crate::io::Env;
+use crate::io::{Env, GONE};
 use crate::memtable::{self, Memtable};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::segment;
 use crate::wal::{self, Ring};
 use std::collections::{HashSet, VecDeque};
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -143,13 +144,14 @@ fn open_segments(shared: &Shared, manifest: &Manifest) -> Result<Vec<LiveSegment
     Ok(segments)
 }
 
-/// Segment files that no manifest names: flushes that a crash cut off.
+/// Segment files that no manifest names: flushes and merges that a crash cut off, removals likewise.
 fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
     let config = &shared.config;
     let known: HashSet<String> =
         segments.iter().map(|live| segment::file_name(live.segment.info().id)).collect();
     for name in shared.env.disk.list(&config.dir)? {
-        if name.ends_with(".seg") && !known.contains(&name) {
+        let gone = Path::new(&name).extension().is_some_and(|extension| extension == GONE);
+        if gone || name.ends_with(".seg") && !known.contains(&name) {
             tracing::info!(
                 shard = config.shard,
                 name,

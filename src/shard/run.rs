@@ -308,7 +308,15 @@ impl Inline {
         let ended = if self.compactor.is_running() {
             self.compactor.step()
         } else {
-            self.merges.try_recv().ok().and_then(|job| self.compactor.begin(job))
+            match self.merges.try_recv() {
+                Ok(compactor::Job::Merge(merge)) => self.compactor.begin(merge),
+                Ok(compactor::Job::Remove(obsolete, gently)) => {
+                    self.compactor.remove(&obsolete, gently);
+                    let _sent = self.results.send(Finished::Removed);
+                    None
+                }
+                Err(_) => None,
+            }
         };
         if let Some(ended) = ended {
             let _sent = self.results.send(Finished::Compaction(ended));
@@ -400,7 +408,7 @@ impl Core {
             return false;
         }
         if self.shared.poison.get().is_some() {
-            return self.jobs_out == 0 && !self.compactions.is_running();
+            return self.jobs_out == 0 && self.compactions.is_idle();
         }
         if self.has_unsynced() {
             self.sync_now();
@@ -412,6 +420,6 @@ impl Core {
             self.seal();
         }
         let idle = self.sealed.is_empty() && self.jobs_out == 0;
-        idle && !self.compactions.is_running() && !self.close_log()
+        idle && self.compactions.is_idle() && !self.close_log()
     }
 }

@@ -4,7 +4,7 @@
 //! shard's thread decides what to do and installs the results; the worker changes nothing that
 //! readers see.
 
-use super::checkpoint::{Checkpoint, write_checkpoint};
+use super::checkpoint::{Checkpoint, Obsolete, write_checkpoint};
 use super::compactor::Ended;
 use super::flush::{self, Flushed, flush};
 use super::{Config, Shared};
@@ -33,11 +33,13 @@ pub(super) enum Finished {
     /// A memtable is a segment, or was all dead.
     Flushed(Flushed),
     /// A manifest is durable, and replay begins at this position.
-    Checkpointed(Lsn),
+    Checkpointed(Lsn, Vec<Obsolete>),
     /// The segments have their filters.
     Warmed,
     /// A log file is ready.
     Prepared(u32, Arc<dyn File>),
+    /// Merged segments are removed: the compactor's.
+    Removed,
     /// A merge ended: the compactor's.
     Compaction(Ended),
     /// A job failed; the stage names it.
@@ -82,7 +84,7 @@ impl Worker {
                 }
             }
             Job::Checkpoint(checkpoint) => match self.checkpoint(&checkpoint) {
-                Ok(()) => Finished::Checkpointed(checkpoint.manifest_start),
+                Ok(()) => Finished::Checkpointed(checkpoint.manifest_start, checkpoint.obsolete),
                 Err(error) => Finished::Failed("a checkpoint", error),
             },
             Job::Warm(segments) => {

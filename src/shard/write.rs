@@ -149,6 +149,7 @@ impl Core {
         let (group, spare_group) = (group(), group());
         let next_seq =
             start.memtable.memtable().base() + u64::from(start.memtable.memtable().len()) + 1;
+        let gentle = !inline && shared.config.compaction_bytes_per_second < u64::MAX;
         let reads = InFlight::new(shared.reads.clone());
         Ok(Core {
             queue,
@@ -177,7 +178,7 @@ impl Core {
             sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
-            compactions: Compactions::new(compactor),
+            compactions: Compactions::new(compactor, gentle),
             jobs,
             results,
             jobs_out: 0,
@@ -220,7 +221,7 @@ impl Core {
             return Wait::No;
         }
         let closing =
-            self.shared.inbox.is_closing() && (self.jobs_out > 0 || self.compactions.is_running());
+            self.shared.inbox.is_closing() && (self.jobs_out > 0 || !self.compactions.is_idle());
         // Nothing is taken from the ring before what is held.
         let blocked = self.held.is_some() || !self.can_fill();
         let asleep = if self.flying.is_some() || blocked || closing {

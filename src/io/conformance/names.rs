@@ -2,13 +2,14 @@
 
 use super::*;
 
-pub(super) const CHECKS: [Check; 9] = [
+pub(super) const CHECKS: [Check; 10] = [
     ("create", a_created_file_is_zeros_of_the_length_asked_for),
     ("exists", what_exists_is_not_created_and_what_does_not_is_not_opened),
     ("rename", rename_replaces_and_open_handles_go_on),
     ("link", a_link_is_another_name_of_the_same_file),
     ("rmdir", only_an_empty_directory_is_removed),
     ("remove", remove_takes_the_name_and_keeps_open_handles),
+    ("parts", removal_by_parts_leaves_other_names_alone),
     ("list", list_names_files_in_order_and_no_directories),
     ("dirs", directories_are_made_with_their_parents),
     ("lock", a_lock_is_held_once_and_names_its_holder),
@@ -103,6 +104,30 @@ fn only_an_empty_directory_is_removed(env: &Env, dir: &Path) {
     env.disk.sync_dir(dir).unwrap();
     assert_eq!(env.disk.list(&inner).unwrap_err().code(), "ERR_IO");
     assert_eq!(env.disk.remove_dir(&outer).unwrap_err().code(), "ERR_IO");
+}
+
+fn removal_by_parts_leaves_other_names_alone(env: &Env, dir: &Path) {
+    for (name, linked, patience) in [("a", false, 100), ("b", true, 100), ("c", false, 1)] {
+        let (path, other) = (dir.join(name), dir.join(format!("{name}-link")));
+        let bytes = (3 << 20) + BLOCK as u64;
+        env.disk.create(&path, bytes).unwrap().write_at(0, &blocks(1, 7)).unwrap();
+        if linked {
+            env.disk.hard_link(&path, &other).unwrap();
+        }
+        let mut left = patience;
+        let mut pause = || {
+            left -= 1;
+            left > 0
+        };
+        env.disk.remove_by_parts(&path, &mut pause).unwrap();
+        assert!(env.disk.open(&path).is_err(), "{name}");
+        assert!(!env.disk.list(dir).unwrap().iter().any(|found| found.starts_with("a.")));
+        if linked {
+            let file = env.disk.open(&other).unwrap();
+            assert_eq!((file.len(), contents(&file)[0]), (bytes, 7));
+        }
+    }
+    assert!(env.disk.remove_by_parts(&dir.join("none"), &mut || true).is_err());
 }
 
 fn remove_takes_the_name_and_keeps_open_handles(env: &Env, dir: &Path) {

@@ -306,3 +306,48 @@ fn a_merge_that_cannot_be_written_harms_nothing() {
     store.compact().unwrap();
     assert_same(&store, &oracle, 9);
 }
+
+#[test]
+fn a_merge_on_the_real_disk_removes_its_inputs_and_no_other_name_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = io::system(io::Backend::Auto).unwrap();
+    let mut options = Options { threads: true, shards: Some(1), ..Options::tiny() };
+    options.memory_bytes = 256 << 20;
+    options.memtable_bytes = Some(8 << 20);
+    options.compaction = Policy { fan_in: 16, ..Policy::default() };
+    // A rate makes removals gentle.
+    options.compaction_bytes_per_second = 1 << 40;
+    let path = dir.path().join("store");
+    let store = Store::open(&path, Arc::new(Toy), &options, env).unwrap();
+    let (mut rng, mut past, mut oracle) = (Rng::new(3), Vec::new(), Oracle::default());
+    for now in 1000..16_000 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+    }
+    store.flush().unwrap();
+    let kept = dir.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let shard = path.join("shard-00");
+    let segments = || {
+        let names = std::fs::read_dir(&shard).unwrap().map(|entry| entry.unwrap().path());
+        let is_log = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().contains("wal");
+        names.filter(|path| !is_log(path) && path.extension().is_some()).collect::<Vec<PathBuf>>()
+    };
+    let mut before = Vec::new();
+    for (i, path) in segments().iter().enumerate() {
+        // Every second one has another name.
+        if i % 2 == 0 {
+            let other = kept.join(path.file_name().unwrap());
+            std::fs::hard_link(path, &other).unwrap();
+            before.push((std::fs::read(path).unwrap(), other));
+        }
+    }
+    assert!(before.iter().any(|(bytes, _)| bytes.len() > 1 << 20), "pieces to give back");
+    store.compact().unwrap();
+    assert_same(&store, &oracle, 3);
+    assert_eq!(segments().len() as u64, sum(&store, |s| s.segments), "{:?}", segments());
+    for (bytes, other) in before {
+        assert!(std::fs::read(&other).unwrap() == bytes, "{} has changed", other.display());
+    }
+}
