@@ -42,7 +42,7 @@ fn in_shard(selects: &[Select], snapshot: &Snapshot) -> Result<u64> {
     for table in snapshot.view.memtables() {
         let found = |select| memtable::scan(table, snapshot, select, Order::Newest);
         total += match selects {
-            [one] => found(one).len() as u64,
+            [one] => memtable::count(table, snapshot, one),
             many => {
                 let all: HashSet<Ordinal> = many.iter().flat_map(found).map(|(_, o)| o).collect();
                 all.len() as u64

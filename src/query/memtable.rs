@@ -102,6 +102,37 @@ pub(super) fn scan(
     best.into_sorted()
 }
 
+/// How many of `memtable`'s records match, the limit aside.
+pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -> u64 {
+    let visible = snapshot.visible(memtable);
+    // Who stands under a term of the only condition has nothing left to be asked but the time.
+    let decided = select.ids.is_none() && select.none_of.is_empty() && select.all_of.len() <= 1;
+    let counts = |o: &Ordinal| {
+        let o = *o;
+        o < visible
+            && (select.since..=select.until).contains(&memtable.time(o))
+            && memtable.is_live(o, snapshot.at)
+            && (decided
+                || (select.matches)(Record { key: memtable.key(o), body: memtable.body(o) }))
+    };
+    let count = match access(memtable, select) {
+        Access::Nothing => 0,
+        Access::Ids(ids) => {
+            let found = ids.iter().flat_map(|id| memtable.find_all(id));
+            found.collect::<HashSet<_>>().iter().filter(|o| counts(o)).count()
+        }
+        Access::Lists(_, lists) => match &lists[..] {
+            [list] => list.iter_back().filter(counts).count(),
+            lists => {
+                let all = lists.iter().flat_map(|list| list.iter_back());
+                all.collect::<HashSet<_>>().iter().filter(|o| counts(o)).count()
+            }
+        },
+        Access::All => (0..visible).filter(counts).count(),
+    };
+    count as u64
+}
+
 /// The first `limit` keys of an order.
 struct Best {
     order: Order,
