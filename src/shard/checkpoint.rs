@@ -58,7 +58,8 @@ impl Core {
                 self.compactions.resume();
             }
             Finished::Checkpointed(start, obsolete) => {
-                self.compactions.remove(obsolete);
+                let segments = self.shared.published.view().segments.len();
+                self.compactions.remove(obsolete, segments);
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
             }
             Finished::Warmed => self.compactions.changed(),
