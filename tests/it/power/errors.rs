@@ -39,8 +39,12 @@ fn failing_disk(seed: u64) {
                 failed |= store.engine().flush().is_err();
             }
         }
+        // A write that was refused means a poisoned shard. The reverse need not show in a write: the manifest
+        // of a merge may be what failed, behind the last of them.
+        let poisoned = store.engine().poisoned().is_some();
+        assert!(poisoned || !failed);
+        failed = poisoned;
         // Reads go on and show what was acknowledged, no more.
-        assert_eq!(store.engine().poisoned().is_some(), failed);
         ledger.check(&store, &mut world, 6);
         let closed = store.close();
         assert!(!failed || closed.is_err(), "a poisoned store closed as if nothing had been");
