@@ -33,6 +33,9 @@ const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// pieces.
 const FREED_CHUNK_BYTES: u64 = 1 << 20;
 
+/// Pauses for which a removal by parts waits for who has the file open.
+const LOOKS_MAX: u32 = 100;
+
 /// The operating system's files, with queues on io_uring or without.
 #[derive(Debug)]
 pub(super) struct SystemDisk {
@@ -127,6 +130,14 @@ impl Disk for SystemDisk {
             // is counted, or finds it gone.
             fs::rename(path, &gone)?;
             let file = OpenOptions::new().write(true).open(&gone)?;
+            let mut looks = 0;
+            // Who has it open, here or in another process, keeps all of it.
+            while !flock(&file, libc::LOCK_EX).is_ok_and(|taken| taken) {
+                looks += 1;
+                if looks > LOOKS_MAX || !pause() {
+                    return Ok(());
+                }
+            }
             let data = file.metadata()?;
             let mut left = data.len();
             while data.nlink() == 1 && left > FREED_CHUNK_BYTES && pause() {
@@ -154,13 +165,7 @@ impl Disk for SystemDisk {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).open(path);
         let mut file = opened.map_err(failed)?;
-        // SAFETY: the descriptor is open; no pointers are passed. (std's try_lock needs Rust 1.89.)
-        let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-        if taken != 0 {
-            let error = std::io::Error::last_os_error();
-            if error.kind() != ErrorKind::WouldBlock {
-                return Err(failed(error));
-            }
+        if !flock(&file, libc::LOCK_EX).map_err(failed)? {
             let mut holder = String::new();
             if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
                 holder = "a process that has not said which".into();
@@ -194,9 +199,28 @@ impl Drop for Lock {
     /// Not left to the close of the descriptor: a process that another thread forks may have a copy of it
     /// until it executes its program, and the lock would last as long.
     fn drop(&mut self) {
-        // SAFETY: the descriptor is open; no pointers are passed. If this fails, the close is left.
-        unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+        // If this fails, the close is left.
+        let _unlocked = flock(&self.file, libc::LOCK_UN);
     }
+}
+
+/// Takes or gives back the lock of an open file, without waiting; false if another has it.
+fn flock(file: &fs::File, how: i32) -> std::io::Result<bool> {
+    // SAFETY: the descriptor is open; no pointers are passed. (std's try_lock needs Rust 1.89.)
+    if unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match std::io::Error::last_os_error() {
+        error if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        error => Err(error),
+    }
+}
+
+/// Shares `file`, so that nobody shortens it while it is open; false if its removal has begun.
+fn share(file: &fs::File) -> bool {
+    // Where files cannot be locked they are not shortened either.
+    let shared = flock(file, libc::LOCK_SH).unwrap_or(true);
+    shared && file.metadata().is_ok_and(|data| data.nlink() > 0)
 }
 
 #[derive(Debug)]
@@ -221,6 +245,9 @@ impl OsFile {
         let write = mode != Mode::Read;
         let file = OpenOptions::new().read(true).write(write).create_new(new).open(path);
         let file = file.map_err(|error| Error::io(op, path, error))?;
+        if !new && !share(&file) {
+            return Err(Error::io(op, path, ErrorKind::NotFound.into()));
+        }
         let align = go_direct(&file).unwrap_or_else(|| {
             static WARNED: Once = Once::new();
             WARNED.call_once(|| {

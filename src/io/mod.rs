@@ -154,9 +154,9 @@ pub trait Disk: Send + Sync + Debug {
     fn remove_dir(&self, dir: &Path) -> Result<()>;
     /// As [`Disk::remove`], giving the space back piece by piece, and calling `pause` between two, as long as
     /// that returns true. A file system that tells its device of every freed block (ext4 with `discard`)
-    /// otherwise holds up every read for as long as that takes: 130 ms a GiB, measured. Nobody may have the
-    /// file open; a file with other names loses only this one. A crash may leave it with the extension
-    /// [`GONE`].
+    /// otherwise holds up every read for as long as that takes: 130 ms a GiB, measured. Open handles, also of
+    /// other processes, go on working, and other names: then all of it is removed at once. A crash may leave
+    /// the file with the extension [`GONE`].
     fn remove_by_parts(&self, path: &Path, pause: &mut dyn FnMut() -> bool) -> Result<()> {
         let _none = pause;
         self.remove(path)

@@ -17,10 +17,9 @@ use super::write::Core;
 use super::{Shared, flush, manifest};
 use crate::base::{Lsn, Result, Seq};
 use crate::io::File;
-use crate::segment::Segment;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 
 /// What the worker needs to write a manifest.
 pub(super) struct Checkpoint {
@@ -30,14 +29,8 @@ pub(super) struct Checkpoint {
     /// Tombstones count up to this number (I1).
     pub(super) at: Seq,
     pub(super) unsynced: Vec<Arc<dyn File>>,
-    /// Segments that the one before names and this one does not: to be removed.
-    pub(super) obsolete: Vec<Obsolete>,
-}
-
-/// A merged segment's file, and whether somebody still reads it.
-pub(super) struct Obsolete {
-    pub(super) path: PathBuf,
-    pub(super) segment: Weak<Segment>,
+    /// Files of segments that the one before names and this one does not: to be removed.
+    pub(super) obsolete: Vec<PathBuf>,
 }
 
 impl Core {
@@ -91,7 +84,7 @@ impl Core {
     }
 
     /// Asks the worker for a manifest of the current view.
-    pub(super) fn checkpoint(&mut self, obsolete: Vec<Obsolete>) {
+    pub(super) fn checkpoint(&mut self, obsolete: Vec<PathBuf>) {
         // What is removed must be named by neither of the two newest manifests.
         self.generation += if obsolete.is_empty() { 1 } else { 2 };
         let checkpoint = Checkpoint {

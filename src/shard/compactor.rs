@@ -10,7 +10,6 @@
 //! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
 //!     verification will name it; a full disk is tried again after the next flush.
 
-use super::checkpoint::Obsolete;
 use super::choose::{Choice, Item, choose};
 use super::compact::{Compacted, Compaction, with_late_deaths};
 use super::view::{LiveSegment, View};
@@ -22,15 +21,13 @@ use crate::io::threads;
 use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The longest pause between two looks at whether the shard closes.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
-
-/// Looks at whether a reader still has a merged segment, before it is removed under him.
-const LOOKS_MAX: usize = 20;
 
 /// The pause between two pieces of a file that is given back, each of which holds the device up for 2 ms.
 const PART_PAUSE: Duration = Duration::from_millis(10);
@@ -44,7 +41,7 @@ pub(super) enum Job {
     /// Merge.
     Merge(Merge),
     /// Remove what was merged and is named by no manifest any more; the flag: without hurry.
-    Remove(Vec<Obsolete>, bool),
+    Remove(Vec<PathBuf>, bool),
 }
 
 /// A merge to be done.
@@ -165,22 +162,16 @@ impl Compactor {
         ended.unwrap_or(Ended::GivenUp)
     }
 
-    /// Removes files; gently, piece by piece, once no reader has them. What cannot be removed is removed by the next
-    /// opening.
-    pub(super) fn remove(&self, obsolete: &[Obsolete], gently: bool) {
+    /// Removes files; gently, piece by piece. What cannot be removed is removed by the next opening.
+    pub(super) fn remove(&self, obsolete: &[PathBuf], gently: bool) {
         let disk = &self.shared.env.disk;
-        for Obsolete { path, segment } in obsolete {
-            let mut looks = 0;
-            while gently && segment.strong_count() > 0 && looks < LOOKS_MAX && !self.is_over() {
-                self.pause(PAUSE_MAX);
-                looks += 1;
-            }
-            let removed = match gently && segment.strong_count() == 0 {
-                true => disk.remove_by_parts(path, &mut || {
-                    self.pause(PART_PAUSE);
-                    !self.is_over()
-                }),
-                // A reader keeps what it has open.
+        let mut pause = || {
+            self.pause(PART_PAUSE);
+            !self.is_over()
+        };
+        for path in obsolete {
+            let removed = match gently {
+                true => disk.remove_by_parts(path, &mut pause),
                 false => disk.remove(path),
             };
             if let Err(error) = removed {
@@ -276,7 +267,7 @@ impl Compactions {
     }
 
     /// Has the compactor remove what was merged.
-    pub(super) fn remove(&mut self, obsolete: Vec<Obsolete>, segments: usize) {
+    pub(super) fn remove(&mut self, obsolete: Vec<PathBuf>, segments: usize) {
         let gentle = self.gentle && segments <= URGENT_SEGMENTS;
         let sent = !obsolete.is_empty() && self.jobs.send(Job::Remove(obsolete, gentle)).is_ok();
         self.removing += usize::from(sent);
@@ -391,13 +382,7 @@ impl Core {
         segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         let (active, sealed) = (view.active.clone(), view.sealed.clone());
         self.shared.published.install(View { active, sealed, segments });
-        let obsolete = inputs.iter().map(|live| Obsolete {
-            path: live.segment.path().to_path_buf(),
-            segment: Arc::downgrade(&live.segment),
-        });
-        let obsolete = obsolete.collect();
-        // Or this would be the reader that keeps them.
-        drop((inputs, view));
+        let obsolete = inputs.iter().map(|live| live.segment.path().to_path_buf()).collect();
         self.checkpoint(obsolete);
     }
 }

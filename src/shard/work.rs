@@ -4,7 +4,7 @@
 //! shard's thread decides what to do and installs the results; the worker changes nothing that
 //! readers see.
 
-use super::checkpoint::{Checkpoint, Obsolete, write_checkpoint};
+use super::checkpoint::{Checkpoint, write_checkpoint};
 use super::compactor::Ended;
 use super::flush::{self, Flushed, flush};
 use super::{Config, Shared};
@@ -14,6 +14,7 @@ use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::wal::Files;
 use crossbeam::channel::{Receiver, Sender};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the worker is asked to do.
@@ -33,7 +34,7 @@ pub(super) enum Finished {
     /// A memtable is a segment, or was all dead.
     Flushed(Flushed),
     /// A manifest is durable, and replay begins at this position.
-    Checkpointed(Lsn, Vec<Obsolete>),
+    Checkpointed(Lsn, Vec<PathBuf>),
     /// The segments have their filters.
     Warmed,
     /// A log file is ready.

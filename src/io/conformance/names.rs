@@ -128,6 +128,15 @@ fn removal_by_parts_leaves_other_names_alone(env: &Env, dir: &Path) {
         }
     }
     assert!(env.disk.remove_by_parts(&dir.join("none"), &mut || true).is_err());
+    // Nor is it shortened under somebody who has it open.
+    let path = dir.join("open");
+    for to_read in [false, true] {
+        drop(env.disk.create(&path, 3 << 20).unwrap());
+        let opened = if to_read { env.disk.open_read(&path) } else { env.disk.open(&path) };
+        let file = opened.unwrap();
+        env.disk.remove_by_parts(&path, &mut || true).unwrap();
+        assert_eq!((file.len(), contents(&file).len()), (3 << 20, 3 << 20));
+    }
 }
 
 fn remove_takes_the_name_and_keeps_open_handles(env: &Env, dir: &Path) {
