@@ -97,8 +97,9 @@ impl Core {
     /// Seals the active memtable between two groups (I6).
     pub(super) fn seal_if_wanted(&mut self) {
         let between = self.group.as_ref().is_none_or(|g| g.is_empty());
-        let room = self.sealed.len() < MEMTABLES_SEALED_MAX && !self.is_behind();
-        if self.seal_wanted && between && room {
+        let room = self.sealed.len() < MEMTABLES_SEALED_MAX;
+        // In this order: every turn comes by, and few want to seal.
+        if self.seal_wanted && between && room && !self.is_behind() {
             self.seal_wanted = false;
             self.seal();
         }

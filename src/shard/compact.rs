@@ -27,7 +27,7 @@ use super::view::LiveSegment;
 use super::{Dead, Shared};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
 use crate::pool::Pool;
-use crate::segment::{self, Body, Builder, Compression, Entry, NewSegment, Segment, TermScan};
+use crate::segment::{self, Body, Builder, Compression, Entry, Segment, TermScan};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -197,17 +197,7 @@ impl Compaction {
     }
 
     fn create(&mut self) -> Result<Builder> {
-        let (config, model) = (&self.shared.config, &self.shared.model);
-        let id = flush::new_id(&self.shared);
-        let new = NewSegment {
-            id,
-            store: config.store,
-            shard: config.shard,
-            page: config.page,
-            model: (model.name(), model.version()),
-            compression: self.compression,
-        };
-        let builder = Builder::create(&*self.shared.env.disk, &config.dir, new)?;
+        let (id, builder) = flush::create(&self.shared, self.compression)?;
         self.outputs.push(id);
         Ok(builder)
     }
@@ -280,10 +270,9 @@ impl Drop for Compaction {
 
 impl Input {
     fn open(shared: &Shared, pool: &Arc<Pool>, live: LiveSegment) -> Result<Input> {
-        let config = &shared.config;
         let info = *live.segment.info();
         let file = shared.env.disk.open(live.segment.path())?;
-        let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
+        let expect = flush::expected(shared);
         let segment = Segment::open_file(pool, Ahead::over(file), info.id, expect, None)?;
         let map = vec![NOWHERE; info.records as usize];
         let merged = MergedInput { id: info.id, map, ends: Vec::new() };

@@ -18,7 +18,7 @@ use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::Record;
-use crate::segment::{Builder, Compression, NewSegment, Segment};
+use crate::segment::{Builder, Compression, Expect, NewSegment, Segment};
 use std::sync::Arc;
 
 use super::work::Job;
@@ -58,19 +58,8 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
     }
     // 2
-    let config = &shared.config;
-    let disk = &*shared.env.disk;
-    let id = new_id(shared);
-    let model = (shared.model.name(), shared.model.version());
-    let new = NewSegment {
-        id,
-        store: config.store,
-        shard: config.shard,
-        page: config.page,
-        model,
-        compression: Compression::None, // what is new is read soon and often
-    };
-    let mut builder = Builder::create(disk, &config.dir, new)?;
+    // What is new is read soon and often.
+    let (id, mut builder) = create(shared, Compression::None)?;
     let mut terms = Terms::new();
     for o in live {
         let record = Record { key: memtable.key(o), body: memtable.body(o) };
@@ -82,7 +71,7 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     // 3
     builder.finish()?;
     // 4
-    disk.sync_dir(&config.dir)?;
+    shared.env.disk.sync_dir(&shared.config.dir)?;
     // 5
     let segment = open(shared, id)?;
     Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
@@ -97,10 +86,9 @@ pub(super) fn open(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
 
 /// Opens the shard's segment `id` and reads its header only.
 pub(super) fn open_later(shared: &Shared, id: SegmentId) -> Result<Arc<Segment>> {
-    let config = &shared.config;
-    let expect = (config.store, config.shard, shared.model.name(), shared.model.version());
     let fetch = Some(shared.reads.clone() as Arc<dyn crate::pool::Fetch>);
-    Segment::open(&shared.pool, &*shared.env.disk, &config.dir, id, expect, fetch)
+    let (disk, dir) = (&*shared.env.disk, &shared.config.dir);
+    Segment::open(&shared.pool, disk, dir, id, expected(shared), fetch)
 }
 
 /// Reads what the shard's thread would otherwise have to read, or do without.
@@ -109,11 +97,22 @@ pub(super) fn warm(segment: &Segment) {
     segment.middle();
 }
 
-/// A name for a new segment.
-pub(super) fn new_id(shared: &Shared) -> SegmentId {
+/// What a segment of the shard belongs to.
+pub(super) fn expected(shared: &Shared) -> Expect<'_> {
+    let (config, model) = (&shared.config, &shared.model);
+    (config.store, config.shard, model.name(), model.version())
+}
+
+/// Begins a segment of the shard, under a new name.
+pub(super) fn create(shared: &Shared, compression: Compression) -> Result<(SegmentId, Builder)> {
     let mut random = [0; 10];
     shared.env.entropy.fill(&mut random);
-    SegmentId::v7(shared.env.clock.unix_micros() / 1000, random)
+    let id = SegmentId::v7(shared.env.clock.unix_micros() / 1000, random);
+    let config = &shared.config;
+    let model = (shared.model.name(), shared.model.version());
+    let (store, shard, page) = (config.store, config.shard, config.page);
+    let new = NewSegment { id, store, shard, page, model, compression };
+    Ok((id, Builder::create(&*shared.env.disk, &config.dir, new)?))
 }
 
 /// A segment with the tombstones of what died in its memtable while it was flushed (I2).
