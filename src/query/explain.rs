@@ -75,8 +75,8 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
 /// What a segment would do, and how many pages it would read at most.
 fn segment_plan(live: &LiveSegment, select: &Select) -> Result<(String, u64)> {
     let plan = segment::plan(&live.segment, select)?;
+    let pages = plan.pages(&live.segment, select);
     if plan.empty {
-        let pages = plan.pages(&live.segment, select);
         return Ok(("nothing, a condition has no records here".to_string(), pages));
     }
     let mut steps = vec![format!("ordinals {}..{}", plan.range.start, plan.range.end)];
@@ -100,7 +100,6 @@ fn segment_plan(live: &LiveSegment, select: &Select) -> Result<(String, u64)> {
     if live.dead.count() > 0 {
         steps.push(format!("skip {} dead", live.dead.count()));
     }
-    let pages = plan.pages(&live.segment, select);
     steps.push(format!("at most {pages} page reads"));
     Ok((steps.join(", "), pages))
 }

@@ -58,12 +58,7 @@ pub(super) fn scan(
         return Vec::new();
     }
     let check = |o: Ordinal, best: &mut Best| {
-        let time = memtable.time(o);
-        if o < visible
-            && (select.since..=select.until).contains(&time)
-            && best.wants(time)
-            && memtable.is_live(o, snapshot.at)
-        {
+        if best.wants(memtable.time(o)) && is_there(memtable, snapshot, select, o) {
             let key = memtable.key(o);
             if (select.matches)(Record { key, body: memtable.body(o) }) {
                 best.push(key, o);
@@ -102,18 +97,19 @@ pub(super) fn scan(
     best.into_sorted()
 }
 
+/// Whether `snapshot` sees the record, alive and within the time asked for.
+fn is_there(memtable: &Memtable, snapshot: &Snapshot, select: &Select, o: Ordinal) -> bool {
+    (select.since..=select.until).contains(&memtable.time(o)) && memtable.is_live(o, snapshot.at)
+}
+
 /// How many of `memtable`'s records match, the limit aside.
 pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -> u64 {
     let visible = snapshot.visible(memtable);
     // Who stands under a term of the only condition has nothing left to be asked but the time.
     let decided = select.ids.is_none() && select.none_of.is_empty() && select.all_of.len() <= 1;
-    let counts = |o: &Ordinal| {
-        let o = *o;
-        o < visible
-            && (select.since..=select.until).contains(&memtable.time(o))
-            && memtable.is_live(o, snapshot.at)
-            && (decided
-                || (select.matches)(Record { key: memtable.key(o), body: memtable.body(o) }))
+    let counts = |&o: &Ordinal| {
+        let matches = || (select.matches)(Record { key: memtable.key(o), body: memtable.body(o) });
+        is_there(memtable, snapshot, select, o) && (decided || matches())
     };
     let count = match access(memtable, select) {
         Access::Nothing => 0,

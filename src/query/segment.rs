@@ -70,23 +70,23 @@ impl Plan {
     /// Pages that planning and walking read at most if none is in memory, and the records of `select`'s limit
     /// then: those of long bodies, which take more, aside.
     pub(super) fn pages(&self, segment: &Segment, select: &Select) -> u64 {
-        let halvings = u64::from(segment.records().max(2).ilog2());
-        if self.empty {
-            // A term that the filter let through, or the ends of the range.
-            let terms = select.all_of.iter().map(Vec::len).sum::<usize>() as u64;
-            let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
-            return (terms * segment.term_pages() + ids + 2 * halvings)
-                .min(u64::from(segment.info().pages));
-        }
-        let bounds = if self.range.len() as u32 == segment.records() { 0 } else { 2 * halvings };
+        let ends = 2 * u64::from(segment.records().max(2).ilog2());
         let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
-        let looked_up = self.walked.iter().map(|c| select.all_of[c.index].len()).sum::<usize>();
-        let looked_up = (looked_up + select.none_of.len()) as u64 * segment.term_pages();
-        let lists = self.lists().map(|list| u64::from(list.pages())).sum::<u64>();
-        let limit = select.limit.filter(|_| !self.is_residual());
-        let ahead = limit.map_or(u64::MAX, |limit| limit.saturating_add(LOOK_AHEAD) as u64);
-        let records = segment.record_pages(self.cost().min(ahead));
-        (bounds + ids + looked_up + lists + records).min(u64::from(segment.info().pages))
+        let (bounds, looked_up, walked) = if self.empty {
+            // A term that the filter let through, or the ends of the range.
+            (ends, select.all_of.iter().map(Vec::len).sum(), 0)
+        } else {
+            let whole = self.range.len() as u32 == segment.records();
+            let conditions = self.walked.iter().map(|c| select.all_of[c.index].len());
+            let lists = self.lists().map(|list| u64::from(list.pages())).sum::<u64>();
+            let limit = select.limit.filter(|_| !self.is_residual());
+            let ahead = limit.map_or(u64::MAX, |limit| limit.saturating_add(LOOK_AHEAD) as u64);
+            let records = segment.record_pages(self.cost().min(ahead));
+            let looked_up = conditions.sum::<usize>() + select.none_of.len();
+            (if whole { 0 } else { ends }, looked_up, lists + records)
+        };
+        let pages = bounds + ids + looked_up as u64 * segment.term_pages() + walked;
+        pages.min(u64::from(segment.info().pages))
     }
 
     /// Whether every candidate has to be read and checked.
