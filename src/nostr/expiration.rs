@@ -9,8 +9,7 @@ use crate::model::Record;
 use crate::query::{Expired, Expiry, Side};
 
 /// How the engine finds what has expired.
-pub const EXPIRY: Expiry =
-    Expiry { any: &[terms::EXPIRES], prefix: &[terms::EXPIRATION], is_over };
+pub const EXPIRY: Expiry = Expiry { any: &[terms::EXPIRES], prefix: &[terms::EXPIRATION], is_over };
 
 /// For a selection that leaves out what has expired at `now`.
 pub fn hidden(now: u64) -> Expired {

@@ -107,7 +107,10 @@ impl EventStore {
     /// `Corrupt` or `Io`.
     pub fn get(&self, id: &[u8; 32]) -> Result<Option<Event>> {
         let owned = |record: Record<'_>| EventRef::stored(record).map(|event| event.to_owned());
-        self.store.get_by_time(id, expiration::hidden(self.now()), owned)?.transpose().map_err(damaged)
+        self.store
+            .get_by_time(id, expiration::hidden(self.now()), owned)?
+            .transpose()
+            .map_err(damaged)
     }
 
     /// What is stored now, for several queries on the same state.

@@ -6,7 +6,6 @@ use super::scatter::{self, Readers};
 use super::segment::{self, SegmentSource};
 use super::{Order, Select, memtable};
 use crate::base::{Ordinal, Result, Seq};
-use crate::segment::Segment;
 use crate::shard::{LiveSegment, Snapshot};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -76,27 +75,25 @@ fn in_segment(live: &LiveSegment, at: Seq, select: &Select) -> Result<u64> {
         return Ok(count);
     }
     let veil = select.hides().map(|expired| Veil::over(segment, expired)).transpose()?.flatten();
-    let hidden = veil.map_or(Ok(Vec::new()), |veil| veil.living(live, at, range.clone()))?;
-    let gone = live.dead.iter(range.clone(), at).chain(hidden);
-    match plan.walked.first() {
-        None => Ok(range.len() as u64 - gone.count() as u64),
-        Some(condition) => in_list(segment, &condition.lists[0], &range, gone),
+    let list = plan.walked.first().map(|condition| &condition.lists[0]);
+    let all = match list {
+        None => range.len() as u64,
+        Some(list) => u64::from(list.rank(segment, range.end)? - list.rank(segment, range.start)?),
+    };
+    // Two ranks, and a look for each that is not there any more.
+    let (mut cursor, mut gone) = (list.map(|list| list.cursor(segment)), 0);
+    let mut leave_out = |o| {
+        gone += match &mut cursor {
+            None => 1,
+            Some(cursor) => u64::from(cursor.seek_ge(o)? == Some(o)),
+        };
+        Ok(())
+    };
+    live.dead.iter(range.clone(), at).try_for_each(&mut leave_out)?;
+    if let Some(veil) = veil {
+        veil.each_living(live, at, range, leave_out)?;
     }
-}
-
-/// The members of one list in `range` that are not among `gone`: two ranks, and a look for each that is.
-fn in_list(
-    segment: &Arc<Segment>,
-    list: &crate::segment::Postings,
-    range: &std::ops::Range<Ordinal>,
-    gone: impl Iterator<Item = Ordinal>,
-) -> Result<u64> {
-    let all = list.rank(segment, range.end)? - list.rank(segment, range.start)?;
-    let (mut cursor, mut gone_members) = (list.cursor(segment), 0);
-    for o in gone {
-        gone_members += u64::from(cursor.seek_ge(o)? == Some(o));
-    }
-    Ok(u64::from(all) - gone_members)
+    Ok(all - gone)
 }
 
 /// The matches of several selections, each once.

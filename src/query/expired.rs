@@ -12,7 +12,7 @@
 //! E2. What is left out is left out before limits count.
 
 use super::Select;
-use crate::base::{Key, Ordinal, Result, Seq};
+use crate::base::{Error, Ordinal, Result, Seq};
 use crate::memtable::Memtable;
 use crate::model::Record;
 use crate::segment::{Mask, Segment};
@@ -79,7 +79,8 @@ impl Select {
 /// What has expired in one segment.
 pub(super) struct Veil {
     segment: Arc<Segment>,
-    mask: Arc<Mask>,
+    /// None if it cannot be read: then the records decide, all of them.
+    mask: Option<Arc<Mask>>,
     expired: Expired,
     is_exact: bool,
 }
@@ -88,38 +89,57 @@ impl Veil {
     /// `None` if nothing has.
     pub(super) fn over(segment: &Arc<Segment>, expired: Expired) -> Result<Option<Veil>> {
         let Expired { expiry, now, .. } = expired;
-        let Some(mask) = segment.mask(expiry.any, expiry.prefix, now)? else { return Ok(None) };
-        let is_exact = mask.is_exact(now);
+        let mask = match segment.mask(expiry.any, expiry.prefix, now) {
+            Ok(Some(mask)) => Some(mask),
+            Ok(None) => return Ok(None),
+            // What the dictionary has lost elsewhere is no reason to answer nothing from here.
+            Err(Error::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let is_exact = mask.as_ref().is_some_and(|mask| mask.is_exact(now));
         Ok(Some(Veil { segment: segment.clone(), mask, expired, is_exact }))
     }
 
     /// Whether the record has expired. Reads it only where the mask is ahead (E1).
     pub(super) fn covers(&self, o: Ordinal) -> Result<bool> {
-        if !self.mask.has(o) {
-            return Ok(false);
+        match &self.mask {
+            Some(mask) if !mask.has(o) || self.is_exact => Ok(mask.has(o)),
+            _ => self.is_over(o),
         }
-        if self.is_exact {
-            return Ok(true);
-        }
-        let key: Key = self.segment.key(o)?;
-        let body = self.segment.body(o, Vec::new())?;
-        Ok((self.expired.expiry.is_over)(Record { key, body: &body }, self.expired.now))
     }
 
-    /// The records in `range` that have expired, and live for a reader at `at`: those that retention has not
-    /// removed yet, as a rule of a minute.
-    pub(super) fn living(
+    /// By the record itself.
+    fn is_over(&self, o: Ordinal) -> Result<bool> {
+        let body = self.segment.body(o, Vec::new())?;
+        let record = Record { key: self.segment.key(o)?, body: &body };
+        Ok((self.expired.expiry.is_over)(record, self.expired.now))
+    }
+
+    /// Hands the records in `range` to `visit`, ascending, that have expired and live for a reader at `at`: those that
+    /// retention has not removed yet.
+    pub(super) fn each_living(
         &self,
         live: &LiveSegment,
         at: Seq,
         range: Range<Ordinal>,
-    ) -> Result<Vec<Ordinal>> {
-        let mut found = Vec::new();
-        for o in self.mask.iter(range).filter(|&o| !live.dead.is_dead(o, at)) {
-            if self.is_exact || self.covers(o)? {
-                found.push(o);
+        mut visit: impl FnMut(Ordinal) -> Result<()>,
+    ) -> Result<()> {
+        let mut next = range.start;
+        while let Some(o) = self.candidate(next, &range) {
+            if !live.dead.is_dead(o, at) && self.covers(o)? {
+                visit(o)?;
             }
+            next = o + 1;
         }
-        Ok(found)
+        Ok(())
+    }
+
+    /// The first record from `next` on that may have expired.
+    fn candidate(&self, next: Ordinal, range: &Range<Ordinal>) -> Option<Ordinal> {
+        match &self.mask {
+            Some(mask) => mask.next(next),
+            None => Some(next),
+        }
+        .filter(|o| range.contains(o))
     }
 }

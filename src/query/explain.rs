@@ -107,7 +107,11 @@ fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String,
     if let Some(expired) = select.hides()
         && let Some(veil) = Veil::over(&live.segment, expired)?
     {
-        let hidden = veil.living(live, at, plan.range)?.len();
+        let mut hidden = 0;
+        veil.each_living(live, at, plan.range, |_| {
+            hidden += 1;
+            Ok(())
+        })?;
         steps.push(format!("leave out {hidden} that have expired"));
     }
     steps.push(format!("at most {pages} page reads"));

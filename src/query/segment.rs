@@ -210,8 +210,12 @@ impl SegmentSource {
         let mut walk = plan.walk(&live.segment, way);
         if let Some(only) = select.only() {
             let Some(veil) = Veil::over(&live.segment, only)? else { return Ok(None) };
-            let known = Walk::known(veil.living(live, at, range.clone())?, way);
-            walk = Walk::intersection(vec![known, walk]);
+            let mut known = Vec::new();
+            veil.each_living(live, at, range.clone(), |o| {
+                known.push(o);
+                Ok(())
+            })?;
+            walk = Walk::intersection(vec![Walk::known(known, way), walk]);
         }
         let veil = select.hides().map(|expired| Veil::over(&live.segment, expired)).transpose()?;
         Ok(Some(SegmentSource {

@@ -25,7 +25,6 @@ use std::sync::atomic::AtomicBool;
 
 struct Toy;
 
-
 fn expires(body: &[u8]) -> u64 {
     u64::from_le_bytes(*body[2..].first_chunk().unwrap())
 }

@@ -13,11 +13,10 @@
 //! M2. A mask that was given away never changes. A later one is a copy, of a bit for each record, which is no more
 //!     than the tombstones take.
 //!
-//! Errors are those of the dictionary; a mask that could not be read is tried again by who asks next.
+//! Errors are those of the dictionary. Damage is logged once; what could not be read is tried again by who asks next.
 
 use super::reader::Segment;
 use crate::base::{Ordinal, Result};
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -44,20 +43,14 @@ impl Mask {
         self.through <= upto
     }
 
-    /// The records in `range`, ascending.
-    pub fn iter(&self, range: Range<Ordinal>) -> impl Iterator<Item = Ordinal> + '_ {
-        let last = (range.end.div_ceil(64) as usize).min(self.bits.len());
-        let first = (range.start as usize / 64).min(last);
-        (first..last)
-            .flat_map(move |w| {
-                let mut word = self.bits[w];
-                std::iter::from_fn(move || {
-                    let bit = (word != 0).then(|| word.trailing_zeros())?;
-                    word &= word - 1;
-                    Some(w as Ordinal * 64 + bit)
-                })
-            })
-            .filter(move |o| range.contains(o))
+    /// The first of the records from `ordinal` on.
+    pub fn next(&self, ordinal: Ordinal) -> Option<Ordinal> {
+        let first = ordinal as usize / 64;
+        let behind = |w: usize| if w == first { u64::MAX << (ordinal % 64) } else { u64::MAX };
+        let words = (first..).zip(self.bits.get(first..)?);
+        let mut found = words.map(|(w, word)| (w, word & behind(w)));
+        let (w, word) = found.find(|&(_, word)| word != 0)?;
+        Some((w * 64) as Ordinal + word.trailing_zeros())
     }
 
     /// Before the first time.
@@ -99,6 +92,7 @@ pub(super) struct Masks {
     none: AtomicBool,
     known: Mutex<Option<Arc<Mask>>>,
     bytes: AtomicUsize,
+    is_damaged: AtomicBool,
 }
 
 impl Masks {
@@ -129,7 +123,11 @@ impl Masks {
         }
         let mut mask = known.as_deref().map_or_else(Mask::begin, Mask::clone); // M2
         if known.is_some() || segment.may_have_term(any) {
-            mask.extend(segment, prefix, upto)?;
+            mask.extend(segment, prefix, upto).inspect_err(|error| {
+                if !self.is_damaged.swap(true, Relaxed) {
+                    tracing::warn!(%error, "what expires in a segment cannot be read; each record is asked");
+                }
+            })?;
         } else {
             mask.next = None;
         }

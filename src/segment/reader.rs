@@ -176,7 +176,8 @@ impl Segment {
     /// filters, the compression dictionary and the mask.
     pub fn memory_bytes(&self) -> u64 {
         let filters = self.filters().map_or(0, Filters::bytes);
-        (filters + self.bodies.memory_bytes() + self.masks.bytes()) as u64 + 4 * u64::from(self.info.pages)
+        (filters + self.bodies.memory_bytes() + self.masks.bytes()) as u64
+            + 4 * u64::from(self.info.pages)
     }
 
     pub(super) fn pages(&self) -> &Pages {
