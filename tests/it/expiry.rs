@@ -9,7 +9,8 @@ use crate::compare::{check, collect, insert, one, same};
 use crate::naive::random::{World, pick};
 use crate::naive::{Ask, Ev, Naive};
 use crate::replay;
-use ratite::io::{Env, Faults, ManualClock, Rng, simulated};
+use ratite::base::PageSize;
+use ratite::io::{Backend, Env, Faults, ManualClock, Rng, simulated, system};
 use ratite::nostr::{Event, EventStore, Filter, Inserted, retention, select};
 use ratite::query::Order;
 use ratite::retention::{Limits, apply};
@@ -372,4 +373,56 @@ fn replaceable_events_that_expired_are_hidden_too() {
     let mut rng = Rng::new(1);
     one(&store, &naive, &[Ask::default()], &mut rng).unwrap();
     assert!(collect(store.query(&[Filter::default()]).unwrap(), &naive, true).unwrap().is_empty());
+}
+
+/// What cannot be read of the dictionary is asked of the records.
+#[test]
+fn damage_shows_nothing_that_has_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START * 1_000_000));
+    let env = Env { clock: clock.clone(), ..system(Backend::Posix).unwrap() };
+    let mut options = Options::tiny();
+    (options.shards, options.page) = (Some(1), Some(PageSize::K4));
+    let open = || EventStore::open_in(dir.path(), &options, env.clone());
+    let store = open().unwrap();
+    for n in 0..120 {
+        insert(&store, &event(n, 1, (n % 2 == 0).then_some(START + 1 + n))).unwrap();
+    }
+    store.engine().flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    set(&clock, START + 60);
+    let expected: Vec<[u8; 32]> = (0..120)
+        .rev()
+        .map(|n| event(n, 1, (n % 2 == 0).then_some(START + 1 + n)))
+        .enumerate()
+        .filter(|(i, _)| i % 2 == 0 || 119 - i > 59)
+        .map(|(_, event)| *event.id())
+        .collect();
+    let segments = std::fs::read_dir(dir.path().join("shard-00")).unwrap();
+    let mut segments = segments.map(|entry| entry.unwrap().path());
+    let path = segments.find(|path| path.extension().is_some_and(|end| end == "seg")).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let (all, of_kind) = (Filter::default(), Filter { kinds: Some(vec![1]), ..Filter::default() });
+    let (mut right, mut by_records) = (0, 0);
+    for at in (100..whole.len()).step_by(4096) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(store) = open() else { continue };
+        let answer = |filter: &Filter| -> ratite::base::Result<Vec<[u8; 32]>> {
+            let (mut events, mut found) = (store.query(std::slice::from_ref(filter))?, Vec::new());
+            while let Some(event) = events.next()? {
+                found.push(*event.id());
+            }
+            Ok(found)
+        };
+        if let Ok(found) = answer(&all) {
+            assert_eq!(found, expected, "byte {at}");
+            assert_eq!(store.count(std::slice::from_ref(&all)).unwrap(), expected.len() as u64);
+            right += 1;
+            by_records += u64::from(answer(&of_kind).is_err());
+        }
+    }
+    assert!(right > by_records && by_records > 0, "{right} {by_records}");
 }
