@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub struct Mask {
     /// A bit for each record; none at all while no time has come.
     bits: Vec<u64>,
+    /// A bit for each word of these that has one, so that few among millions are found soon.
+    words: Vec<u64>,
     /// The last time whose records are in it.
     through: u64,
     /// The time that follows it, if one does.
@@ -45,17 +47,18 @@ impl Mask {
 
     /// The first of the records from `ordinal` on.
     pub fn next(&self, ordinal: Ordinal) -> Option<Ordinal> {
-        let first = ordinal as usize / 64;
-        let behind = |w: usize| if w == first { u64::MAX << (ordinal % 64) } else { u64::MAX };
-        let words = (first..).zip(self.bits.get(first..)?);
-        let mut found = words.map(|(w, word)| (w, word & behind(w)));
-        let (w, word) = found.find(|&(_, word)| word != 0)?;
-        Some((w * 64) as Ordinal + word.trailing_zeros())
+        let w = ordinal as usize / 64;
+        let here = next_bit(self.bits.get(..=w)?, ordinal as usize);
+        let found = match here {
+            Some(found) => found,
+            None => next_bit(&self.bits, next_bit(&self.words, w + 1)? * 64)?,
+        };
+        Some(found as Ordinal)
     }
 
     /// Before the first time.
     fn begin() -> Mask {
-        Mask { bits: Vec::new(), through: 0, next: Some(0) }
+        Mask { bits: Vec::new(), words: Vec::new(), through: 0, next: Some(0) }
     }
 
     /// Reads on, up to `upto`.
@@ -72,15 +75,27 @@ impl Mask {
             }
             self.through = time;
             self.bits.resize(segment.records().div_ceil(64) as usize, 0);
+            self.words.resize(self.bits.len().div_ceil(64), 0);
             let mut cursor = postings.cursor(segment);
             let mut from = 0;
             while let Some(o) = cursor.seek_ge(from)? {
-                self.bits[o as usize / 64] |= 1 << (o % 64);
+                let w = o as usize / 64;
+                self.bits[w] |= 1 << (o % 64);
+                self.words[w / 64] |= 1 << (w % 64);
                 from = o + 1;
             }
         }
         Ok(())
     }
+}
+
+/// The first bit of `words` from `from` on.
+fn next_bit(words: &[u64], from: usize) -> Option<usize> {
+    let first = from / 64;
+    let cut = |w: usize| if w == first { u64::MAX << (from % 64) } else { u64::MAX };
+    let mut found = (first..).zip(words.get(first..)?).map(|(w, word)| (w, word & cut(w)));
+    let (w, word) = found.find(|&(_, word)| word != 0)?;
+    Some(w * 64 + word.trailing_zeros() as usize)
 }
 
 /// A segment's mask, once somebody has asked.
@@ -135,7 +150,7 @@ impl Masks {
             self.none.store(true, Relaxed);
             return Ok(None);
         }
-        self.bytes.store(mask.bits.len() * 8, Relaxed);
+        self.bytes.store((mask.bits.len() + mask.words.len()) * 8, Relaxed);
         let mask = known.insert(Arc::new(mask)).clone();
         Ok(Some(mask).filter(|mask| !mask.bits.is_empty()))
     }
