@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn urls_have_one_form() {
+        let cases = include_str!("../../tests/cases/nostr/urls/normal.txt");
+        let mut count = 0;
+        for line in cases.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (text, normal) = line.split_once(" => ").unwrap();
+            assert_eq!(normal_url(text), normal, "{text}");
+            assert_eq!(normal_url(normal), normal, "what is normal stays as it is");
+            count += 1;
+        }
+        assert!(count >= 20, "{count} cases");
+    }
+
+    #[test]
     fn gift_wraps_are_their_recipients_too() {
         let p = |byte: u8| vec!["p".to_string(), const_hex::encode([byte; 32])];
         let event = |kind| Event::from_parts([1; 32], 5, kind, &[p(2), p(3)], "");

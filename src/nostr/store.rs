@@ -162,6 +162,7 @@ impl EventStore {
     pub fn insert(&self, event: &EventRef<'_>) -> Result<Pending<'_>> {
         let (store, route) = (self.engine(), hash64(event.pubkey()));
         Ok(Pending(match self.way(event) {
+            Way::Nowhere => Answer::Known(Inserted::Expired),
             Way::Shard => Answer::Shard(store.insert(event.record())?),
             Way::Wrap => {
                 let mut enter = |context: &mut Context<'_>| self.poll_wrap(event, context);
@@ -181,6 +182,7 @@ impl EventStore {
     /// As [`EventStore::insert`], and `Poisoned` if the log failed.
     pub async fn insert_async(&self, event: &EventRef<'_>) -> Result<Inserted> {
         match self.way(event) {
+            Way::Nowhere => Ok(Inserted::Expired),
             Way::Shard => self.engine().insert_async(event.record()).await.map(Inserted::from),
             Way::Wrap => {
                 let entered = poll_fn(|context| self.poll_wrap(event, context));
@@ -199,18 +201,23 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn refusal(&self, event: &EventRef<'_>) -> Result<Option<Inserted>> {
-        let store = self.engine();
-        let now = store.env().clock.unix_micros() / 1_000_000;
-        if expiration::is_over(event.record(), now) {
+        if self.is_over(event) {
             return Ok(Some(Inserted::Expired));
         }
         let (pubkey, at) = (event.pubkey(), event.created_at());
-        let vanished = self.deleter.requests.has_vanished(store, pubkey, at)?;
+        let vanished = self.deleter.requests.has_vanished(self.engine(), pubkey, at)?;
         Ok(vanished.then_some(Inserted::Vanished))
+    }
+
+    fn is_over(&self, event: &EventRef<'_>) -> bool {
+        let now = self.engine().env().clock.unix_micros() / 1_000_000;
+        expiration::is_over(event.record(), now)
     }
 
     fn way(&self, event: &EventRef<'_>) -> Way {
         match event.kind() {
+            // Said here too: one that is still stored would be a duplicate.
+            _ if self.is_over(event) => Way::Nowhere,
             requests::GIFT_WRAP => Way::Wrap,
             _ if self.deleter.takes(event) => Way::Deleter,
             _ => Way::Shard,
@@ -330,6 +337,7 @@ impl AsRef<Store> for EventStore {
 
 /// Who decides on an event.
 enum Way {
+    Nowhere,
     Shard,
     Wrap,
     Deleter,

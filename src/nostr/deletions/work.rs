@@ -14,6 +14,7 @@ use crate::base::{Result, Terms, hash64};
 use crate::io::threads::{self, Thread};
 use crate::model::Record;
 use crate::query::{Order, Select};
+use crate::shard::Outcome;
 use crate::store::{Pending, Store};
 use crossbeam::channel::Receiver;
 use std::collections::HashSet;
@@ -70,20 +71,9 @@ impl Deleter {
         }
     }
 
-    /// Whether `event` is a request that reaches into other shards, kills many, or may have to be refused as foreign: all
-    /// others are decided in their shard alone.
+    /// Whether `event` is a request that may reach into other shards, and has to come this way.
     pub(crate) fn takes(&self, event: &EventRef<'_>) -> bool {
-        match event.kind() {
-            requests::VANISH => self.model.is_vanish(event),
-            requests::DELETION => {
-                let addresses = || requests::addresses(event);
-                let own = addresses().filter(|a| a.pubkey == *event.pubkey()).count();
-                requests::ids(event).next().is_some()
-                    || own > OWN_KILLS_MAX
-                    || own == 0 && addresses().next().is_some()
-            }
-            _ => false,
-        }
+        event.kind() == requests::DELETION || self.model.is_vanish(event)
     }
 
     /// Hands over a request, if there is room. Without a thread the answer is there at once.
@@ -107,45 +97,12 @@ impl Deleter {
 
     fn run(&self, jobs: &Receiver<Message>) {
         let mut held = None;
-        loop {
-            let mut batch = Vec::new();
-            let mut authors = HashSet::new();
-            let mut ends = false;
-            while batch.len() < BATCH_REQUESTS {
-                let next = match held.take() {
-                    Some(job) => Some(job),
-                    None if batch.is_empty() => match jobs.recv() {
-                        Ok(Message::Job(job)) => Some(job),
-                        Ok(Message::Stop) | Err(_) => return,
-                    },
-                    None => match jobs.try_recv() {
-                        Ok(Message::Job(job)) => Some(job),
-                        Ok(Message::Stop) => {
-                            ends = true;
-                            None
-                        }
-                        Err(_) => None,
-                    },
-                };
-                let Some(job) = next else { break };
-                // I1
-                let author = *job.event.pubkey();
-                let is_alone = job.event.kind() == requests::VANISH;
-                if authors.contains(&(author, true))
-                    || is_alone && authors.contains(&(author, false))
-                {
-                    held = Some(job);
-                    break;
-                }
-                authors.insert((author, is_alone));
-                batch.push(job);
-            }
+        while let Some((batch, ends)) = next_batch(jobs, &mut held) {
             if let Way::Queue(queue) = &self.way {
                 queue.made_room();
             }
             self.batch(batch);
             if ends {
-                held.into_iter().for_each(|job| self.batch(vec![job]));
                 return;
             }
         }
@@ -173,7 +130,11 @@ impl Deleter {
         });
         let handed: Vec<Result<Answer<'_>>> = handed.collect();
         let answers = handed.into_iter().map(|handed| match handed? {
-            Answer::Awaited(pending) => pending.wait().map(Inserted::from),
+            // What it killed were no versions of it.
+            Answer::Awaited(pending) => pending.wait().map(|outcome| match outcome {
+                Outcome::Stored { .. } => Inserted::Stored,
+                other => Inserted::from(other),
+            }),
             Answer::Known(answer) => Ok(answer),
         });
         let answers: Vec<Result<Inserted>> = answers.collect();
@@ -359,6 +320,33 @@ struct Targets {
 enum Answer<'a> {
     Awaited(Pending<'a>),
     Known(Inserted),
+}
+
+/// The next requests, at least one, and whether they are the last; `held` is one that has to wait for them.
+fn next_batch(jobs: &Receiver<Message>, held: &mut Option<Job>) -> Option<(Vec<Job>, bool)> {
+    let first = match held.take() {
+        Some(job) => job,
+        None => match jobs.recv() {
+            Ok(Message::Job(job)) => job,
+            Ok(Message::Stop) | Err(_) => return None,
+        },
+    };
+    let is_vanish = |job: &Job| job.event.kind() == requests::VANISH;
+    let mut batch = vec![first];
+    while batch.len() < BATCH_REQUESTS {
+        let job = match jobs.try_recv() {
+            Ok(Message::Job(job)) => job,
+            Ok(Message::Stop) => return Some((batch, true)),
+            Err(_) => break,
+        };
+        let same_author = |other: &&Job| other.event.pubkey() == job.event.pubkey();
+        if batch.iter().filter(same_author).any(|other| is_vanish(other) || is_vanish(&job)) {
+            *held = Some(job); // I1
+            break;
+        }
+        batch.push(job);
+    }
+    Some((batch, false))
 }
 
 /// The ids that a request names, sorted, each once.
