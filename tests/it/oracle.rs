@@ -5,11 +5,11 @@
 
 use crate::compare::{ANSWERS, check, insert, one, same};
 use crate::naive::random::{World, pick};
-use crate::naive::{Ev, Naive};
+use crate::naive::{Ev, HERE, Naive};
 use crate::replay;
 use ratite::base::PageSize;
 use ratite::io::{Faults, Rng, simulated};
-use ratite::nostr::{Event, EventStore, Filter, Inserted};
+use ratite::nostr::{Event, EventOptions, EventStore, Filter, Inserted};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::collections::HashSet;
@@ -33,6 +33,11 @@ fn options(rng: &mut Rng) -> Options {
     options
 }
 
+/// As a relay that knows its URL.
+pub fn here(options: &Options) -> EventOptions {
+    EventOptions { relay_urls: vec![HERE.into()], ..EventOptions::from(options) }
+}
+
 /// Inserts `at_once` events before waiting for their answers, which are as if they came one by one.
 fn insert_in_groups(
     store: &EventStore,
@@ -54,10 +59,11 @@ fn insert_in_groups(
 fn simulated_store(seed: u64) {
     let mut world = World::new(seed);
     let (env, _disk, clock) = simulated(seed, Faults::default());
-    let options = options(&mut world.rng);
-    let open = || EventStore::open_in(Path::new("/store"), &options, env.clone()).unwrap();
+    let options = here(&options(&mut world.rng));
+    let open = || EventStore::open_with(Path::new("/store"), &options, env.clone()).unwrap();
     let mut store = open();
-    let mut naive = Naive::default();
+    let mut naive = Naive { strict: true, now: env.clock.unix_micros() / 1_000_000, ..Naive::default() };
+    world.requests = (!seed.is_multiple_of(3)).then_some(naive.now);
     let rounds = 12;
     for _ in 0..rounds {
         let count = 1 + world.rng.below(80);
@@ -72,7 +78,12 @@ fn simulated_store(seed: u64) {
                 drop(store);
                 store = open();
             }
-            3 => clock.advance(std::time::Duration::from_secs(1)),
+            3 => {
+                clock.advance(std::time::Duration::from_secs(2));
+                naive.now += 2;
+                world.requests = world.requests.map(|_| naive.now);
+            }
+            4 if world.rng.chance(3) => store.engine().compact().unwrap(),
             _ => {}
         }
         check(&store, &naive, &mut world, (QUERIES / rounds) as usize);
