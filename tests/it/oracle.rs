@@ -102,7 +102,7 @@ fn large_store(seed: u64) {
     (options.memtable_bytes, options.memory_bytes) = (Some(4 << 20), 96 << 20);
     options.log_file_bytes = 4 << 20;
     let store = EventStore::open_in(Path::new("/store"), &options, env).unwrap();
-    let mut naive = Naive::default();
+    let mut naive = Naive { strict: true, ..Naive::default() };
     for _ in 0..2 {
         let batch: Vec<_> = (0..2_000).map(|_| world.event()).collect();
         let events: Vec<Event> = batch.iter().map(|ev| ev.event(false)).collect();
@@ -133,7 +133,7 @@ fn answers_are_nip_01s_from_reader_threads() {
     let store = EventStore::open(dir.path(), &options).unwrap();
     let values: Vec<String> = (0..60).map(|n| format!("value {n}")).collect();
     let mut world = World::large(3);
-    let mut naive = Naive::default();
+    let mut naive = Naive { strict: true, ..Naive::default() };
     for round in 0..2 {
         let batch: Vec<_> = (0..1_000).map(|_| world.event_with_tags('t', &values)).collect();
         let events: Vec<Event> = batch.iter().map(|ev| ev.event(false)).collect();
@@ -188,6 +188,8 @@ fn answers_are_nip_01s_for_long() {
 /// One store on the real disk: several threads write the same events, each in its own order.
 fn threaded_store(seed: u64) {
     let mut world = World::new(seed);
+    // A request by id may meet a replaceable event: then the order of arrival counts.
+    world.without_kind(5);
     let mut options = options(&mut world.rng);
     (options.threads, options.readers) = (true, world.rng.below(3) as usize);
     let dir = tempfile::tempdir().unwrap();

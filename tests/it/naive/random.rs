@@ -79,6 +79,12 @@ impl World {
         world
     }
 
+    /// Lets no event be of this kind.
+    pub fn without_kind(&mut self, kind: u64) {
+        self.kinds.retain(|other| *other != kind);
+        self.kinds.push(1);
+    }
+
     /// The next event: now and then one that was seen before, to the last byte.
     pub fn event(&mut self) -> Arc<Ev> {
         if self.rng.chance(12) && !self.past.is_empty() {

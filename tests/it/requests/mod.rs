@@ -18,6 +18,7 @@ use std::path::Path;
 fn tiny(shards: Option<usize>) -> Options {
     let mut options = Options::tiny();
     options.shards = shards;
+    options.memory_bytes = options.memory_bytes_min(shards.unwrap_or(8)) + (1 << 20);
     options
 }
 
