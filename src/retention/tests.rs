@@ -14,7 +14,7 @@ use super::*;
 use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, Env, ManualClock, Rng};
-use crate::model::{Decision, Model, Record};
+use crate::model::{Decision, Model, Probes, Record};
 use crate::query::{Expiry, Order, Select};
 use crate::shard::Outcome;
 use crate::store::{Options, Store};
@@ -47,7 +47,7 @@ impl Model for Toy {
             out.push(&[b"y", &expires(record.body).to_be_bytes()]);
         }
     }
-    fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+    fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}
     fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
         Decision::Store { kills: Vec::new() }
     }

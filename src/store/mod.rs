@@ -190,6 +190,52 @@ impl Store {
         ticket.await?.await
     }
 
+    /// Hands `record` to its shard if there is room, and otherwise wakes the context when there may be: for who holds
+    /// something while it is handed over, which must not be held while waiting. See [`Store::block_on`].
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub fn poll_insert(
+        &self,
+        record: Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Pending<'_>>> {
+        let shard = self.shard_of(record);
+        shard.poll_insert(record, context).map_ok(|ticket| Pending { shard, ticket })
+    }
+
+    /// Polls on this thread until it is ready; the shard of `route` is run meanwhile if it has no thread.
+    ///
+    /// # Errors
+    /// `Closed` if it never will be.
+    pub fn block_on<T>(
+        &self,
+        route: u64,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T> {
+        self.shards[self.shard_of_route(route)].block_on(poll)
+    }
+
+    /// As [`Store::insert`], for work of the store's own, which callers without end must not keep from its end. Whoever
+    /// uses it waits for the answers before anything else, and holds few.
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub(crate) fn insert_own(&self, record: Record<'_>) -> Result<Pending<'_>> {
+        let shard = self.shard_of(record);
+        Ok(Pending { shard, ticket: shard.insert_own(record)? })
+    }
+
+    /// Waits until everything is published that was handed over before the call, in all shards. Writes nothing.
+    ///
+    /// # Errors
+    /// `Poisoned` if a shard takes no more writes, `Closed`.
+    pub(crate) fn barrier(&self) -> Result<()> {
+        let asked = self.shards.iter().map(|shard| Ok(Pending { shard, ticket: shard.barrier()? }));
+        let asked: Vec<Pending<'_>> = asked.collect::<Result<_>>()?;
+        asked.into_iter().try_for_each(|pending| pending.wait().map(drop))
+    }
+
     /// What is published now, in all shards.
     pub fn snapshot(&self) -> StoreSnapshot {
         StoreSnapshot { shards: self.shards.iter().map(Shard::snapshot).collect() }

@@ -20,6 +20,7 @@ mod oracle;
 mod power;
 mod regions;
 mod replay;
+mod requests;
 mod tidy;
 #[cfg(feature = "tool")]
 mod tool;

@@ -35,7 +35,7 @@ fn words_make_the_rules_that_they_say() {
     let names: Vec<&str> = rules.rules.iter().map(|rule| &rule.name[..]).collect();
     assert_eq!(names[1..3], ["kinds=7,20-22 count=1000", "kinds=7,20-22 bytes=1KiB"]);
     assert_eq!(rules.rules[1].what.all_of[0].len(), 4);
-    assert_eq!(rules.protect.len(), 1);
+    assert_eq!(rules.protect.len(), 1 + 2, "and requests to delete and to vanish");
 }
 
 #[test]
