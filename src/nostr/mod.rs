@@ -8,7 +8,7 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `search` (words of events, and their rank), `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod build;
@@ -21,8 +21,10 @@ pub mod generate;
 pub mod id;
 pub mod json;
 mod plan;
+mod ranked;
 pub mod retention;
 pub mod rules;
+pub mod search;
 mod store;
 pub mod terms;
 pub mod verify;
@@ -34,5 +36,6 @@ pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
 pub use plan::select;
 pub use rules::{Class, EventModel, class};
+pub use search::{Search, SearchKinds};
 pub use store::{EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

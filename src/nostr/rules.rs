@@ -15,9 +15,13 @@
 //! (deletion, expiration, vanish) adds its probe, its function and its reason.
 
 use super::event::EventRef;
+use super::search::{self, SearchKinds};
 use super::terms;
-use crate::base::{Terms, hash64};
+use crate::base::{Error, Result, Terms, hash64};
+use crate::io::Env;
 use crate::model::{Decision, Model, Record};
+use crate::store::settings_of;
+use std::path::Path;
 
 /// A newer event of the same author and kind, or of the same address, is stored.
 pub const OLDER: u8 = 1;
@@ -60,8 +64,44 @@ pub fn class(kind: u16) -> Class {
 }
 
 /// The model of Nostr events.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EventModel;
+#[derive(Clone, Debug, Default)]
+pub struct EventModel {
+    search: SearchKinds,
+}
+
+impl EventModel {
+    /// With the words of events of these kinds as terms.
+    pub fn new(search: SearchKinds) -> EventModel {
+        EventModel { search }
+    }
+
+    /// The model of the store in `dir`, if there is one: with the kinds that it searches. `asked` must be the same, if
+    /// given; for a new store it is what is asked for, or the default. Reads one file, if it can.
+    ///
+    /// # Errors
+    /// `Mismatch` if the store searches other kinds than `asked`; `Invalid` if what it keeps is no choice of kinds.
+    pub fn of_store(dir: &Path, asked: Option<&SearchKinds>, env: &Env) -> Result<EventModel> {
+        let Some(settings) = settings_of(&*env.disk, dir) else {
+            return Ok(EventModel::new(asked.cloned().unwrap_or_default()));
+        };
+        let search = SearchKinds::of_settings(&settings)
+            .map_err(|why| Error::invalid("what the store says of search", why))?;
+        match asked.filter(|asked| **asked != search) {
+            None => Ok(EventModel::new(search)),
+            Some(asked) => Err(Error::Mismatch {
+                path: dir.into(),
+                what: "search",
+                stored: search.to_string(),
+                asked: asked.to_string(),
+            }),
+        }
+    }
+
+    /// The kinds whose words are terms.
+    pub fn search(&self) -> &SearchKinds {
+        &self.search
+    }
+}
 
 impl Model for EventModel {
     fn name(&self) -> &'static str {
@@ -69,7 +109,11 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        2 // the term of the expiration came with 2
+        3 // expiration to the second, deletion and vanish, words
+    }
+
+    fn settings(&self) -> Vec<u8> {
+        self.search.to_settings()
     }
 
     fn route(&self, record: Record<'_>) -> u64 {
@@ -80,10 +124,13 @@ impl Model for EventModel {
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
         if let Ok(event) = EventRef::stored(record) {
             terms::of_event(&event, out);
+            if self.search.has(event.kind()) {
+                search::add_terms(&event, out);
+            }
         }
     }
 
-    fn check(&self, record: Record<'_>) -> Result<(), String> {
+    fn check(&self, record: Record<'_>) -> std::result::Result<(), String> {
         // Strictly, not as `EventRef::stored`, which trusts what was checked when it came in.
         EventRef::new(record.key, record.body).map(drop).map_err(|error| error.to_string())
     }

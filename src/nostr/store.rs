@@ -4,14 +4,17 @@ use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::format::FormatError;
 use super::plan::select;
+use super::ranked::{Answer, Ranked};
 use super::rules::{self, EventModel};
+use super::search::SearchKinds;
 use crate::base::{Error, Result};
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
-use crate::query::{Cursor, Order, Select};
+use crate::query::{Order, Select};
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,6 +55,7 @@ impl From<Outcome> for Inserted {
 /// Share it behind an `Arc`; every method takes `&self`, from any thread.
 pub struct EventStore {
     store: Store,
+    search: SearchKinds,
 }
 
 impl EventStore {
@@ -69,7 +73,52 @@ impl EventStore {
     /// # Errors
     /// As [`EventStore::open`].
     pub fn open_in(dir: &Path, options: &Options, env: Env) -> Result<EventStore> {
-        Ok(EventStore { store: Store::open(dir, Arc::new(EventModel), options, env)? })
+        EventStore::open_searching(dir, options, env, None)
+    }
+
+    /// As [`EventStore::open_in`]. The words of events of the kinds `search` are indexed, which is decided when the
+    /// store is created, for ever; `None` takes what an existing store has, and the default for a new one.
+    ///
+    /// # Errors
+    /// As [`EventStore::open`]; `Mismatch` if an existing store searches other kinds.
+    pub fn open_searching(
+        dir: &Path,
+        options: &Options,
+        env: Env,
+        search: Option<&SearchKinds>,
+    ) -> Result<EventStore> {
+        let model = EventModel::of_store(dir, search, &env)?;
+        let search = model.search().clone();
+        Ok(EventStore { store: Store::open(dir, Arc::new(model), options, env)?, search })
+    }
+
+    /// The kinds of event that searches find.
+    pub fn search_kinds(&self) -> &SearchKinds {
+        &self.search
+    }
+
+    /// Makes the searches of `filters` this store's, so that [`Filter::matches`] says of an event what the store says
+    /// of it. The store does so by itself with what it is asked; who matches events beside it does it once.
+    ///
+    /// # Errors
+    /// `Invalid` if there is a search, and the store was created without.
+    pub fn adopt(&self, filters: &mut [Filter]) -> Result<()> {
+        for filter in filters.iter_mut().filter(|filter| filter.ranked().is_some()) {
+            if self.search.is_off() {
+                return Err(Error::invalid("search", "this store was created without"));
+            }
+            filter.search = filter.search.take().map(|search| search.among(&self.search));
+        }
+        Ok(())
+    }
+
+    fn adopted<'a>(&self, filters: &'a [Filter]) -> Result<Cow<'a, [Filter]>> {
+        if filters.iter().all(|filter| filter.ranked().is_none()) {
+            return Ok(filters.into());
+        }
+        let mut filters = filters.to_vec();
+        self.adopt(&mut filters)?;
+        Ok(filters.into())
     }
 
     /// The engine below, for figures and settings.
@@ -112,13 +161,16 @@ impl EventStore {
     /// The events that match at least one of `filters`, newest first, lowest id first among equals;
     /// of each filter the newest `limit`. Sees everything that was acknowledged before the call.
     ///
+    /// A filter with a search gives its best `limit` instead, the best first (docs/search.md). Filters with a search
+    /// come first, each in its turn, then all others together; no event comes twice.
+    ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn query(&self, filters: &[Filter]) -> Result<Events> {
         self.query_at(&self.snapshot(), filters, Order::Newest)
     }
 
-    /// As [`EventStore::query`], on `snapshot` and in either order.
+    /// As [`EventStore::query`], on `snapshot` and in either order; what is ranked is ranked in both.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -128,7 +180,12 @@ impl EventStore {
         filters: &[Filter],
         order: Order,
     ) -> Result<Events> {
-        Ok(Events(self.store.query_at(snapshot, &selects(filters), order)?))
+        let filters = self.adopted(filters)?;
+        Ok(Events(if filters.iter().all(|filter| filter.ranked().is_none()) {
+            Answer::Ordered(self.store.query_at(snapshot, &selects(&filters), order)?)
+        } else {
+            Answer::Ranked(Box::new(Ranked::open(&self.store, snapshot, &filters, order)?))
+        }))
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -136,7 +193,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.store.count(&selects(filters))
+        self.store.count(&selects(&self.adopted(filters)?))
     }
 
     /// How a query would be answered, for a person.
@@ -144,7 +201,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn explain(&self, filters: &[Filter]) -> Result<String> {
-        self.store.explain(&selects(filters), Order::Newest)
+        self.store.explain(&selects(&self.adopted(filters)?), Order::Newest)
     }
 
     /// Everything that is stored after `snapshot`, a tail for each shard; `wake` is told when there is
@@ -200,7 +257,7 @@ impl Pending<'_> {
 }
 
 /// The answer to a query, event by event.
-pub struct Events(Cursor);
+pub struct Events(Answer);
 
 impl Events {
     /// The next event, good until the next call; `None` at the end.
@@ -209,12 +266,17 @@ impl Events {
     /// `Corrupt` or `Io`; the answer ends there.
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
-        let Some(record) = self.0.next()? else { return Ok(None) };
-        EventRef::stored(record).map(Some).map_err(damaged)
+        match &mut self.0 {
+            Answer::Ordered(cursor) => {
+                let Some(record) = cursor.next()? else { return Ok(None) };
+                EventRef::stored(record).map(Some).map_err(damaged)
+            }
+            Answer::Ranked(ranked) => ranked.next(),
+        }
     }
 }
 
-fn damaged(error: FormatError) -> Error {
+pub(super) fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
 }
 

@@ -7,6 +7,7 @@
 //!   4 kind:2 pubkey:32 value         address (addressable kinds; the value is that of `d`)
 //!   5 letter:1 value                 first value of a tag of one letter
 //!   6 hour:4                         hour since 1970 in which the event expires
+//!  11 text                           a word of the search index (`search::words`)
 //!
 //!   value:  0 id:32                  64 lowercase hex characters
 //!           1 text                   another text, if the term stays within TERM_BYTES_MAX
@@ -40,11 +41,15 @@ pub const TAG: u8 = 5;
 /// First byte of expiration terms.
 pub const EXPIRATION: u8 = 6;
 
+/// First byte of terms of words.
+pub const WORD: u8 = 11;
+
 const VALUE_ID: u8 = 0;
 const VALUE_TEXT: u8 = 1;
 const VALUE_SHA256: u8 = 2;
 
-/// Adds all terms of an event: author, kind, both, its address if it has one, and its tags'.
+/// Adds all terms of an event but those of its words: author, kind, both, its address if it has one, and its
+/// tags'.
 pub fn of_event(event: &EventRef<'_>, out: &mut Terms) {
     author(event.pubkey(), out);
     kind(event.kind(), out);
@@ -91,6 +96,11 @@ pub fn tag(letter: u8, value: Item<'_>, out: &mut Terms) {
 pub fn expiration(at: u64, out: &mut Terms) {
     let hour = u32::try_from(at / 3600).unwrap_or(u32::MAX);
     out.push(&[&[EXPIRATION], &hour.to_be_bytes()]);
+}
+
+/// Adds the term of a word, or of two characters, in the one spelling of `search::words`.
+pub fn word(word: &str, out: &mut Terms) {
+    out.push(&[&[WORD], word.as_bytes()]);
 }
 
 /// Adds a term of up to three parts and a value.

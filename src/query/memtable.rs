@@ -106,7 +106,10 @@ fn is_there(memtable: &Memtable, snapshot: &Snapshot, select: &Select, o: Ordina
 pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -> u64 {
     let visible = snapshot.visible(memtable);
     // Who stands under a term of the only condition has nothing left to be asked but the time.
-    let decided = select.ids.is_none() && select.none_of.is_empty() && select.all_of.len() <= 1;
+    let decided = select.ids.is_none()
+        && select.none_of.is_empty()
+        && !select.residual
+        && select.all_of.len() <= 1;
     let counts = |&o: &Ordinal| {
         let matches = || (select.matches)(Record { key: memtable.key(o), body: memtable.body(o) });
         is_there(memtable, snapshot, select, o) && (decided || matches())

@@ -28,7 +28,7 @@ mod segment;
 mod select;
 mod walk;
 
-pub use count::count;
+pub use count::{count, postings};
 pub use cursor::Cursor;
 pub use explain::explain;
 pub use get::get;

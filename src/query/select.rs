@@ -34,6 +34,8 @@ pub struct Select {
     pub limit: Option<usize>,
     /// If given, the routes (`Model::route`) that a matching record can have: other shards are not asked.
     pub routes: Option<Vec<u64>>,
+    /// Whether a record may stand under all terms and not match: `matches` is asked of every candidate.
+    pub residual: bool,
     /// The same selection as a function, for records that are at hand without their posting lists.
     pub matches: Matches,
 }
@@ -49,6 +51,7 @@ impl Select {
             until: u64::MAX,
             limit: None,
             routes: None,
+            residual: false,
             matches: Arc::new(|_| true),
         }
     }

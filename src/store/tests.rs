@@ -194,6 +194,7 @@ impl Ask {
             since: self.since,
             until: self.until,
             limit: self.limit,
+            residual: false,
             routes: None,
             matches: Arc::new(move |record| {
                 me.matches(&Item { key: record.key, body: record.body.to_vec() })

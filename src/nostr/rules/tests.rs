@@ -26,8 +26,8 @@ impl Toy {
     fn insert(&mut self, event: &Event) -> (Decision, Vec<u8>) {
         let record = event.as_ref().record();
         let (mut terms, mut probes) = (Terms::new(), Terms::new());
-        EventModel.terms(record, &mut terms);
-        EventModel.probes(record, &mut probes);
+        EventModel::default().terms(record, &mut terms);
+        EventModel::default().probes(record, &mut probes);
         let mut hits: Vec<usize> = Vec::new();
         for probe in probes.iter() {
             let has = |(_, _, terms): &&(Key, Vec<u8>, Terms)| terms.iter().any(|t| t == probe);
@@ -38,7 +38,7 @@ impl Toy {
         }
         let records: Vec<Record<'_>> =
             hits.iter().map(|i| Record { key: self.live[*i].0, body: &self.live[*i].1 }).collect();
-        let decision = EventModel.decide(record, &records, 0);
+        let decision = EventModel::default().decide(record, &records, 0);
         let mut killed = Vec::new();
         if let Decision::Store { kills } = &decision {
             let mut places: Vec<usize> = kills.iter().map(|k| hits[*k]).collect();
@@ -178,13 +178,13 @@ fn hits_of_other_addresses_are_left_alone() {
     let (a, b) = (event(1, 9, 0, 1, &[]), event(2, 8, 0, 1, &[]));
     let newer = event(3, 9, 0, 2, &[]);
     let hits = [b.as_ref().record(), a.as_ref().record()];
-    let decision = EventModel.decide(newer.as_ref().record(), &hits, 0);
+    let decision = EventModel::default().decide(newer.as_ref().record(), &hits, 0);
     assert_eq!(decision, Decision::Store { kills: vec![1] });
     let d = |value: &str| vec![vec!["d".to_string(), value.to_string()]];
     let (x, y) = (event(4, 9, 30000, 1, &d("x")), event(5, 9, 30000, 9, &d("y")));
     let newer = event(6, 9, 30000, 2, &d("x"));
     let hits = [y.as_ref().record(), x.as_ref().record()];
-    let decision = EventModel.decide(newer.as_ref().record(), &hits, 0);
+    let decision = EventModel::default().decide(newer.as_ref().record(), &hits, 0);
     assert_eq!(decision, Decision::Store { kills: vec![1] });
 }
 
@@ -194,18 +194,18 @@ fn foreign_bytes_are_refused_without_a_panic() {
         let body = vec![0xff; length];
         let record = Record { key: Key { time: 0, id: [0; 32] }, body: &body };
         let mut out = Terms::new();
-        EventModel.terms(record, &mut out);
-        EventModel.probes(record, &mut out);
-        EventModel.route(record);
+        EventModel::default().terms(record, &mut out);
+        EventModel::default().probes(record, &mut out);
+        EventModel::default().route(record);
         assert!(out.is_empty());
-        let decision = EventModel.decide(record, &[record], 0);
+        let decision = EventModel::default().decide(record, &[record], 0);
         assert_eq!(decision, Decision::Refuse { reason: MALFORMED });
     }
 }
 
 #[test]
 fn the_route_is_of_the_author_alone() {
-    let route = |e: Event| EventModel.route(e.as_ref().record());
+    let route = |e: Event| EventModel::default().route(e.as_ref().record());
     assert_eq!(route(event(1, 7, 0, 1, &[])), hash64(&[7; 32]));
     assert_eq!(route(event(1, 7, 0, 1, &[])), route(event(2, 7, 30000, 9, &[vec!["d".into()]])));
 }

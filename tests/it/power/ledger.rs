@@ -38,7 +38,7 @@ impl Ledger {
     }
 
     fn shard_of(&self, event: &ratite::nostr::Event) -> usize {
-        EventModel.route(event.as_ref().record()) as usize & (self.0.len() - 1)
+        EventModel::default().route(event.as_ref().record()) as usize & (self.0.len() - 1)
     }
 
     /// Inserts `group` at once and waits for the answers of the first `waited`; compares each with the

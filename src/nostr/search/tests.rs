@@ -1,0 +1,1 @@
+//! Words, queries, ranks.
