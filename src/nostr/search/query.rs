@@ -124,6 +124,11 @@ impl Search {
         !self.phrases.is_empty()
     }
 
+    /// The kinds of event among which it searches.
+    pub fn kinds(&self) -> &SearchKinds {
+        &self.kinds
+    }
+
     /// The same search among events of these kinds. A store does so with its own before it answers.
     #[must_use]
     pub fn among(mut self, kinds: &SearchKinds) -> Search {
