@@ -127,3 +127,6 @@ fn rank(
     });
     Ok(best_first(found, limit)?.into_iter().map(|found| found.key).collect())
 }
+
+#[cfg(test)]
+mod tests;

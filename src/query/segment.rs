@@ -131,8 +131,7 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
         plan.empty = known.is_empty();
         let beside = select.residual || !select.none_of.is_empty();
         plan.by_id = Some(known);
-        plan.residual =
-            (0..select.all_of.len() + usize::from(beside)).collect();
+        plan.residual = (0..select.all_of.len() + usize::from(beside)).collect();
         return Ok(plan);
     }
     let mut order: Vec<usize> = (0..select.all_of.len()).collect();

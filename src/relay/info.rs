@@ -129,7 +129,8 @@ mod tests {
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);
         assert!(document.get("contact").is_none());
-        let searching = serde_json::from_slice::<serde_json::Value>(&super::document(&config, true));
+        let searching =
+            serde_json::from_slice::<serde_json::Value>(&super::document(&config, true));
         assert_eq!(searching.unwrap()["supported_nips"], serde_json::json!([1, 11, 45, 50]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);

@@ -1,10 +1,11 @@
 //! The store that a verb works on: its options on the command line, its opening, its closing.
 
-use crate::config::{Settings, StoreFlags};
+use crate::config::{Built, Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use ratite::io::{self, Backend, Env};
-use ratite::nostr::EventStore;
+use ratite::model::Model;
+use ratite::nostr::{EventModel, EventStore, SearchKinds};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub struct StoreArgs {
     pub data: PathBuf,
     io: Backend,
     options: Options,
+    search: Option<SearchKinds>,
 }
 
 impl Args for StoreArgs {
@@ -33,7 +35,8 @@ impl Args for StoreArgs {
 impl FromArgMatches for StoreArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<StoreArgs, Error> {
         let built = Settings::from_arg_matches(matches)?.built;
-        Ok(StoreArgs { data: built.data, io: built.io, options: built.store })
+        let Built { data, io, store: options, search, .. } = built;
+        Ok(StoreArgs { data, io, options, search })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -56,7 +59,13 @@ impl StoreArgs {
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
-        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+        let (env, search) = (self.env()?, self.search.as_ref());
+        Ok(Arc::new(EventStore::open_searching(&self.data, options, env, search)?))
+    }
+
+    /// The model of the store, for who looks at its files without opening it.
+    pub fn model(&self, env: &Env) -> Outcome<Arc<dyn Model>> {
+        Ok(Arc::new(EventModel::of_store(&self.data, self.search.as_ref(), env)?))
     }
 
     /// How the machine is reached.

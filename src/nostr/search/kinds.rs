@@ -22,9 +22,8 @@ pub const NEVER: [u16; 5] = [4, 13, 14, 15, 1059];
 
 /// What is searched unless one chooses: profiles; notes, threads, pictures, videos, chat, comments, live chat,
 /// issues, highlights; articles, live events, classifieds, wiki pages, dates and times of calendars.
-const DEFAULT: [u16; 17] = [
-    0, 1, 11, 20, 21, 22, 42, 1111, 1311, 1621, 9802, 30023, 30311, 30402, 30818, 31922, 31923,
-];
+const DEFAULT: [u16; 17] =
+    [0, 1, 11, 20, 21, 22, 42, 1111, 1311, 1621, 9802, 30023, 30311, 30402, 30818, 31922, 31923];
 
 /// The kinds of event whose words are indexed. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,7 +88,8 @@ impl SearchKinds {
         if version != WORDS_VERSION {
             return Err(format!("its words are of version {version}, not {WORDS_VERSION}"));
         }
-        let list: Vec<u16> = kinds.chunks(2).map(|k| k.iter().fold(0, |n, &b| n << 8 | u16::from(b))).collect();
+        let list: Vec<u16> =
+            kinds.chunks(2).map(|k| k.iter().fold(0, |n, &b| n << 8 | u16::from(b))).collect();
         let choice = SearchKinds::new(&list)?;
         match choice.to_settings() == settings && !choice.is_off() {
             true => Ok(choice),

@@ -147,7 +147,9 @@ impl Units {
             }
             let between = !(c.is_alphanumeric() || is_combining_mark(c));
             let spaceless = !between && is_spaceless(c);
-            if (between || spaceless) && let Some(start) = open.take() {
+            if (between || spaceless)
+                && let Some(start) = open.take()
+            {
                 self.push(start, Form::Word);
                 if self.is_full() {
                     break;
