@@ -37,13 +37,14 @@ pub(crate) struct Birth {
     /// How many bytes of the model's settings there are.
     settings_bytes: u8,
     /// The model's settings, padded with zeros.
-    settings: [u8; SETTINGS_BYTES_MAX],
+    settings: [u8; 63],
     /// Of all before it.
     crc: U64,
 }
 
 /// Bytes of the STORE file that count.
 pub const STORE_BYTES: usize = size_of::<Birth>();
+const _: () = assert!(SETTINGS_BYTES_MAX == 63);
 const _: () = assert!(STORE_BYTES == 128 && std::mem::offset_of!(Birth, crc) == 120);
 
 /// Makes `dir`, which holds nothing else, a store with empty shards.

@@ -1,5 +1,7 @@
 //! Searches of whole stores, against a list of events, a naive split into words and a naive score.
 
+mod measure;
+
 use super::SCORED_MAX;
 use crate::base::Error;
 use crate::io::{Env, Faults, Rng, simulated};
@@ -173,7 +175,11 @@ impl Twin {
 
 fn open(env: &Env, kinds: Option<&[u16]>) -> EventStore {
     let kinds = kinds.map(|kinds| SearchKinds::new(kinds).unwrap());
-    EventStore::open_searching(dir(), &Options::tiny(), env.clone(), kinds.as_ref()).unwrap()
+    open_in(dir(), &Options::tiny(), env.clone(), kinds.as_ref())
+}
+
+fn open_in(dir: &Path, options: &Options, env: Env, kinds: Option<&SearchKinds>) -> EventStore {
+    EventStore::open_searching(dir, options, env, kinds).unwrap()
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) use fields::add_terms;
 pub use kinds::{SearchKinds, WORDS_VERSION};
 pub use query::{QUERY_BYTES_MAX, QUERY_WORDS_MAX, Search};
 pub(super) use rank::{Found, Weights, best_first};
+#[cfg(test)]
+pub(super) use words::Units;
 pub use words::WORD_BYTES_MAX;
 
 #[cfg(test)]

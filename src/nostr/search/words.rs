@@ -11,8 +11,7 @@
 //! which glues particles to its words, are units of their own. Their terms are every pair of neighbours, every Han
 //! character, and every character that stands alone.
 //!
-//! I1. Units are a function of the text and of [`UNITS_MAX`](super::fields) alone, and the spelling of a spelling is
-//!     itself.
+//! I1. Units are a function of the text and of how many are taken, and the spelling of a spelling is itself.
 //! I2. No text costs more than a walk over it: words and marks in a row are bounded.
 
 use unicode_normalization::UnicodeNormalization;
@@ -27,7 +26,7 @@ const MARKS_MAX: u32 = 8;
 
 /// One unit: where it stands among the spellings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unit {
+pub(in crate::nostr) struct Unit {
     pub(super) start: u32,
     pub(super) end: u32,
     pub(super) form: Form,
@@ -35,7 +34,7 @@ pub(super) struct Unit {
 
 /// What a unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::nostr) enum Form {
     /// A word.
     Word,
     /// A character of a script without spaces.
@@ -48,7 +47,7 @@ pub(super) enum Form {
 
 /// The units of texts, in their order.
 #[derive(Default, Clone, Debug)]
-pub(super) struct Units {
+pub(in crate::nostr) struct Units {
     /// The spellings, one behind the other: neighbours in a text are neighbours here.
     spelled: String,
     units: Vec<Unit>,
@@ -57,11 +56,11 @@ pub(super) struct Units {
 
 impl Units {
     /// Of no text yet; takes `max` units.
-    pub(super) fn new(max: usize) -> Units {
+    pub(in crate::nostr) fn new(max: usize) -> Units {
         Units { spelled: String::new(), units: Vec::new(), max }
     }
 
-    pub(super) fn units(&self) -> &[Unit] {
+    pub(in crate::nostr) fn units(&self) -> &[Unit] {
         &self.units
     }
 
@@ -99,7 +98,7 @@ impl Units {
     }
 
     /// Adds the units of `text`, until there are as many as are taken.
-    pub(super) fn add(&mut self, text: &str) {
+    pub(in crate::nostr) fn add(&mut self, text: &str) {
         let bytes = text.as_bytes();
         let mut at = 0;
         while at < bytes.len() && !self.is_full() {

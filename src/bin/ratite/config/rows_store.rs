@@ -93,7 +93,7 @@ pub static STORE: &[Setting] = &[
     .word(),
     store(
         "search",
-        text("KINDS", "auto, default, off, or kinds with commas, up to 31", search),
+        text("KINDS", "default, off, or up to 31 kinds with commas", search),
         "auto",
         "Whose words a new store indexes for searches, of which kinds of event; an existing store keeps its \
          choice; auto: default",
