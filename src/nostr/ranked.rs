@@ -12,7 +12,7 @@
 use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::plan::select;
-use super::search::{EventWords, Found, Search, Weights, best_first};
+use super::search::{Found, Search, Weights, best_first};
 use super::store::damaged;
 use super::terms;
 use crate::base::{Key, Result, Terms};
@@ -115,15 +115,14 @@ fn rank(
     search.words().iter().for_each(|word| terms::word(word, &mut words));
     let words: Vec<&[u8]> = words.iter().collect();
     let frequencies = query::postings(&words, snapshot.shards())?;
-    let weights = Weights::new(search, &frequencies, snapshot.records(), now);
+    let mut weights = Weights::new(search, &frequencies, snapshot.records(), now);
     let mut matches = store.query_at(snapshot, &[what], Order::Newest)?;
     let found = std::iter::from_fn(|| {
-        let scored = |record| {
+        let mut scored = |record| {
             let event = EventRef::stored(record).map_err(damaged)?;
-            let score = weights.score(&EventWords::of(&event), event.created_at());
-            Ok(Found { score, key: event.key() })
+            Ok(Found { score: weights.score(&event), key: event.key() })
         };
-        matches.next().and_then(|record| record.map(scored).transpose()).transpose()
+        matches.next().and_then(|record| record.map(&mut scored).transpose()).transpose()
     });
     Ok(best_first(found, limit)?.into_iter().map(|found| found.key).collect())
 }

@@ -38,16 +38,14 @@ pub struct EventWords {
     units: Units,
     /// Where the terms stand, sorted by what they are, repetitions included.
     terms: Vec<(u32, u32)>,
-    spelled: String,
 }
 
-/// The units of an event. A record has room for so many terms, and tags come first.
-fn units_of(event: &EventRef<'_>) -> Units {
+/// Puts the units of an event in `units`. A record has room for so many terms, and tags come first.
+fn split(event: &EventRef<'_>, units: &mut Units) {
     let room = (TERMS_PER_RECORD_MAX - OTHER_TERMS_MAX).saturating_sub(event.tag_count()) / 2;
-    let mut units = Units::new(room.min(UNITS_MAX));
+    units.restart(room.min(UNITS_MAX));
     if event.kind() == 0 {
-        add_profile(event, &mut units);
-        return units;
+        return add_profile(event, units);
     }
     let mut value = String::new();
     for tag in event.tags() {
@@ -62,7 +60,6 @@ fn units_of(event: &EventRef<'_>) -> Units {
         }
     }
     units.add(event.content());
-    units
 }
 
 fn add_profile(event: &EventRef<'_>, units: &mut Units) {
@@ -86,37 +83,29 @@ fn add_profile(event: &EventRef<'_>, units: &mut Units) {
 
 /// Adds the terms of an event's words to `out`.
 pub(in crate::nostr) fn add_terms(event: &EventRef<'_>, out: &mut Terms) {
-    units_of(event).terms().for_each(|word| terms::word(word, out));
+    let mut units = Units::default();
+    split(event, &mut units);
+    units.terms().for_each(|word| terms::word(word, out));
 }
 
 impl EventWords {
     /// The words of `event`. Costs a walk over its texts, some 15 ns a byte, and two allocations.
     pub fn of(event: &EventRef<'_>) -> EventWords {
-        let units = units_of(event);
-        let mut spelled = String::new();
-        let mut terms: Vec<(u32, u32)> = units
-            .terms()
-            .map(|term| {
-                let start = spelled.len() as u32;
-                spelled.push_str(term);
-                (start, spelled.len() as u32)
-            })
-            .collect();
-        let at = |&(a, b): &(u32, u32)| &spelled.as_bytes()[a as usize..b as usize];
-        terms.sort_unstable_by(|x, y| at(x).cmp(at(y)));
-        EventWords { units, terms, spelled }
+        let mut units = Units::default();
+        split(event, &mut units);
+        let mut terms: Vec<(u32, u32)> = units.spans().collect();
+        terms.sort_unstable_by(|x, y| units.at(*x).cmp(units.at(*y)));
+        EventWords { units, terms }
     }
 
-    /// How often a term of the index stands in the event.
-    pub fn count(&self, term: &str) -> usize {
-        let at = |&(a, b): &(u32, u32)| &self.spelled.as_bytes()[a as usize..b as usize];
-        let start = self.terms.partition_point(|t| at(t) < term.as_bytes());
-        self.terms[start..].iter().take_while(|t| at(t) == term.as_bytes()).count()
+    /// Whether the event stands under a term of the index.
+    pub fn has(&self, term: &str) -> bool {
+        self.terms.binary_search_by(|span| self.units.at(*span).cmp(term)).is_ok()
     }
 
     /// How long the event is, in words and characters of scripts without spaces.
     pub fn len(&self) -> usize {
-        self.units.units().iter().filter(|unit| unit.form != Form::Break).count()
+        self.units.len()
     }
 
     /// Whether there is no word.
@@ -126,7 +115,7 @@ impl EventWords {
 
     /// The terms of the words, with repetitions.
     pub fn terms(&self) -> impl Iterator<Item = &str> {
-        self.terms.iter().map(|&(a, b)| &self.spelled[a as usize..b as usize])
+        self.terms.iter().map(|span| self.units.at(*span))
     }
 
     /// Whether the units of `phrase` stand in a row.
@@ -135,5 +124,27 @@ impl EventWords {
             unit.form != Form::Break && *self.units.spelling(*unit) == **wanted
         };
         self.units.units().windows(phrase.len()).any(|row| row.iter().zip(phrase).all(is))
+    }
+}
+
+/// Counts some words in one event after the other, with the memory of the one before.
+#[derive(Default)]
+pub(in crate::nostr) struct Tally {
+    units: Units,
+    counts: Vec<u32>,
+}
+
+impl Tally {
+    /// How often each of `words`, which are sorted, stands in `event`, and how long the event is.
+    pub(super) fn count(&mut self, event: &EventRef<'_>, words: &[Box<str>]) -> (&[u32], usize) {
+        split(event, &mut self.units);
+        self.counts.clear();
+        self.counts.resize(words.len(), 0);
+        for term in self.units.terms() {
+            if let Ok(i) = words.binary_search_by(|word| (**word).cmp(term)) {
+                self.counts[i] += 1;
+            }
+        }
+        (&self.counts, self.units.len())
     }
 }

@@ -146,7 +146,7 @@ impl Search {
             return false;
         }
         let words = words.get_or_init(|| EventWords::of(event));
-        self.words.iter().all(|word| words.count(word) > 0)
+        self.words.iter().all(|word| words.has(word))
             && self.phrases.iter().all(|phrase| words.has_phrase(phrase))
     }
 

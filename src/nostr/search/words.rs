@@ -76,18 +76,46 @@ impl Units {
 
     /// The terms of the units, repetitions included; at most two for each unit.
     pub(super) fn terms(&self) -> impl Iterator<Item = &str> {
+        self.spans().map(|span| self.at(span))
+    }
+
+    /// Where the terms stand among the spellings: characters that are neighbours are so there too.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (u32, u32)> {
         let next_is = |i: usize| self.units.get(i + 1).is_some_and(|u| u.form == Form::Next);
         self.units.iter().enumerate().flat_map(move |(i, &unit)| {
-            let one = Some(self.spelling(unit));
-            let pair = || self.spelling(Unit { start: self.units[i - 1].start, ..unit });
+            let one = Some((unit.start, unit.end));
             let (single, pair) = match unit.form {
                 Form::Word => (one, None),
                 Form::Break => (None, None),
-                Form::Char => (one.filter(|_| is_han(self, unit) || !next_is(i)), None),
-                Form::Next => (one.filter(|_| is_han(self, unit)), Some(pair())),
+                Form::Char => (one.filter(|_| self.is_han(unit) || !next_is(i)), None),
+                Form::Next => {
+                    (one.filter(|_| self.is_han(unit)), Some((self.units[i - 1].start, unit.end)))
+                }
             };
             single.into_iter().chain(pair)
         })
+    }
+
+    /// The term at a place that `spans` gave.
+    pub(super) fn at(&self, (start, end): (u32, u32)) -> &str {
+        &self.spelled[start as usize..end as usize]
+    }
+
+    /// How many words and characters there are.
+    pub(super) fn len(&self) -> usize {
+        self.units.iter().filter(|unit| unit.form != Form::Break).count()
+    }
+
+    /// Whether a unit is a character that says something by itself.
+    fn is_han(&self, unit: Unit) -> bool {
+        self.spelling(unit).chars().next().is_some_and(is_han_char)
+    }
+
+    /// Of no text again, with the memory that there is.
+    pub(super) fn restart(&mut self, max: usize) {
+        self.spelled.clear();
+        self.units.clear();
+        self.max = max;
     }
 
     /// Says that what follows is another text.
@@ -108,13 +136,16 @@ impl Units {
             }
             // ASCII letters up to an ASCII separator are most of most texts.
             let plain = bytes[at..].iter().take_while(|&&b| CLASS[usize::from(b)] > WIDE).count();
-            match bytes.get(at + plain).map(|&b| CLASS[usize::from(b)]) {
-                Some(WIDE) => at = self.add_run(text, at),
-                _ => {
-                    self.add_ascii(&bytes[at..at + plain]);
-                    at += plain;
-                }
+            let wide = bytes.get(at + plain).is_some_and(|&b| CLASS[usize::from(b)] == WIDE);
+            let follows = text[at + plain..].chars().next().filter(|_| wide);
+            if follows.is_some_and(is_within) {
+                at = self.add_run(text, at);
+                continue;
             }
+            if plain > 0 {
+                self.add_ascii(&bytes[at..at + plain]);
+            }
+            at += plain + follows.map_or(0, char::len_utf8);
         }
     }
 
@@ -125,11 +156,10 @@ impl Units {
         self.push(start, Form::Word);
     }
 
-    /// Adds the units of the run that starts at `at`; answers where it ends, behind one character at least.
+    /// Adds the units of the run that starts at `at`, which is not empty; answers where it ends.
     fn add_run(&mut self, text: &str, at: usize) -> usize {
         let rest = &text[at..];
-        let ends = |c: char| !(c.is_alphanumeric() || is_combining_mark(c) || is_joiner(c));
-        let len = rest.find(ends).unwrap_or(rest.len());
+        let len = rest.find(|c| !is_within(c)).unwrap_or(rest.len());
         let run = &rest[..len];
         let mut marks = 0;
         let bounded = move |c: &char| {
@@ -171,8 +201,7 @@ impl Units {
         {
             self.push(start, Form::Word);
         }
-        let first = rest.chars().next().map_or(1, char::len_utf8);
-        at + len.max(first)
+        at + len
     }
 
     /// Takes what was spelled since `start` as a unit.
@@ -207,6 +236,11 @@ fn fold(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
+/// Whether a character stands within a run.
+fn is_within(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c) || is_joiner(c)
+}
+
 /// Characters within a word that nobody sees: soft hyphen, joiners, marks of direction, byte order mark.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
@@ -239,9 +273,4 @@ fn is_han_char(c: char) -> bool {
     matches!(c,
         '\u{3005}' | '\u{3007}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
-}
-
-/// Whether a character says something by itself.
-fn is_han(units: &Units, unit: Unit) -> bool {
-    units.spelling(unit).chars().next().is_some_and(is_han_char)
 }
