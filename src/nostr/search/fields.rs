@@ -13,6 +13,7 @@ use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::nostr::event::EventRef;
 use crate::nostr::json::scan::Scanner;
 use crate::nostr::terms;
+use std::cell::OnceCell;
 
 /// Units of one event that are searched, its first ones: all of an article of 64 KiB, what relays take. Terms are
 /// up to twice as many.
@@ -36,14 +37,14 @@ const DEPTH: u32 = 16;
 #[derive(Clone, Debug)]
 pub struct EventWords {
     units: Units,
-    /// Where the terms stand, sorted by what they are, repetitions included.
-    terms: Vec<(u32, u32)>,
+    /// Where the terms stand, sorted by what they are, repetitions included; once somebody asks for them.
+    terms: OnceCell<Vec<(u32, u32)>>,
 }
 
 /// Puts the units of an event in `units`. A record has room for so many terms, and tags come first.
 fn split(event: &EventRef<'_>, units: &mut Units) {
     let room = (TERMS_PER_RECORD_MAX - OTHER_TERMS_MAX).saturating_sub(event.tag_count()) / 2;
-    units.restart(room.min(UNITS_MAX));
+    units.restart(room.min(UNITS_MAX), event.content_bytes().len());
     if event.kind() == 0 {
         return add_profile(event, units);
     }
@@ -93,14 +94,20 @@ impl EventWords {
     pub fn of(event: &EventRef<'_>) -> EventWords {
         let mut units = Units::default();
         split(event, &mut units);
-        let mut terms: Vec<(u32, u32)> = units.spans().collect();
-        terms.sort_unstable_by(|x, y| units.at(*x).cmp(units.at(*y)));
-        EventWords { units, terms }
+        EventWords { units, terms: OnceCell::new() }
+    }
+
+    fn sorted(&self) -> &[(u32, u32)] {
+        self.terms.get_or_init(|| {
+            let mut terms: Vec<(u32, u32)> = self.units.spans().collect();
+            terms.sort_unstable_by(|x, y| self.units.at(*x).cmp(self.units.at(*y)));
+            terms
+        })
     }
 
     /// Whether the event stands under a term of the index.
     pub fn has(&self, term: &str) -> bool {
-        self.terms.binary_search_by(|span| self.units.at(*span).cmp(term)).is_ok()
+        self.sorted().binary_search_by(|span| self.units.at(*span).cmp(term)).is_ok()
     }
 
     /// How long the event is, in words and characters of scripts without spaces.
@@ -115,15 +122,16 @@ impl EventWords {
 
     /// The terms of the words, with repetitions.
     pub fn terms(&self) -> impl Iterator<Item = &str> {
-        self.terms.iter().map(|span| self.units.at(*span))
+        self.sorted().iter().map(|span| self.units.at(*span))
     }
 
     /// Whether the units of `phrase` stand in a row.
     pub(super) fn has_phrase(&self, phrase: &[Box<str>]) -> bool {
-        let is = |(unit, wanted): (&Unit, &Box<str>)| {
-            unit.form != Form::Break && *self.units.spelling(*unit) == **wanted
-        };
-        self.units.units().windows(phrase.len()).any(|row| row.iter().zip(phrase).all(is))
+        self.units.units().windows(phrase.len()).any(|row| {
+            row.iter().zip(phrase).all(|(unit, wanted)| {
+                unit.form != Form::Break && self.units.spelling(*unit) == &**wanted
+            })
+        })
     }
 }
 

@@ -146,8 +146,9 @@ impl Search {
             return false;
         }
         let words = words.get_or_init(|| EventWords::of(event));
-        self.words.iter().all(|word| words.has(word))
-            && self.phrases.iter().all(|phrase| words.has_phrase(phrase))
+        // Phrases first: who fails them, as most candidates of an index do, needs no sorted terms.
+        self.phrases.iter().all(|phrase| words.has_phrase(phrase))
+            && self.words.iter().all(|word| words.has(word))
     }
 
     #[cfg(test)]

@@ -24,6 +24,9 @@ pub const WORD_BYTES_MAX: usize = 48;
 /// Marks in a row that count; a letter of a living script has up to four. More are left out (I2).
 const MARKS_MAX: u32 = 8;
 
+/// Memory that is reserved for a text; longer ones grow.
+const RESERVE_BYTES_MAX: usize = 64 << 10;
+
 /// One unit: where it stands among the spellings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::nostr) struct Unit {
@@ -111,10 +114,12 @@ impl Units {
         self.spelling(unit).chars().next().is_some_and(is_han_char)
     }
 
-    /// Of no text again, with the memory that there is.
-    pub(super) fn restart(&mut self, max: usize) {
+    /// Of no text again, with the memory that there is, and some for texts of `bytes`.
+    pub(super) fn restart(&mut self, max: usize, bytes: usize) {
         self.spelled.clear();
         self.units.clear();
+        self.spelled.reserve(bytes.min(RESERVE_BYTES_MAX));
+        self.units.reserve(bytes.min(RESERVE_BYTES_MAX) / 6);
         self.max = max;
     }
 
