@@ -7,7 +7,7 @@
 //!
 //! A profile's JSON is read as far as it is JSON: what stands behind the fault is not found.
 
-use super::words::{Form, Unit, Units};
+use super::words::{Form, Units};
 use crate::base::Terms;
 use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::nostr::event::EventRef;
