@@ -5,6 +5,7 @@
 //!   GET with Accept: application/nostr+json, GET /nip11 -> the document
 //!   OPTIONS                                -> 204, for browsers that ask before
 //!   GET /                                  -> the page
+//!   HEAD                                   -> the head of what GET is answered
 //! ```
 //!
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
@@ -93,7 +94,7 @@ fn respond(
         Route::Refused(status, text) => {
             let mut response = answer(status, "text/plain", text);
             match status {
-                StatusCode::METHOD_NOT_ALLOWED => put(&mut response, header::ALLOW, "GET, OPTIONS"),
+                StatusCode::METHOD_NOT_ALLOWED => put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS"),
                 StatusCode::UPGRADE_REQUIRED => {
                     put(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
                 }
@@ -137,10 +138,11 @@ fn route(method: &Method, version: Version, path: &str, headers: &HeaderMap) -> 
     if method == Method::OPTIONS {
         return Route::Preflight;
     }
-    if method != Method::GET {
+    // hyper leaves out the body of an answer to HEAD, and says its length.
+    if method != Method::GET && method != Method::HEAD {
         return Route::Refused(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
     }
-    if headers.contains_key(header::UPGRADE) {
+    if method == Method::GET && headers.contains_key(header::UPGRADE) {
         return websocket(version, headers);
     }
     // Behind a proxy the relay may stand under any path; its document is found on the same.
@@ -198,7 +200,7 @@ fn answer(status: StatusCode, kind: &str, body: impl Into<Bytes>) -> Response<Fu
 fn open(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     put(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS");
+    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
     response
 }
 
@@ -237,7 +239,7 @@ mod tests {
         let other = |method| route(&method, Version::HTTP_11, "/", &HeaderMap::new());
         assert_eq!(other(Method::OPTIONS), Route::Preflight);
         assert_eq!(status(other(Method::POST)), 405);
-        assert_eq!(status(other(Method::HEAD)), 405);
+        assert_eq!(other(Method::HEAD), Route::Page);
     }
 
     #[test]

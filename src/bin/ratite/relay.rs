@@ -22,7 +22,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
-    let config = settings.built.relay.clone();
+    let mut config = settings.built.relay.clone();
+    config.retention.clone_from(&settings.built.retention.rules);
     let options = args.store.options()?;
     let signals = Signals::listen()?;
     let store = args.store.open(&options)?;

@@ -3,12 +3,14 @@
 //! Nothing here sleeps: a test reads until what it waits for has come, and a read that gets nothing
 //! for [`PATIENCE`] fails.
 
+mod auth;
 mod events;
 mod live;
+mod private;
 mod requests;
 mod web;
 
-use super::{Config, Relay};
+use super::{AuthMode, Config, Relay};
 use crate::nostr::{Event, EventStore, Filter, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
@@ -27,6 +29,7 @@ const T0: u64 = 1_700_000_000;
 struct Rig {
     relay: Relay,
     store: Arc<EventStore>,
+    auth: AuthMode,
     _dir: tempfile::TempDir,
 }
 
@@ -47,8 +50,9 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
     let mut config =
         Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 2, ..Config::default() };
     change(&mut config);
+    let auth = config.auth;
     let relay = Relay::start(store.clone(), config).unwrap();
-    Rig { relay, store, _dir: dir }
+    Rig { relay, store, auth, _dir: dir }
 }
 
 impl Rig {
@@ -62,7 +66,25 @@ impl Rig {
     fn client(&self) -> Client {
         let url = format!("ws://{}/", self.relay.local_addr());
         let (socket, _) = tungstenite::client(url, self.dial()).unwrap();
-        Client { socket }
+        let mut client = Client { socket, challenge: String::new(), now: self.now() };
+        if self.auth != AuthMode::Off {
+            let challenge = client.hear();
+            assert_eq!((&challenge[0], challenge.as_array().unwrap().len()), (&json!("AUTH"), 2));
+            client.challenge = challenge[1].as_str().unwrap().into();
+        }
+        client
+    }
+
+    /// A client that has authenticated as this author.
+    fn known(&self, author: u8) -> Client {
+        let mut client = self.client();
+        assert_eq!(client.authenticate(author), accepted(""));
+        client
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64 {
+        self.store.engine().env().clock.unix_micros() / 1_000_000
     }
 
     fn stored(&self) -> u64 {
@@ -80,6 +102,8 @@ impl Drop for Rig {
 /// A client that reads one message at a time.
 struct Client {
     socket: WebSocket<TcpStream>,
+    challenge: String,
+    now: u64,
 }
 
 impl Client {
@@ -95,6 +119,13 @@ impl Client {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Answers the challenge as this author.
+    fn authenticate(&mut self, author: u8) -> (bool, String) {
+        let event = auth::answer(author, &self.challenge, self.now);
+        self.say(&auth::message(&event));
+        self.hear_ok(event.id())
     }
 
     fn publish(&mut self, event: &Event) -> (bool, String) {
