@@ -213,7 +213,9 @@ mod tests {
             hosts(&Config { relay_urls, ..Config::default() }, address.parse().unwrap())
         };
         let loopback = named(&[], "127.0.0.1:7777");
-        assert!(["localhost", "127.0.0.1", "::1"].iter().all(|h| loopback.contains(&h.to_string())));
+        assert!(
+            ["localhost", "127.0.0.1", "::1"].iter().all(|h| loopback.contains(&h.to_string()))
+        );
         assert_eq!(named(&[], "192.0.2.1:80"), ["192.0.2.1"]);
         assert_eq!(named(&["wss://A.b/", "ws://c:1"], "127.0.0.1:7777"), ["a.b", "c"]);
     }

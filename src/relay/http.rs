@@ -94,7 +94,9 @@ fn respond(
         Route::Refused(status, text) => {
             let mut response = answer(status, "text/plain", text);
             match status {
-                StatusCode::METHOD_NOT_ALLOWED => put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS"),
+                StatusCode::METHOD_NOT_ALLOWED => {
+                    put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS")
+                }
                 StatusCode::UPGRADE_REQUIRED => {
                     put(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
                 }

@@ -227,7 +227,10 @@ mod tests {
         ];
         config.retention = rules.iter().map(|rule| RuleConfig::parse(rule).unwrap()).collect();
         let said = json(&config);
-        assert_eq!((&said["icon"], &said["relay_countries"]), (&json!("https://x/i.png"), &json!(["IS"])));
+        assert_eq!(
+            (&said["icon"], &said["relay_countries"]),
+            (&json!("https://x/i.png"), &json!(["IS"]))
+        );
         let retention = json!([
             {"kinds": [1, [5, 7], [30000, 39999]], "time": 172_800},
             {"kinds": [0, 3], "time": null},
@@ -235,7 +238,10 @@ mod tests {
         ]);
         assert_eq!(said["retention"], retention);
         let limitation = &said["limitation"];
-        assert_eq!((&limitation["auth_required"], &limitation["restricted_writes"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&limitation["auth_required"], &limitation["restricted_writes"]),
+            (&json!(true), &json!(true))
+        );
         config.auth = AuthMode::Off;
         assert_eq!(json(&config)["supported_nips"], json!([1, 11, 45]));
         assert_eq!(json(&config)["limitation"]["auth_required"], false);

@@ -124,7 +124,8 @@ mod tests {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
         let outbox = Rc::new(Outbox::new(&Limits::default()));
         let held = RefCell::new(Some(Vec::new()));
-        let live = Live { id, outbox: outbox.clone(), viewer: nobody(), after: [5, 0].into(), held };
+        let live =
+            Live { id, outbox: outbox.clone(), viewer: nobody(), after: [5, 0].into(), held };
         let wants = |shard, seq| live.wants(Some(Position { shard, seq }));
         assert!(!wants(0, 4) && !wants(0, 5) && wants(0, 6) && wants(1, 1) && live.wants(None));
         live.send(b"{1}");

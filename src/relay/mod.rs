@@ -49,9 +49,9 @@ mod session;
 mod split;
 mod stats;
 mod subscriptions;
-mod visibility;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 pub use config::{About, AuthMode, Config};
 pub use limits::{AUTH_KEYS_MAX, Limits, SUBID_CHARS_MAX};

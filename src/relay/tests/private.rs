@@ -37,10 +37,19 @@ fn stored_messages_go_to_their_parties_only() {
         "{\"kinds\":[1,4,13,14,1059]}".into(),
         "{\"since\":5}".into(),
         format!("{{\"#p\":[\"{}\",\"{}\"]}},{{\"kinds\":[1]}}", hex(2), hex(4)),
-        format!("{{\"kinds\":[4,13,14,1059],\"#p\":[\"{}\"]}},{{\"kinds\":[1]}},{{\"kinds\":[4,13,14,1059]}}", hex(4)),
+        format!(
+            "{{\"kinds\":[4,13,14,1059],\"#p\":[\"{}\"]}},{{\"kinds\":[1]}},{{\"kinds\":[4,13,14,1059]}}",
+            hex(4)
+        ),
     ];
     let (author, recipient, both) = ("1 to 2", "1 to 2", "");
-    let who = [(None, "note"), (Some(1), author), (Some(2), recipient), (Some(4), "3 to 4"), (Some(5), "note")];
+    let who = [
+        (None, "note"),
+        (Some(1), author),
+        (Some(2), recipient),
+        (Some(4), "3 to 4"),
+        (Some(5), "note"),
+    ];
     for (key, own) in who {
         let mut client = key.map_or_else(|| rig.client(), |key| rig.known(key));
         for filters in &ways {
@@ -75,7 +84,9 @@ fn who_asks_for_private_kinds_alone_is_asked_back() {
     assert_eq!(stranger.authenticate(2), accepted(""));
     assert_eq!(stranger.ask("s", "{\"kinds\":[4]}"), ["1 to 2 of 4"]);
     // Another's messages are an empty answer, as if there were none.
-    assert!(stranger.ask("s", &format!("{{\"kinds\":[4],\"authors\":[\"{}\"]}}", hex(3))).is_empty());
+    assert!(
+        stranger.ask("s", &format!("{{\"kinds\":[4],\"authors\":[\"{}\"]}}", hex(3))).is_empty()
+    );
 }
 
 /// A limit counts what is shown: hidden events between do not make a page short, nor own ones long.

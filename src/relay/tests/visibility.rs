@@ -81,7 +81,8 @@ fn random_filter(rng: &mut Rng, events: &[Event]) -> Filter {
 
 fn random_event(rng: &mut Rng, number: u64) -> Event {
     let kind = [1, 4, 13, 1059, 7][rng.below(5) as usize];
-    let tags: Vec<[String; 2]> = (0..rng.below(3)).map(|_| ["p".into(), hex(rng.below(4))]).collect();
+    let tags: Vec<[String; 2]> =
+        (0..rng.below(3)).map(|_| ["p".into(), hex(rng.below(4))]).collect();
     Event::from_parts(key(rng.below(4)), rng.below(20), kind, &tags, &number.to_string())
 }
 
@@ -125,7 +126,9 @@ fn requests_give_what_a_twin_gives() {
         let expected = twin(&events, &filters, &keys, true);
         let mut given = Vec::new();
         let mut stored = store.query(&asked.filters).unwrap();
-        while !asked.is_spent() && let Some(event) = stored.next().unwrap() {
+        while !asked.is_spent()
+            && let Some(event) = stored.next().unwrap()
+        {
             if asked.takes(&event) {
                 given.push(*event.id());
             }

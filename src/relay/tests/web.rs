@@ -31,7 +31,11 @@ fn http_is_answered() {
     assert!(body.contains("Bird &amp; Co") && body.contains("wss://relay.test/"), "{body}");
     assert!(body.contains("1 events stored"));
     let (head, body) = http(&rig, "HEAD / HTTP/1.1\nAccept: application/nostr+json");
-    assert!(head.starts_with("http/1.1 200") && head.contains("application/nostr+json") && body.is_empty());
+    assert!(
+        head.starts_with("http/1.1 200")
+            && head.contains("application/nostr+json")
+            && body.is_empty()
+    );
     assert!(head.contains("content-length: ") && !head.contains("content-length: 0"), "{head}");
     assert!(http(&rig, "HEAD / HTTP/1.1").0.contains("text/html"));
     let (head, _) = http(&rig, "OPTIONS / HTTP/1.1");

@@ -42,10 +42,16 @@ macro_rules! list_row {
         about(
             $key,
             $flag,
-            list($name, "texts", $range, |b| b.relay.about.$field.clear(), |b, t| {
-                b.relay.about.$field.push(t.into());
-                Ok(t.into())
-            }),
+            list(
+                $name,
+                "texts",
+                $range,
+                |b| b.relay.about.$field.clear(),
+                |b, t| {
+                    b.relay.about.$field.push(t.into());
+                    Ok(t.into())
+                },
+            ),
             "",
             $effect,
         )

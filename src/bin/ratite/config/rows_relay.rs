@@ -137,12 +137,7 @@ pub static RELAY: &[Setting] = &[
     )
     .word()
     .common(),
-    relay(
-        "auth",
-        words(AUTHS),
-        "on-demand",
-        "Whether clients authenticate (NIP-42)",
-    ),
+    relay("auth", words(AUTHS), "on-demand", "Whether clients authenticate (NIP-42)"),
     relay(
         "private-kinds",
         text("KINDS", "up to 64 kinds with commas, or none", private_kinds),
