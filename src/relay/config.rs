@@ -66,6 +66,8 @@ pub struct Config {
     pub private_kinds: Vec<u16>,
     /// The rules by which events go, as NIP-11 publishes them. Whoever runs the relay applies them.
     pub retention: Vec<RuleConfig>,
+    /// Whether messages are compressed for clients that offer it (permessage-deflate). Default: yes.
+    pub compression: bool,
     /// What clients may do.
     pub limits: Limits,
     /// Front-end threads, each with a runtime, a listener and a feed. Default: the cores at hand.
@@ -84,6 +86,7 @@ impl Default for Config {
             auth: AuthMode::default(),
             private_kinds: vec![4, 13, 14, 1059],
             retention: Vec::new(),
+            compression: true,
             pubkey: None,
             limits: Limits::default(),
             threads: crate::io::threads::cores(),

@@ -3,6 +3,7 @@
 
 use super::auth::Identity;
 use super::config::Config;
+use super::deflate::Deflate;
 use super::limits::Limits;
 use super::live::{Live, Position};
 use super::message::SubId;
@@ -32,6 +33,8 @@ pub(super) struct Front {
     pub(super) hosts: Arc<[String]>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
+    /// Of all clients whose messages are compressed.
+    pub(super) deflate: Rc<RefCell<Deflate>>,
     /// The feeds of all threads, this one's included.
     ephemeral: Vec<Sender<Arc<Event>>>,
     subscriptions: RefCell<Subscriptions<Rc<Live>>>,
@@ -56,6 +59,7 @@ impl Front {
             hosts,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            deflate: Rc::new(RefCell::new(Deflate::new())),
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),
             json: RefCell::default(),

@@ -11,9 +11,11 @@
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
 use super::connection::{self, websocket_config};
+use super::deflate;
 use super::front::Front;
 use super::info;
 use super::linger::Lingering;
+use super::transport::{Frames, Transport};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -62,30 +64,37 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
         _ = timeout(limits.http, connection) => {}
         _ = stop.wait_for(|stop| *stop) => return,
     }
-    let Some(upgrade) = upgrade.take() else { return };
+    let Some((upgrade, is_compressed)) = upgrade.take() else { return };
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Lingering>>() else { return };
-    let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf.into());
+    let frames = || Frames::new(front.deflate.clone(), limits.message_bytes);
+    let frames = is_compressed.then(frames);
+    let stream = parts.io.into_inner().into_inner();
+    let transport = Transport::new(stream, &parts.read_buf, frames);
     let config = Some(websocket_config(limits));
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-    connection::run(front, socket).await;
+    let socket = WebSocketStream::from_raw_socket(transport, Role::Server, config).await;
+    connection::run(front, socket, is_compressed).await;
 }
 
 fn respond(
     front: &Front,
     mut request: Request<Incoming>,
-    upgrade: &Cell<Option<OnUpgrade>>,
+    upgrade: &Cell<Option<(OnUpgrade, bool)>>,
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
     match route(request.method(), request.version(), request.uri().path(), headers) {
         Route::Websocket(accept) => {
-            upgrade.set(Some(hyper::upgrade::on(&mut request)));
+            let is_compressed = front.config.compression && offers_deflate(headers);
+            upgrade.set(Some((hyper::upgrade::on(&mut request), is_compressed)));
             let switching = StatusCode::SWITCHING_PROTOCOLS;
             let mut response = answer(switching, "", Bytes::new());
             put(&mut response, header::CONNECTION, "Upgrade");
             put(&mut response, header::UPGRADE, "websocket");
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
+            if is_compressed {
+                put(&mut response, header::SEC_WEBSOCKET_EXTENSIONS, deflate::ACCEPTED);
+            }
             response
         }
         Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
@@ -178,6 +187,12 @@ fn websocket(version: Version, headers: &HeaderMap) -> Route {
         }
         _ => bad("the Sec-WebSocket-Key is not 16 bytes in base64\n"),
     }
+}
+
+/// Whether the client offers a compression that is understood here.
+fn offers_deflate(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    offers.filter_map(|offer| offer.to_str().ok()).any(deflate::is_offered)
 }
 
 /// Whether one of the comma-separated values of a header is `token`, parameters aside.

@@ -17,7 +17,7 @@
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`,
-//! `doors`, `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
+//! `doors`, `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `deflate`, `transport`, `http`, `runtime`,
 //! `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
@@ -30,6 +30,7 @@
 mod auth;
 mod config;
 mod connection;
+mod deflate;
 mod doors;
 mod feed;
 mod front;
@@ -51,6 +52,7 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod visibility;
 
 pub use config::{About, AuthMode, Config};

@@ -4,6 +4,7 @@
 //! for [`PATIENCE`] fails.
 
 mod auth;
+mod compression;
 mod events;
 mod live;
 mod private;

@@ -53,6 +53,11 @@ fn max_limit(built: &mut Built, most: u64) {
     limits.limit_default = limits.limit_default.min(most);
 }
 
+const COMPRESSIONS: &[Word] = &[
+    word("on", "For clients that offer it", |b| b.relay.compression = true),
+    word("off", "For nobody", |b| b.relay.compression = false),
+];
+
 const AUTHS: &[Word] = &[
     word("off", "Nobody can; for a relay without private kinds", |b| b.relay.auth = AuthMode::Off),
     word("on-demand", "Who wants to; it is asked of those who want what needs it", |b| {
@@ -143,6 +148,12 @@ pub static RELAY: &[Setting] = &[
         text("KINDS", "up to 64 kinds with commas, or none", private_kinds),
         "4,13,14,1059",
         "Kinds of which each event is shown to its author and those it names in p tags only",
+    ),
+    relay(
+        "compression",
+        words(COMPRESSIONS),
+        "on",
+        "Whether messages of 1 KiB and more are compressed (permessage-deflate)",
     ),
     relay(
         "max-event",
