@@ -8,8 +8,8 @@ use serde::Serialize;
 /// Where this program is from.
 const SOFTWARE: &str = "https://crates.io/crates/ratite";
 
-/// NIPs that are always there: the protocol, this document, COUNT.
-const ALWAYS: [u16; 3] = [1, 11, 45];
+/// NIPs that are always there: the protocol, this document, deletion, expiration, COUNT, vanishing.
+const ALWAYS: [u16; 6] = [1, 9, 11, 40, 45, 62];
 
 /// NIPs that come with authentication: itself, protected events.
 const WITH_AUTH: [u16; 2] = [42, 70];
@@ -243,7 +243,7 @@ mod tests {
             (&json!(true), &json!(true))
         );
         config.auth = AuthMode::Off;
-        assert_eq!(json(&config)["supported_nips"], json!([1, 11, 45]));
+        assert_eq!(json(&config)["supported_nips"], json!([1, 9, 11, 40, 45, 62]));
         assert_eq!(json(&config)["limitation"]["auth_required"], false);
     }
 
@@ -256,7 +256,7 @@ mod tests {
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
         assert_eq!(document["pubkey"], "ab".repeat(32));
-        assert_eq!(document["supported_nips"], json!([1, 11, 42, 45, 70]));
+        assert_eq!(document["supported_nips"], json!([1, 9, 11, 40, 42, 45, 62, 70]));
         assert!(document["software"].as_str().unwrap().starts_with("https://"));
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);

@@ -136,13 +136,16 @@ impl Stored {
             self.state = State::Open(events);
         }
         let State::Open(events) = &mut self.state else { return Ok(false) };
+        // A client may take its answer as slowly as it likes.
+        let now = front.now();
+        events.pass_time(now);
         for _ in 0..SLICE_EVENTS {
             if outbox.is_full() {
                 break;
             }
             let event = if self.asked.is_spent() { None } else { events.next()? };
             let Some(event) = event else {
-                self.live.stored_is_over();
+                self.live.stored_is_over(now);
                 return Ok(true);
             };
             if !self.asked.takes(&event) {
