@@ -20,6 +20,8 @@ pub struct Filter {
     pub authors: Option<Vec<[u8; 32]>>,
     /// The kind is one of these.
     pub kinds: Option<Vec<u16>>,
+    /// The kind is none of these. No filter in JSON says so; it is for who hides kinds from clients.
+    pub not_kinds: Vec<u16>,
     /// For each letter (`a-z`, `A-Z`): one of the event's tags of that name has one of these values.
     pub tags: Vec<(u8, Vec<TagValue>)>,
     /// `created_at` is this or later.
@@ -38,6 +40,7 @@ impl Default for Filter {
             ids: None,
             authors: None,
             kinds: None,
+            not_kinds: Vec::new(),
             tags: Vec::new(),
             since: 0,
             until: u64::MAX,
@@ -77,6 +80,7 @@ impl Filter {
     ) -> bool {
         (self.since..=self.until).contains(&event.created_at())
             && self.kinds.as_ref().is_none_or(|list| holds::<SORTED, _>(list, &event.kind()))
+            && !holds::<SORTED, _>(&self.not_kinds, &event.kind())
             && self.authors.as_ref().is_none_or(|list| holds::<SORTED, _>(list, event.pubkey()))
             && self.ids.as_ref().is_none_or(|list| holds::<SORTED, _>(list, event.id()))
             && self.tags.iter().all(|(letter, values)| {
@@ -101,6 +105,7 @@ impl Filter {
         self.ids.iter_mut().for_each(sort);
         self.authors.iter_mut().for_each(sort);
         self.kinds.iter_mut().for_each(sort);
+        sort(&mut self.not_kinds);
         self.tags.iter_mut().for_each(|(_, values)| sort(values));
         self.tags.sort_by_key(|(letter, _)| *letter);
     }

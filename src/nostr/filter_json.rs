@@ -172,7 +172,7 @@ fn quoted(key: &Text<'_>) -> String {
     format!("{text:?}")
 }
 
-/// Appends the filter as JSON; parsing it gives the same filter, normalized.
+/// Appends the filter as JSON; parsing it gives the same filter, normalized. `not_kinds` has no JSON.
 pub fn write_filter(filter: &Filter, out: &mut Vec<u8>) {
     let start = out.len();
     let key = |out: &mut Vec<u8>, name: &[u8]| {

@@ -40,7 +40,7 @@ pub fn select(filter: &Filter) -> Select {
     matching.normalize();
     Select {
         all_of,
-        none_of: Vec::new(),
+        none_of: collect(&filter.not_kinds, |kind, out| terms::kind(*kind, out)),
         ids: filter.ids.clone(),
         since: filter.since,
         until: filter.until,

@@ -76,6 +76,7 @@ mod tests {
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
     use crate::relay::RelayStats;
+    use crate::relay::auth::Identity;
     use crate::relay::message::{ClientMessage, SubId, parse};
     use crate::store::Options;
 
@@ -97,15 +98,17 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::<Bell>::default();
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front = Front::new(store.clone(), Arc::default(), Arc::default(), Vec::new());
+        let front =
+            Front::new(store.clone(), Arc::default(), [].into(), Arc::default(), Vec::new());
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
         };
         let outbox = front.connect();
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
         let all = [Filter::default()];
         (1..=4).for_each(put);
-        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox);
+        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox, &viewer);
         (5..=7).for_each(put);
         let mut stored = store.query_at(&snapshot, &all, Order::Newest).unwrap();
         let count = std::iter::from_fn(|| stored.next().unwrap().map(|_| ())).count();
@@ -118,9 +121,10 @@ mod tests {
     fn nothing_is_delivered_that_has_expired_by_then() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
-        let front = Front::new(store, Arc::default(), Arc::default(), Vec::new());
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
+        let front = Front::new(store, Arc::default(), [].into(), Arc::default(), Vec::new());
         let outbox = front.connect();
-        let _subscription = front.subscribe(sub("s"), vec![Filter::default()], &outbox);
+        let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
         let now = front.now();
         let sent_with = |expiration: &str| {
             let event = Event::from_parts([1; 32], 1, 1, &[["expiration", expiration]], "");

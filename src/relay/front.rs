@@ -1,13 +1,16 @@
 //! What the tasks of one front-end thread share. It stays on its thread: no locks, no atomics, but
 //! for the counters that others read.
 
+use super::auth::Identity;
 use super::config::Config;
+use super::deflate::Deflate;
 use super::limits::Limits;
 use super::live::{Live, Position};
 use super::message::SubId;
 use super::outbox::Outbox;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
+use super::visibility::may_see;
 use crate::nostr::{Event, EventRef, EventStore, Filter, expiration, write_event};
 use crate::store::StoreSnapshot;
 use std::cell::{Cell, RefCell};
@@ -26,8 +29,12 @@ pub(super) const EPHEMERAL_MAX: usize = 1024;
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
     pub(super) config: Arc<Config>,
+    /// The hosts that clients know this relay by.
+    pub(super) hosts: Arc<[String]>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
+    /// Of all clients whose messages are compressed.
+    pub(super) deflate: Rc<RefCell<Deflate>>,
     /// The feeds of all threads, this one's included.
     ephemeral: Vec<Sender<Arc<Event>>>,
     subscriptions: RefCell<Subscriptions<Rc<Live>>>,
@@ -42,14 +49,17 @@ impl Front {
     pub(super) fn new(
         store: Arc<EventStore>,
         config: Arc<Config>,
+        hosts: Arc<[String]>,
         counters: Arc<Counters>,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
             store,
             config,
+            hosts,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            deflate: Rc::new(RefCell::new(Deflate::new())),
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),
             json: RefCell::default(),
@@ -95,10 +105,11 @@ impl Front {
         id: SubId,
         filters: Vec<Filter>,
         outbox: &Rc<Outbox>,
+        viewer: &Rc<Identity>,
     ) -> (SubKey, Rc<Live>, StoreSnapshot) {
         // The feed runs on this thread, so it matches nothing between the snapshot and the insertion.
         let snapshot = self.store.snapshot();
-        let live = Rc::new(Live::new(id, outbox.clone(), &self.store, &snapshot));
+        let live = Rc::new(Live::new(id, outbox.clone(), viewer.clone(), &self.store, &snapshot));
         let key = self.subscriptions.borrow_mut().insert(filters, live.clone());
         (key, live, snapshot)
     }
@@ -112,9 +123,10 @@ impl Front {
     pub(super) fn deliver(&self, position: Option<Position>, event: &EventRef<'_>) {
         let mut json = self.json.borrow_mut();
         json.clear();
+        let private_kinds = &self.config.private_kinds;
         let mut expires = None;
         self.subscriptions.borrow_mut().find(event, |live| {
-            if !live.wants(position) {
+            if !live.wants(position) || !may_see(event, private_kinds, &live.viewer().keys()) {
                 return;
             }
             if json.is_empty() {

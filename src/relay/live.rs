@@ -10,6 +10,7 @@
 //!     whatever order snapshot, commits and feed come in.
 //! I2. Live events go to the outbox only behind `EOSE`; before, they are held, and count as queued.
 
+use super::auth::Identity;
 use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
@@ -31,6 +32,7 @@ pub(super) struct Position {
 pub(super) struct Live {
     id: SubId,
     outbox: Rc<Outbox>,
+    viewer: Rc<Identity>,
     /// For each shard, what the snapshot holds (I1).
     after: Box<[Seq]>,
     /// `None` once the stored half is over.
@@ -45,16 +47,22 @@ impl Live {
     pub(super) fn new(
         id: SubId,
         outbox: Rc<Outbox>,
+        viewer: Rc<Identity>,
         store: &EventStore,
         snapshot: &StoreSnapshot,
     ) -> Live {
         let shards = 0..store.engine().shard_count();
         let after = shards.map(|shard| snapshot.seq(shard as ShardId)).collect();
-        Live { id, outbox, after, held: RefCell::new(Some(Vec::new())) }
+        Live { id, outbox, viewer, after, held: RefCell::new(Some(Vec::new())) }
     }
 
     pub(super) fn id(&self) -> &SubId {
         &self.id
+    }
+
+    /// Who is shown the events.
+    pub(super) fn viewer(&self) -> &Identity {
+        &self.viewer
     }
 
     /// Whether the event at `position` is new to this subscription (I1).
@@ -99,8 +107,13 @@ impl Drop for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::SeededEntropy;
     use crate::relay::limits::Limits;
     use crate::relay::message::{ClientMessage, parse};
+
+    fn nobody() -> Rc<Identity> {
+        Rc::new(Identity::new(&SeededEntropy::new(1)))
+    }
 
     fn queued(outbox: &Outbox) -> Vec<String> {
         outbox.finish();
@@ -117,7 +130,8 @@ mod tests {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
         let outbox = Rc::new(Outbox::new(&Limits::default()));
         let held = RefCell::new(Some(Vec::new()));
-        let live = Live { id, outbox: outbox.clone(), after: [5, 0].into(), held };
+        let live =
+            Live { id, outbox: outbox.clone(), viewer: nobody(), after: [5, 0].into(), held };
         let wants = |shard, seq| live.wants(Some(Position { shard, seq }));
         assert!(!wants(0, 4) && !wants(0, 5) && wants(0, 6) && wants(1, 1) && live.wants(None));
         live.send(b"{1}", Some(101));
@@ -137,7 +151,8 @@ mod tests {
         let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }));
         for _ in 0..3 {
             let held = RefCell::new(Some(Vec::new()));
-            let live = Live { id: id.clone(), outbox: outbox.clone(), after: [].into(), held };
+            let (id, outbox) = (id.clone(), outbox.clone());
+            let live = Live { id, outbox, viewer: nobody(), after: [].into(), held };
             live.send(&[b'1'; 30], None);
         }
         assert!(!outbox.is_overflown() && queued(&outbox).is_empty());

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
+use super::visibility::Narrowed;
 use crate::base::{Error, Result};
 use crate::nostr::{EventStore, Events, Filter, FilterError, Search, parse_filter};
 use crate::query::Order;
@@ -30,6 +31,8 @@ pub(super) struct Request {
     pub(super) id: SubId,
     pub(super) filters: Vec<Filter>,
     pub(super) kind: Kind,
+    /// What the client had proved when it asked: what is asked later is not answered sooner.
+    pub(super) keys: Box<[[u8; 32]]>,
 }
 
 /// What is asked for.
@@ -126,27 +129,28 @@ impl Running {
 /// The stored half of a subscription.
 pub(super) struct Stored {
     live: Rc<Live>,
+    asked: Narrowed,
     state: State,
 }
 
 enum State {
-    Planned(StoreSnapshot, Vec<Filter>),
+    Planned(StoreSnapshot),
     Ranking(Answer<Events>),
     Open(Events),
 }
 
 impl Stored {
-    pub(super) fn new(live: Rc<Live>, snapshot: StoreSnapshot, mut filters: Vec<Filter>) -> Stored {
-        filters.retain(|filter| filter.limit != Some(0) && !filter.is_empty());
-        Stored { live, state: State::Planned(snapshot, filters) }
+    pub(super) fn new(live: Rc<Live>, snapshot: StoreSnapshot, mut asked: Narrowed) -> Stored {
+        asked.filters.retain(|filter| filter.limit != Some(0) && !filter.is_empty());
+        Stored { live, asked, state: State::Planned(snapshot) }
     }
 
     /// Has what is to be ranked ranked, which is not done in slices either.
     async fn rank(&mut self, front: &Front) -> Result<()> {
-        if let State::Planned(snapshot, filters) = &self.state
-            && filters.iter().any(|filter| filter.ranked().is_some())
+        if let State::Planned(snapshot) = &self.state
+            && self.asked.filters.iter().any(|filter| filter.ranked().is_some())
         {
-            let (snapshot, filters) = (snapshot.clone(), filters.clone());
+            let (snapshot, filters) = (snapshot.clone(), self.asked.filters.clone());
             let rank = move |store: &EventStore| store.query_at(&snapshot, &filters, Order::Newest);
             self.state = State::Ranking(beside(front, rank));
         }
@@ -158,8 +162,8 @@ impl Stored {
 
     /// Sends some events, as far as there is room; says whether it was the last of them.
     fn slice(&mut self, front: &Front, outbox: &Outbox) -> Result<bool> {
-        if let State::Planned(snapshot, filters) = &self.state {
-            let events = front.store.query_at(snapshot, filters, Order::Newest)?;
+        if let State::Planned(snapshot) = &self.state {
+            let events = front.store.query_at(snapshot, &self.asked.filters, Order::Newest)?;
             self.state = State::Open(events);
         }
         let State::Open(events) = &mut self.state else { return Ok(false) };
@@ -170,10 +174,14 @@ impl Stored {
             if outbox.is_full() {
                 break;
             }
-            let Some(event) = events.next()? else {
+            let event = if self.asked.is_spent() { None } else { events.next()? };
+            let Some(event) = event else {
                 self.live.stored_is_over(now);
                 return Ok(true);
             };
+            if !self.asked.takes(&event) {
+                continue;
+            }
             outbox.push(reply::event(self.live.id(), &event));
             front.counters.sent_stored.add();
         }

@@ -10,6 +10,7 @@
 //!
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
+use super::auth;
 use super::config::Config;
 use super::connection::LINGER;
 use super::doors::{Doors, Entry};
@@ -51,6 +52,7 @@ pub struct Relay {
 struct Seat {
     store: Arc<EventStore>,
     config: Arc<Config>,
+    hosts: Arc<[String]>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
     socket: TcpSocket,
@@ -65,17 +67,15 @@ impl Relay {
     /// The store is the caller's: stop the relay before closing it.
     ///
     /// # Errors
-    /// `Invalid` limits or no threads; `Io` if the address cannot be listened on.
+    /// `Invalid` limits or settings ([`Config::check`]); `Io` if the address cannot be listened on.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
-        config.limits.check()?;
-        if config.threads == 0 {
-            return Err(Error::invalid("threads", "a relay needs at least one"));
-        }
+        config.check()?;
         let count = config.threads;
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
+        let hosts: Arc<[String]> = auth::hosts(&config, address).into();
         let config = Arc::new(config);
         let (stop, stopped) = watch::channel(false);
         let mut relay = Relay {
@@ -90,6 +90,7 @@ impl Relay {
             let seat = Seat {
                 store: store.clone(),
                 config: config.clone(),
+                hosts: hosts.clone(),
                 counters: relay.counters[number].clone(),
                 doors: relay.doors.clone(),
                 socket,
@@ -182,7 +183,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, doors, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, hosts, counters, doors, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -190,7 +191,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell: Arc<Bell> = Arc::default();
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, counters, feeds));
+        let front = Rc::new(Front::new(store, config, hosts, counters, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.

@@ -80,6 +80,8 @@ counters! {
     messages_count,
     /// CLOSE messages.
     messages_close,
+    /// AUTH messages.
+    messages_auth,
     /// Messages that are none of these.
     messages_invalid,
     /// Events stored, replacing ones included.
@@ -108,6 +110,12 @@ counters! {
     events_bad_signature,
     /// Events that the store failed to take.
     events_failed,
+    /// Events refused: their author has not authenticated, as the relay or the event demands.
+    events_unauthenticated,
+    /// AUTH messages that proved a key.
+    auths_accepted,
+    /// AUTH messages refused.
+    auths_refused,
     /// REQ and COUNT messages refused.
     requests_refused,
     /// REQ and COUNT messages that the store failed to answer.

@@ -149,7 +149,7 @@ proptest! {
             (letter, values.iter().map(|v| value(letter, v)).collect())
         });
         let mut filter = Filter {
-            authors: ids.clone(), ids, kinds, tags: tags.collect(), since, until, limit,
+            authors: ids.clone(), ids, kinds, not_kinds: Vec::new(), tags: tags.collect(), since, until, limit,
             search: search.map(|text| Search::new(&text).unwrap()),
         };
         let json = written(&filter);

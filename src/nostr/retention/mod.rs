@@ -7,7 +7,7 @@
 mod config;
 mod units;
 
-pub use config::{Amount, RuleConfig};
+pub use config::{Amount, PublishedRule, RuleConfig};
 
 use super::event::EventRef;
 use super::filter::Filter;

@@ -82,6 +82,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                 ids: ids.map(|v| v.into_iter().map(|n| *some_event(n).id()).collect()),
                 authors: authors.map(|v| v.into_iter().map(|n| [n; 32]).collect()),
                 kinds: kinds.map(|v| v.into_iter().map(u16::from).collect()),
+                not_kinds: Vec::new(),
                 tags: tags.into_iter().map(|(letter, v)| (letter, values(v))).collect(),
                 since,
                 until,
