@@ -1,9 +1,9 @@
 //! The cursor: the union of several selections, each with its own limit, every record once.
 
 use super::merge::Merged;
-use super::scatter::{Readers, scatter};
+use super::scatter::{Large, Readers, scatter};
 use super::{Order, Select};
-use crate::base::Result;
+use crate::base::{Key, Result};
 use crate::model::Record;
 use crate::shard::Snapshot;
 
@@ -39,6 +39,32 @@ impl Cursor {
             });
         }
         Ok(Cursor { order, selections, given: Vec::new(), failed: false })
+    }
+
+    /// As [`Cursor::open`], of what comes behind `last` in `order`, on the caller's thread alone. What is left out
+    /// counts for no limit, so that answers of `limit` records follow each other without a gap.
+    ///
+    /// # Errors
+    /// As [`Cursor::open`].
+    pub fn open_after(
+        selects: &[Select],
+        order: Order,
+        snapshots: &[Snapshot],
+        last: Key,
+    ) -> Result<Cursor> {
+        let mut selects = selects.to_vec();
+        for select in &mut selects {
+            match order {
+                Order::Newest => select.until = select.until.min(last.time),
+                Order::Oldest => select.since = select.since.max(last.time),
+            }
+        }
+        let nobody = Readers::start(0, Large::default());
+        let mut cursor = Cursor::open(&selects, order, snapshots, &nobody)?;
+        for selection in &mut cursor.selections {
+            selection.skip_through(last)?;
+        }
+        Ok(cursor)
     }
 
     /// The next record, good until the next call; `None` at the end, for ever after.

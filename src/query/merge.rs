@@ -95,6 +95,22 @@ impl Merged {
         self.sources[nearest].record()
     }
 
+    /// Leaves out all matches up to `last`, itself included: they count for no limit.
+    ///
+    /// Costs a step for each of them; the selection begins at the time of `last`, so that these are the matches of
+    /// one time. Of a merge of `Remote` sources the limit would count them.
+    pub(super) fn skip_through(&mut self, last: Key) -> Result<()> {
+        while self.peek_time()?.is_some() {
+            let key = self.peek_key();
+            if key != last && (key > last) == (self.order == Order::Oldest) {
+                break;
+            }
+            self.advance()?;
+            self.left = self.left.saturating_add(1);
+        }
+        Ok(())
+    }
+
     /// Steps over the next match.
     pub(super) fn advance(&mut self) -> Result<()> {
         let Some(nearest) = self.nearest.take() else { return Ok(()) };

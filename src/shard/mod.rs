@@ -53,7 +53,7 @@ pub use dead::Dead;
 pub use memory::{Adjust, ShardMemory};
 pub use run::{Shard, ShardStats};
 pub use tail::Tail;
-pub use ticket::Ticket;
+pub use ticket::{Ticket, block_on};
 pub use view::{LiveSegment, Snapshot, View};
 
 use crate::base::{Error, Seq};
