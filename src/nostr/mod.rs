@@ -8,9 +8,11 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches), `store`;
+//! for embedders `batch`, `streams`, `hub` and `subscribe`, `memory`. Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
+mod batch;
 mod build;
 mod event;
 pub mod expiration;
@@ -18,12 +20,16 @@ mod filter;
 mod filter_json;
 pub mod format;
 pub mod generate;
+mod hub;
 pub mod id;
 pub mod json;
+mod memory;
 mod plan;
 pub mod retention;
 pub mod rules;
 mod store;
+mod streams;
+mod subscribe;
 pub mod terms;
 pub mod verify;
 
@@ -35,4 +41,6 @@ pub use json::{JsonLimits, ParseError, parse_event, write_event};
 pub use plan::select;
 pub use rules::{Class, EventModel, class};
 pub use store::{EventStore, Events, Inserted, Pending};
+pub use streams::{Blocking, EventStream};
+pub use subscribe::{Queue, Subscription, Update};
 pub use verify::Signer;

@@ -3,9 +3,10 @@
 use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::format::FormatError;
+use super::hub::Hub;
 use super::plan::select;
 use super::rules::{self, EventModel};
-use crate::base::{Error, Result};
+use crate::base::{Error, Key, Result};
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
@@ -52,6 +53,8 @@ impl From<Outcome> for Inserted {
 /// Share it behind an `Arc`; every method takes `&self`, from any thread.
 pub struct EventStore {
     store: Store,
+    /// Behind the store, so that it ends after it.
+    pub(super) hub: Hub,
 }
 
 impl EventStore {
@@ -69,7 +72,8 @@ impl EventStore {
     /// # Errors
     /// As [`EventStore::open`].
     pub fn open_in(dir: &Path, options: &Options, env: Env) -> Result<EventStore> {
-        Ok(EventStore { store: Store::open(dir, Arc::new(EventModel), options, env)? })
+        let store = Store::open(dir, Arc::new(EventModel), options, env)?;
+        Ok(EventStore { store, hub: Hub::new(options.threads) })
     }
 
     /// The engine below, for figures and settings.
@@ -128,7 +132,7 @@ impl EventStore {
         filters: &[Filter],
         order: Order,
     ) -> Result<Events> {
-        Ok(Events(self.store.query_at(snapshot, &selects(filters), order)?))
+        Ok(Events::over(self.store.query_at(snapshot, &selects(filters), order)?))
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -162,12 +166,14 @@ impl EventStore {
         backup::of(&self.store, target)
     }
 
-    /// Answers all writes that came in, syncs, and ends the shards.
+    /// Answers all writes that came in, syncs, ends the shards, and then the subscriptions, behind the last event.
     ///
     /// # Errors
     /// The first failure to make something durable.
     pub fn close(&self) -> Result<()> {
-        self.store.close()
+        let closed = self.store.close();
+        self.hub.end();
+        closed
     }
 }
 
@@ -181,7 +187,11 @@ impl AsRef<Store> for EventStore {
 #[must_use = "the answer says whether the event was stored"]
 pub struct Pending<'a>(store::Pending<'a>);
 
-impl Pending<'_> {
+impl<'a> Pending<'a> {
+    pub(super) fn of(pending: store::Pending<'a>) -> Pending<'a> {
+        Pending(pending)
+    }
+
     /// Waits for the answer on this thread.
     ///
     /// # Errors
@@ -199,25 +209,40 @@ impl Pending<'_> {
     }
 }
 
-/// The answer to a query, event by event.
-pub struct Events(Cursor);
+/// The answer to a query, event by event. It owns its snapshot: it is `Send` and `'static`, and keeps the memtables
+/// and segments of its moment until it is dropped, whatever is flushed, merged or removed meanwhile.
+pub struct Events {
+    cursor: Cursor,
+    last: Option<Key>,
+}
 
 impl Events {
-    /// The next event, good until the next call; `None` at the end.
+    pub(super) fn over(cursor: Cursor) -> Events {
+        Events { cursor, last: None }
+    }
+
+    /// The next event, good until the next call; `None` at the end. No allocation and no copy.
     ///
     /// # Errors
     /// `Corrupt` or `Io`; the answer ends there.
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
-        let Some(record) = self.0.next()? else { return Ok(None) };
+        let Some(record) = self.cursor.next()? else { return Ok(None) };
+        self.last = Some(record.key);
         EventRef::stored(record).map(Some).map_err(damaged)
+    }
+
+    /// The place of the event that was given last: where [`EventStore::query_after`] goes on, in this process or
+    /// another one.
+    pub fn position(&self) -> Option<Key> {
+        self.last
     }
 }
 
-fn damaged(error: FormatError) -> Error {
+pub(super) fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
 }
 
-fn selects(filters: &[Filter]) -> Vec<Select> {
+pub(super) fn selects(filters: &[Filter]) -> Vec<Select> {
     filters.iter().map(select).collect()
 }

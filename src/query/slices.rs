@@ -195,13 +195,7 @@ impl<P: Produce> Wake for Bell<P> {
 impl<P: Produce> Slices<P> {
     /// Has what `begin` makes worked off by `readers`; `begin` is given the bell that wakes the producer when it
     /// is idle, which is heard as long as the stream lives.
-    ///
-    /// # Errors
-    /// Those of `begin`.
-    pub fn new(
-        readers: &Readers,
-        begin: impl FnOnce(&Arc<dyn Wake>) -> Result<P>,
-    ) -> Result<Slices<P>> {
+    pub fn new(readers: &Readers, begin: impl FnOnce(&Arc<dyn Wake>) -> P) -> Slices<P> {
         let state = State {
             producer: None,
             ready: VecDeque::with_capacity(SLICES_AHEAD),
@@ -213,10 +207,10 @@ impl<P: Produce> Slices<P> {
         };
         let shared = Arc::new(Shared { jobs: readers.sender(), state: Mutex::new(state) });
         let bell: Arc<dyn Wake> = Arc::new(Bell(Arc::downgrade(&shared)));
-        let producer = begin(&bell)?;
+        let producer = begin(&bell);
         shared.lock().producer = Some(producer);
         shared.give();
-        Ok(Slices { shared, taking: Vec::new().into_iter(), bell })
+        Slices { shared, taking: Vec::new().into_iter(), bell }
     }
 
     /// The next item; `None` at the end, for ever after.

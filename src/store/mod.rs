@@ -8,11 +8,13 @@
 
 pub(crate) mod birth;
 mod budget;
+mod later;
 mod options;
 mod space;
 
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
+pub use later::{Read, Stream};
 pub use options::Options;
 pub use space::Space;
 

@@ -42,7 +42,7 @@ fn everything_comes_once_in_order_and_then_the_end() {
         let readers = Readers::start(readers, Large::default());
         for (to, each) in [(0, 1), (1, 1), (10, 3), (1000, 7)] {
             let made = counter(to, each, || Ok(Next::End));
-            let mut slices = Slices::new(&readers, |_| Ok(made)).unwrap();
+            let mut slices = Slices::new(&readers, |_| made);
             let got: Vec<usize> = std::iter::from_fn(|| next(&mut slices)).map(Result::unwrap).collect();
             assert_eq!(got, (0..to).collect::<Vec<_>>());
             assert!(next(&mut slices).is_none());
@@ -55,7 +55,7 @@ fn an_error_comes_behind_what_was_made_and_once() {
     for readers in [0, 1] {
         let readers = Readers::start(readers, Large::default());
         let made = counter(5, 2, || Err(Error::Closed));
-        let mut slices = Slices::new(&readers, |_| Ok(made)).unwrap();
+        let mut slices = Slices::new(&readers, |_| made);
         for n in 0..5 {
             assert_eq!(next(&mut slices).unwrap().unwrap(), n);
         }
@@ -70,7 +70,7 @@ fn a_consumer_that_does_not_take_stops_the_work() {
     let readers = Readers::start(1, Large::default());
     let made = counter(usize::MAX, 1, || Ok(Next::End));
     let count = Arc::clone(&made.made);
-    let mut slices = Slices::new(&readers, |_| Ok(made)).unwrap();
+    let mut slices = Slices::new(&readers, |_| made);
     let settled = || {
         for _ in 0..SLICES_AHEAD + 1 {
             block_on(crate::query::Task::new(&readers, || Ok(()))).unwrap();
@@ -91,7 +91,7 @@ fn dropping_at_any_point_drops_the_producer() {
             let readers = Readers::start(readers, Large::default());
             let made = counter(30, 4, || Ok(Next::Idle));
             let alive = Arc::downgrade(&made.alive);
-            let mut slices = Slices::new(&readers, |_| Ok(made)).unwrap();
+            let mut slices = Slices::new(&readers, |_| made);
             for _ in 0..take.min(30) {
                 next(&mut slices).unwrap().unwrap();
             }
@@ -112,7 +112,7 @@ fn an_idle_producer_goes_on_when_the_bell_rings() {
         let readers = Readers::start(readers, Large::default());
         let mut made = counter(1, 1, || Ok(Next::Idle));
         made.to = 1;
-        let mut slices = Slices::new(&readers, |_| Ok(Step(made))).unwrap();
+        let mut slices = Slices::new(&readers, |_| Step(made));
         assert_eq!(next(&mut slices).unwrap().unwrap(), 0);
         for n in 1..20 {
             let mut context = Context::from_waker(Waker::noop());
@@ -142,7 +142,7 @@ impl Produce for Step {
 fn a_stream_that_outlives_its_readers_says_that_the_store_is_closed() {
     let readers = Readers::start(1, Large::default());
     let made = counter(usize::MAX, 1, || Ok(Next::End));
-    let mut slices = Slices::new(&readers, |_| Ok(made)).unwrap();
+    let mut slices = Slices::new(&readers, |_| made);
     next(&mut slices).unwrap().unwrap();
     drop(readers);
     let rest: Vec<_> = std::iter::from_fn(|| next(&mut slices)).collect();
