@@ -88,7 +88,9 @@ pub enum Error {
         why: String,
     },
     /// A subscriber took its events too slowly; what was queued for it was still given.
-    #[error("the subscription fell behind: its queue of {limit} {what} was full; subscribe again from the last event seen")]
+    #[error(
+        "the subscription fell behind: its queue of {limit} {what} was full; subscribe again from the last event seen"
+    )]
     Lagged {
         /// What its queue was full of: `events` or `bytes`.
         what: &'static str,
@@ -96,7 +98,9 @@ pub enum Error {
         limit: u64,
     },
     /// The log no longer reaches back to a position of a change feed.
-    #[error("shard {shard} no longer has its log from {position} on; begin again from all that is stored")]
+    #[error(
+        "shard {shard} no longer has its log from {position} on; begin again from all that is stored"
+    )]
     ChangesGone {
         /// The shard.
         shard: ShardId,

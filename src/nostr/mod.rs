@@ -9,11 +9,15 @@
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
 //! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches), `store`;
-//! for embedders `batch`, `streams`, `hub` and `subscribe`, `memory`. Later rules (deletion, expiration, vanish) add a probe
+//! for embedders `batch`, `streams`, `hub` and `subscribe`, `changes`, `open`, and by
+//! feature `types` (from and to the `nostr` crate) and `database` (its `NostrDatabase`). Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod batch;
 mod build;
+mod changes;
+#[cfg(feature = "nostr-database")]
+mod database;
 mod event;
 pub mod expiration;
 mod filter;
@@ -23,7 +27,7 @@ pub mod generate;
 mod hub;
 pub mod id;
 pub mod json;
-mod memory;
+mod open;
 mod plan;
 pub mod retention;
 pub mod rules;
@@ -31,8 +35,11 @@ mod store;
 mod streams;
 mod subscribe;
 pub mod terms;
+#[cfg(feature = "nostr-types")]
+mod types;
 pub mod verify;
 
+pub use changes::{Change, Changes, Position};
 pub use event::{Event, EventRef, Item, TagRef};
 pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};

@@ -18,7 +18,7 @@ use crate::base::{Key, Result};
 use crate::model::Record;
 use crate::query::Order;
 use crate::shard::block_on;
-use crate::store::{Stream as Records, StoreSnapshot};
+use crate::store::{StoreSnapshot, Stream as Records};
 use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -68,7 +68,10 @@ impl EventStore {
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `Closed`.
-    pub fn count_async(&self, filters: &[Filter]) -> impl Future<Output = Result<u64>> + Send + use<> {
+    pub fn count_async(
+        &self,
+        filters: &[Filter],
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
         self.engine().count_later(selects(filters))
     }
 

@@ -101,19 +101,21 @@ impl Stream for Subscription {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Update>>> {
         if let Some(stored) = &mut self.stored {
-            return Poll::Ready(Some(match std::task::ready!(Pin::new(stored).poll_next(context)) {
-                Some(Ok(event)) => Ok(Update::Stored(event)),
-                Some(Err(error)) => {
-                    self.stored = None;
-                    self.hub.leave(&self.channel);
-                    self.channel.end();
-                    Err(error)
-                }
-                None => {
-                    self.stored = None;
-                    Ok(Update::Eose)
-                }
-            }));
+            return Poll::Ready(Some(
+                match std::task::ready!(Pin::new(stored).poll_next(context)) {
+                    Some(Ok(event)) => Ok(Update::Stored(event)),
+                    Some(Err(error)) => {
+                        self.stored = None;
+                        self.hub.leave(&self.channel);
+                        self.channel.end();
+                        Err(error)
+                    }
+                    None => {
+                        self.stored = None;
+                        Ok(Update::Eose)
+                    }
+                },
+            ));
         }
         self.hub.poll_inline(context.waker());
         self.channel.poll(context.waker())

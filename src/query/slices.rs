@@ -232,7 +232,9 @@ impl<P: Produce> Slices<P> {
             if state.next == Next::End {
                 return Poll::Ready(state.error.take().map(Err));
             }
-            if self.shared.jobs.is_none() && let Some(producer) = state.begin() {
+            if self.shared.jobs.is_none()
+                && let Some(producer) = state.begin()
+            {
                 drop(state);
                 self.shared.make(producer); // I4
                 continue;

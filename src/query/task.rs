@@ -122,7 +122,8 @@ mod tests {
     fn a_task_gives_its_result_with_readers_and_without() {
         for count in [0, 1, 3] {
             let readers = Readers::start(count, Large::default());
-            let tasks: Vec<Task<usize>> = (0..50).map(|n| Task::new(&readers, move || Ok(n))).collect();
+            let tasks: Vec<Task<usize>> =
+                (0..50).map(|n| Task::new(&readers, move || Ok(n))).collect();
             for (n, task) in tasks.into_iter().enumerate() {
                 assert_eq!(block_on(task).unwrap(), n);
             }

@@ -3,6 +3,7 @@
 //! ```text
 //!   get_later, count_later  -> Task      one job
 //!   stream_at               -> Stream    a walk in slices of SLICE_RECORDS or SLICE_BYTES
+//!   changes                 -> Slices    the logs, as they grow
 //!   query_after             -> Cursor    on the caller's thread, behind a position
 //! ```
 //!
@@ -12,10 +13,12 @@
 //!     then.
 
 use super::{Store, StoreSnapshot};
+use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Key, Result};
 use crate::model::Record;
 use crate::query::{self, Cursor, Large, Next, Order, Produce, Readers, Select, Slices, Task};
-use crate::shard::Snapshot;
+use crate::shard::{ChangeReader, LogPosition, Outcome, Shard, Snapshot};
+use std::future::poll_fn;
 
 /// Records and bytes of one slice: some 100 us of a reader, and one hop to the consumer.
 const SLICE_RECORDS: usize = 128;
@@ -104,6 +107,45 @@ impl Store {
         let snapshots = self.asked(snapshot, &selects);
         let walk = Walk::Planned { selects, order, snapshots, after };
         Slices::new(&self.readers, |_bell| Read { walk, reading: Box::new(reading) })
+    }
+
+    /// Where each shard's log of what is published ends. A snapshot that is taken behind this has all of it.
+    pub fn log_ends(&self) -> Vec<LogPosition> {
+        self.shards.iter().map(Shard::log_end).collect()
+    }
+
+    /// What the shards' logs hold from these positions on, one for each shard, as a stream that `produce` makes of the
+    /// readers.
+    ///
+    /// # Panics
+    /// If there are not as many positions as shards.
+    pub fn changes<P: Produce>(
+        &self,
+        from: &[LogPosition],
+        produce: impl FnOnce(Vec<ChangeReader>) -> P,
+    ) -> Slices<P> {
+        assert_eq!(from.len(), self.shards.len(), "a position for each shard");
+        Slices::new(&self.readers, |bell| {
+            let readers = self.shards.iter().zip(from);
+            produce(readers.map(|(shard, from)| shard.changes(*from, bell)).collect())
+        })
+    }
+
+    /// [`Store::remove`] as a future (of a store with threads). Dropping it gives up the answer; some groups may be
+    /// removed then, each as a whole.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    pub async fn remove_async(&self, route: u64, ids: &[[u8; 32]]) -> Result<u64> {
+        let shard = &self.shards[self.shard_of_route(route)];
+        let mut removed = 0;
+        for ids in ids.chunks(KILLS_PER_RECORD_MAX) {
+            let ticket = poll_fn(|context| shard.poll_remove(ids, context)).await?;
+            if let Outcome::Removed { records } = ticket.await? {
+                removed += u64::from(records);
+            }
+        }
+        Ok(removed)
     }
 
     /// The union of `selects` over `snapshot`, in `order`, behind the position `last`: limits count from there.

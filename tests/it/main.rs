@@ -12,6 +12,7 @@ mod clients;
 mod compare;
 #[cfg(feature = "tool")]
 mod config;
+mod embedding;
 mod kill;
 mod memory;
 mod naive;

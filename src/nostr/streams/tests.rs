@@ -1,7 +1,7 @@
 //! Streams against the blocking query, by random filters, pages, executors, and dropped at every point.
 
 use super::*;
-use crate::io::{Rng, SeededEntropy};
+use crate::io::Rng;
 use crate::nostr::TagValue;
 use crate::store::Options;
 use futures::StreamExt;
@@ -43,7 +43,7 @@ fn filters(rng: &mut Rng) -> Vec<Filter> {
 }
 
 fn rng(seed: u64) -> Rng {
-    Rng::new(&SeededEntropy::new(seed))
+    Rng::new(seed)
 }
 
 fn all(mut events: Events) -> Vec<Event> {

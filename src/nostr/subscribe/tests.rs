@@ -1,7 +1,7 @@
 //! Subscriptions: no gap and no repetition beside concurrent writers, laggards, ends.
 
 use super::*;
-use crate::io::{Rng, SeededEntropy};
+use crate::io::Rng;
 use crate::shard::block_on;
 use crate::store::Options;
 use std::collections::HashSet;
@@ -85,7 +85,7 @@ fn only_what_matches_comes() {
 fn beside_concurrent_writers_nothing_is_missed_and_nothing_comes_twice() {
     const EACH: u64 = 400;
     for seed in 0..6 {
-        let mut rng = Rng::new(&SeededEntropy::new(seed));
+        let mut rng = Rng::new(seed);
         let (_dir, store) = open(true);
         let last = |author| event(author, EACH - 1);
         std::thread::scope(|scope| {

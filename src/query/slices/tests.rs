@@ -43,7 +43,8 @@ fn everything_comes_once_in_order_and_then_the_end() {
         for (to, each) in [(0, 1), (1, 1), (10, 3), (1000, 7)] {
             let made = counter(to, each, || Ok(Next::End));
             let mut slices = Slices::new(&readers, |_| made);
-            let got: Vec<usize> = std::iter::from_fn(|| next(&mut slices)).map(Result::unwrap).collect();
+            let got: Vec<usize> =
+                std::iter::from_fn(|| next(&mut slices)).map(Result::unwrap).collect();
             assert_eq!(got, (0..to).collect::<Vec<_>>());
             assert!(next(&mut slices).is_none());
         }

@@ -5,6 +5,7 @@ use crate::base::Result;
 use crate::io::{Env, Faults, SimDisk, SystemClock, SystemEntropy};
 use crate::shard::SyncMode;
 use crate::store::Options;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +45,13 @@ impl EventStore {
             ..Options::default()
         };
         EventStore::open_in(Path::new(DIR), &options, env)
+    }
+}
+
+impl fmt::Debug for EventStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dir, shards) = (self.engine().dir().display(), self.engine().shard_count());
+        write!(f, "EventStore({dir}, {shards} shards)")
     }
 }
 
