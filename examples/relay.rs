@@ -18,12 +18,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(store: Arc<EventStore>, socket: TcpStream) -> Option<()> {
     let (mut out, mut input) = accept_async(socket).await.ok()?.split();
-    let mut subscriptions: HashMap<String, Subscription> = HashMap::new();
+    let mut subs = HashMap::<String, Subscription>::new();
     loop {
-        let updates = subscriptions.iter_mut().map(|(sub, s)| s.map(move |u| (sub, u)));
-        let mut updates = select_all(updates);
+        let mut live = select_all(subs.iter_mut().map(|(id, all)| all.map(move |one| (id, one))));
         let message = tokio::select! {
-            Some((sub, update)) = updates.next() => {
+            Some((sub, update)) = live.next() => {
                 let answer = match update {
                     Ok(Update::Stored(event)) => json!(["EVENT", sub, value(&event)]),
                     Ok(Update::Live(event)) => json!(["EVENT", sub, value(&event)]),
@@ -35,20 +34,16 @@ async fn serve(store: Arc<EventStore>, socket: TcpStream) -> Option<()> {
             }
             message = input.next() => message?.ok()?,
         };
-        drop(updates);
+        drop(live);
         let Ok(Value::Array(parts)) = from_str(message.to_text().ok()?) else { continue };
         match (parts.first()?.as_str()?, parts.get(1)?) {
-            ("EVENT", event) => {
-                let answer = publish(&store, &event.to_string()).await?;
-                out.send(Message::text(answer.to_string())).await.ok()?;
-            }
+            ("EVENT", event) => out.send(publish(&store, &event.to_string()).await?).await.ok()?,
             ("REQ", Value::String(sub)) => {
-                let filters =
-                    parts[2..].iter().map(|json| parse_filter(json.to_string().as_bytes()));
-                let filters: Vec<_> = filters.collect::<Result<_, _>>().ok()?;
-                subscriptions.insert(sub.clone(), store.subscribe(&filters));
+                let filter = |json: &Value| parse_filter(json.to_string().as_bytes()).ok();
+                let filters: Vec<_> = parts[2..].iter().map(filter).collect::<Option<_>>()?;
+                subs.insert(sub.clone(), store.subscribe(&filters));
             }
-            ("CLOSE", Value::String(sub)) => drop(subscriptions.remove(sub)),
+            ("CLOSE", Value::String(sub)) => drop(subs.remove(sub)),
             _ => return None,
         }
     }
@@ -58,12 +53,11 @@ fn value(event: &Event) -> Value {
     serde_json::from_slice(&event.to_json()).unwrap_or_default()
 }
 
-async fn publish(store: &EventStore, json: &str) -> Option<Value> {
+async fn publish(store: &EventStore, json: &str) -> Option<Message> {
     let event = Event::from_json(json.as_bytes(), &JsonLimits::default()).ok()?;
-    let view = event.as_ref();
-    let short = view.kind() == 1 && view.content().len() <= 280;
-    let genuine = id::check(&view) && verify::signature(&view);
-    let stored = short && genuine && store.insert_async(&view).await.ok()? == Inserted::Stored;
+    let (note, short) = (event.as_ref(), event.kind() == 1 && event.content().len() <= 280);
+    let good = short && id::check(&note) && verify::signature(&note);
+    let stored = good && store.insert_async(&note).await.ok()? == Inserted::Stored;
     let text = if stored { "" } else { "blocked: new, short and signed notes only" };
-    Some(json!(["OK", value(&event)["id"], stored, text]))
+    Some(Message::text(json!(["OK", value(&event)["id"], stored, text]).to_string()))
 }

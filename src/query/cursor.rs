@@ -1,7 +1,7 @@
 //! The cursor: the union of several selections, each with its own limit, every record once.
 
 use super::merge::Merged;
-use super::scatter::{Large, Readers, scatter};
+use super::scatter::{Readers, scatter};
 use super::{Order, Select};
 use crate::base::{Key, Result};
 use crate::model::Record;
@@ -52,19 +52,20 @@ impl Cursor {
         snapshots: &[Snapshot],
         last: Key,
     ) -> Result<Cursor> {
-        let mut selects = selects.to_vec();
-        for select in &mut selects {
+        let mut selections = Vec::with_capacity(selects.len());
+        for select in selects.iter().filter(|s| !s.is_empty()) {
+            let mut select = select.clone();
             match order {
                 Order::Newest => select.until = select.until.min(last.time),
                 Order::Oldest => select.since = select.since.max(last.time),
             }
+            // Sources know the limit too, and would count what is left out.
+            let limit = select.limit.take();
+            let mut merged = Merged::open(select, order, snapshots);
+            merged.skip_through(last, limit)?;
+            selections.push(merged);
         }
-        let nobody = Readers::start(0, Large::default());
-        let mut cursor = Cursor::open(&selects, order, snapshots, &nobody)?;
-        for selection in &mut cursor.selections {
-            selection.skip_through(last)?;
-        }
-        Ok(cursor)
+        Ok(Cursor { order, selections, given: Vec::new(), failed: false })
     }
 
     /// The next record, good until the next call; `None` at the end, for ever after.

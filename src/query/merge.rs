@@ -95,19 +95,17 @@ impl Merged {
         self.sources[nearest].record()
     }
 
-    /// Leaves out all matches up to `last`, itself included: they count for no limit.
-    ///
-    /// Costs a step for each of them; the selection begins at the time of `last`, so that these are the matches of
-    /// one time. Of a merge of `Remote` sources the limit would count them.
-    pub(super) fn skip_through(&mut self, last: Key) -> Result<()> {
+    /// Leaves out all matches up to `last`, itself included, and gives `limit` of those behind it. The merge was opened
+    /// without a limit, and begins at the time of `last`: a step for each match of one time.
+    pub(super) fn skip_through(&mut self, last: Key, limit: Option<usize>) -> Result<()> {
         while self.peek_time()?.is_some() {
             let key = self.peek_key();
             if key != last && (key > last) == (self.order == Order::Oldest) {
                 break;
             }
             self.advance()?;
-            self.left = self.left.saturating_add(1);
         }
+        self.left = self.left.min(limit.unwrap_or(usize::MAX));
         Ok(())
     }
 

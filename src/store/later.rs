@@ -149,7 +149,8 @@ impl Store {
     }
 
     /// The union of `selects` over `snapshot`, in `order`, behind the position `last`: limits count from there.
-    /// Costs a step for each match of the very second of `last`, beside what [`Store::walk_at`] costs.
+    /// Costs a step for each match of the very second of `last`, and a sort of all matches in memtables, beside what
+    /// [`Store::walk_at`] costs.
     ///
     /// # Errors
     /// `Corrupt` or `Io` from the pages that planning reads.
