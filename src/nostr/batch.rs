@@ -114,11 +114,23 @@ mod tests {
     use crate::nostr::{Event, Filter};
     use crate::shard::block_on;
     use crate::store::Options;
-    use std::sync::Arc;
 
     fn events(author: u8, count: u64) -> Vec<Event> {
         let event = |n| Event::from_parts([author; 32], n, 1, &[["t", "x"]], "");
         (0..count).map(event).collect()
+    }
+
+    fn fill(store: &EventStore, author: u8) {
+        let events = events(author, 300);
+        let refs: Vec<_> = events.iter().map(Event::as_ref).collect();
+        let answers = match author % 2 {
+            1 => block_on(store.insert_batch_async(&refs)),
+            _ => store.insert_batch(&refs),
+        };
+        let bad = answers.iter().find(|a| !matches!(a, Ok(Inserted::Stored)));
+        assert!(answers.len() == 300 && bad.is_none(), "{bad:?}");
+        let again = store.insert_batch(&refs[..20]);
+        assert!(again.iter().all(|a| matches!(a, Ok(Inserted::Duplicate))));
     }
 
     /// Far more than fit at once; a thread that holds all room and waits for more would hang here.
@@ -127,26 +139,17 @@ mod tests {
         for threads in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             let options = Options { in_flight: 7, threads, ..Options::tiny() };
-            let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
-            std::thread::scope(|scope| {
-                for author in 0..if threads { 4 } else { 1 } {
-                    let store = &store;
-                    scope.spawn(move || {
-                        let events = events(author, 300);
-                        let refs: Vec<_> = events.iter().map(Event::as_ref).collect();
-                        let asynchronous = threads && author % 2 == 1;
-                        let answers = match asynchronous {
-                            true => block_on(store.insert_batch_async(&refs)),
-                            false => store.insert_batch(&refs),
-                        };
-                        assert_eq!(answers.len(), 300);
-                        let bad = answers.iter().find(|a| !matches!(a, Ok(Inserted::Stored)));
-                        assert!(bad.is_none(), "{bad:?}");
-                        let again = store.insert_batch(&refs[..20]);
-                        assert!(again.iter().all(|a| matches!(a, Ok(Inserted::Duplicate))));
-                    });
-                }
-            });
+            let store = EventStore::open(dir.path(), &options).unwrap();
+            if threads {
+                let store = &store;
+                std::thread::scope(|scope| {
+                    for author in 0..4 {
+                        scope.spawn(move || fill(store, author));
+                    }
+                });
+            } else {
+                fill(&store, 0);
+            }
             let stored = store.count(&[Filter::default()]).unwrap();
             assert_eq!(stored, if threads { 1200 } else { 300 });
         }

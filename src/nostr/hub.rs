@@ -49,6 +49,9 @@ struct Core {
     members: Vec<Member>,
 }
 
+/// What is dropped when nobody is left.
+type Parting = (Vec<Tail>, Option<Arc<dyn Wake>>);
+
 /// A subscription, as the hub sees it.
 struct Member {
     filters: Vec<Filter>,
@@ -257,7 +260,7 @@ impl Core {
     }
 
     /// Gives up the tails if nobody is there (I3).
-    fn go_idle(&mut self) -> Option<(Vec<Tail>, Option<Arc<dyn Wake>>)> {
+    fn go_idle(&mut self) -> Option<Parting> {
         let idle = self.members.is_empty() && self.ring.is_some();
         idle.then(|| (std::mem::take(&mut self.tails), self.ring.take()))
     }

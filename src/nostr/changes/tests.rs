@@ -50,7 +50,12 @@ fn a_follower_has_what_the_store_has_over_restarts_crashes_and_recycled_logs() {
     for seed in 0..12 {
         let (env, disk, _clock) = io::simulated(seed, Faults::default());
         let mut rng = Rng::new(seed);
-        let sync = if seed % 2 == 0 { SyncMode::Always } else { SyncMode::Never };
+        // With `Never`, a power cut takes back what was given: such a follower begins again.
+        let (sync, cut) = match seed % 3 {
+            0 => (SyncMode::Always, true),
+            1 => (SyncMode::Never, false),
+            _ => (SyncMode::Never, true),
+        };
         let options = Options { sync, log_file_bytes: 128 << 10, ..Options::tiny() };
         let dir = Path::new("/store");
         let mut held = BTreeMap::new();
@@ -90,8 +95,7 @@ fn a_follower_has_what_the_store_has_over_restarts_crashes_and_recycled_logs() {
             position = changes.position().map(Position::to_bytes);
             if rng.chance(2) {
                 store.close().unwrap();
-            } else if seed % 2 == 0 {
-                // What was answered was synced, and what was given was published: nothing of it is lost.
+            } else if cut {
                 disk.power_loss();
             } else {
                 disk.kill();
@@ -140,7 +144,6 @@ fn each_change_comes_once_and_live_with_readers_too() {
     assert_eq!(store.engine().remove(route, &[last, [9; 32]]).unwrap(), 1);
     assert_eq!(next().unwrap().unwrap(), Change::Removed { ids: vec![last] });
     let position = changes.position().unwrap().clone();
-    assert_eq!(position, store.position());
     drop(changes);
     let mut changes = store.changes(&position).unwrap();
     put(&store, &event(1, 300, 1, ""));
