@@ -13,13 +13,13 @@
 //! [`Error`](crate::base::Error) inside.
 
 use super::event::{Event, EventRef};
-use super::expiration;
 use super::filter::{Filter, TagValue};
-use super::store::{EventStore, Inserted, damaged, selects};
+use super::plan::select;
+use super::store::{EventStore, Inserted, damaged};
 use crate::base::hash64;
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::model::Record;
-use crate::query::Order;
+use crate::query::{Order, Select};
 use crate::store::Stream;
 use nostr_database::error::Error;
 use nostr_database::{
@@ -57,7 +57,7 @@ impl NostrDatabase for EventStore {
     fn features(&self) -> Features {
         Features {
             persistent: self.engine().env().disk.backend() != "simulated",
-            event_expiration: false,
+            event_expiration: true,
             full_text_search: false,
             request_to_vanish: false,
         }
@@ -74,7 +74,7 @@ impl NostrDatabase for EventStore {
     fn check_id<'a>(&'a self, event_id: &'a EventId) -> Answer<'a, DatabaseEventStatus> {
         Box::pin(async move {
             let id = event_id.to_bytes();
-            let found = self.engine().get_later(&id, |_| ()).await.map_err(Error::storage)?;
+            let found = self.get_async(&id).await.map_err(Error::storage)?;
             if found.is_some() {
                 return Ok(DatabaseEventStatus::Saved);
             }
@@ -111,7 +111,7 @@ impl NostrDatabase for EventStore {
             let theirs = |record: Record<'_>| {
                 TheirEvent::try_from(&EventRef::stored(record).map_err(damaged)?)
             };
-            let mut found = self.walk(&filter, theirs)?;
+            let mut found = self.walk(self.asked(&filter)?, theirs);
             let mut events = BTreeSet::new();
             while let Some(event) = next(&mut found).await? {
                 events.insert(event);
@@ -122,16 +122,14 @@ impl NostrDatabase for EventStore {
 
     fn negentropy_items(&self, filter: TheirFilter) -> Answer<'_, Vec<(EventId, Timestamp)>> {
         Box::pin(async move {
-            let now = self.engine().env().clock.unix_micros() / 1_000_000;
-            let item = move |record: Record<'_>| {
+            let item = |record: Record<'_>| {
                 let key = record.key;
-                let item = (EventId::from_byte_array(key.id), Timestamp::from_secs(key.time));
-                Ok((!expiration::is_over(record, now)).then_some(item))
+                Ok((EventId::from_byte_array(key.id), Timestamp::from_secs(key.time)))
             };
-            let mut found = self.walk(&filter, item)?;
+            let mut found = self.walk(self.asked(&filter)?, item);
             let mut items = Vec::new();
             while let Some(item) = next(&mut found).await? {
-                items.extend(item);
+                items.push(item);
             }
             Ok(items)
         })
@@ -147,14 +145,17 @@ impl NostrDatabase for EventStore {
 }
 
 impl EventStore {
-    /// What `reading` makes of each match now, newest first, without reading more of them than it asks for.
+    fn asked(&self, filter: &TheirFilter) -> Result<Vec<Select>, Error> {
+        Ok(self.selects(&[Filter::try_from(filter).map_err(Error::storage)?]))
+    }
+
+    /// What `reading` makes of each match now, newest first.
     fn walk<T: Send + 'static>(
         &self,
-        filter: &TheirFilter,
+        selects: Vec<Select>,
         reading: impl Fn(Record<'_>) -> crate::base::Result<T> + Send + 'static,
-    ) -> Result<Stream<T>, Error> {
-        let selects = selects(&[Filter::try_from(filter).map_err(Error::storage)?]);
-        Ok(self.engine().stream_at(&self.snapshot(), selects, Order::Newest, None, reading))
+    ) -> Stream<T> {
+        self.engine().stream_at(&self.snapshot(), selects, Order::Newest, None, reading)
     }
 
     /// Removes what matches now, shard by shard in groups; a group vanishes at one moment.
@@ -164,7 +165,9 @@ impl EventStore {
             let event = EventRef::stored(record).map_err(damaged)?;
             Ok((hash64(event.pubkey()), record.key.id))
         };
-        let mut found = self.walk(&filter, place)?;
+        // Also what has expired and is still there.
+        let asked = Filter::try_from(&filter).map_err(Error::storage)?;
+        let mut found = self.walk(vec![select(&asked)], place);
         // Of each shard, a route that leads there, and ids.
         let mut groups: Vec<(u64, Vec<[u8; 32]>)> = vec![(0, Vec::new()); store.shard_count()];
         while let Some((route, id)) = next(&mut found).await? {

@@ -69,7 +69,7 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        2 // the term of the expiration came with 2
+        3 // the terms of seconds of expiration came with 3
     }
 
     fn route(&self, record: Record<'_>) -> u64 {

@@ -1,10 +1,11 @@
 //! `EventStore`: the engine with the rules of Nostr, in the words of Nostr.
 
 use super::event::{Event, EventRef};
+use super::expiration;
 use super::filter::Filter;
 use super::format::FormatError;
 use super::hub::Hub;
-use super::plan::select;
+use super::plan::selects_at;
 use super::rules::{self, EventModel};
 use crate::base::{Error, Key, Result};
 use crate::io::{self, Backend, Env, Wake};
@@ -99,13 +100,21 @@ impl EventStore {
         self.store.insert_async(event.record()).await.map(Inserted::from)
     }
 
-    /// The event with `id`.
+    /// Seconds since the Unix epoch by the store's clock, which say what has expired.
+    pub fn now(&self) -> u64 {
+        self.store.env().clock.unix_micros() / 1_000_000
+    }
+
+    /// The event with `id`, unless it has expired.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get(&self, id: &[u8; 32]) -> Result<Option<Event>> {
         let owned = |record: Record<'_>| EventRef::stored(record).map(|event| event.to_owned());
-        self.store.get(id, owned)?.transpose().map_err(damaged)
+        self.store
+            .get_by_time(id, expiration::hidden(self.now()), owned)?
+            .transpose()
+            .map_err(damaged)
     }
 
     /// What is stored now, for several queries on the same state.
@@ -114,7 +123,8 @@ impl EventStore {
     }
 
     /// The events that match at least one of `filters`, newest first, lowest id first among equals;
-    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call.
+    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call, and nothing that
+    /// has expired at its second, however long the answer is held: see also [`Events::pass_time`].
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -122,7 +132,7 @@ impl EventStore {
         self.query_at(&self.snapshot(), filters, Order::Newest)
     }
 
-    /// As [`EventStore::query`], on `snapshot` and in either order.
+    /// As [`EventStore::query`], on `snapshot` and in either order. What has expired since the snapshot is not in it.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -132,7 +142,7 @@ impl EventStore {
         filters: &[Filter],
         order: Order,
     ) -> Result<Events> {
-        Ok(Events::over(self.store.query_at(snapshot, &selects(filters), order)?))
+        Ok(Events::over(self.store.query_at(snapshot, &self.selects(filters), order)?))
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -140,7 +150,12 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.store.count(&selects(filters))
+        self.store.count(&selects_at(filters, self.now()))
+    }
+
+    /// The selections of `filters`, without what has expired now.
+    pub(super) fn selects(&self, filters: &[Filter]) -> Vec<Select> {
+        selects_at(filters, self.now())
     }
 
     /// How a query would be answered, for a person.
@@ -148,7 +163,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn explain(&self, filters: &[Filter]) -> Result<String> {
-        self.store.explain(&selects(filters), Order::Newest)
+        self.store.explain(&selects_at(filters, self.now()), Order::Newest)
     }
 
     /// Everything that is stored after `snapshot`, a tail for each shard; `wake` is told when there is
@@ -232,6 +247,12 @@ impl Events {
         EventRef::stored(record).map(Some).map_err(damaged)
     }
 
+    /// From here on, what has expired by `now` is not given: for an answer that is held open for seconds. Limits
+    /// count as they did when the query began. Each event is looked at then.
+    pub fn pass_time(&mut self, now: u64) {
+        self.cursor.pass_time(now);
+    }
+
     /// The place of the event that was given last: where [`EventStore::query_after`] goes on, in this process or
     /// another one.
     pub fn position(&self) -> Option<Key> {
@@ -241,8 +262,4 @@ impl Events {
 
 pub(super) fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
-}
-
-pub(super) fn selects(filters: &[Filter]) -> Vec<Select> {
-    filters.iter().map(select).collect()
 }

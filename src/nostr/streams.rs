@@ -12,9 +12,11 @@
 //! Errors end a stream: `Corrupt`, `Io`, and `Closed` if the store went away first.
 
 use super::event::{Event, EventRef};
+use super::expiration;
 use super::filter::Filter;
-use super::store::{EventStore, Events, damaged, selects};
+use super::store::{EventStore, Events, damaged};
 use crate::base::{Key, Result};
+use crate::io::Clock;
 use crate::model::Record;
 use crate::query::Order;
 use crate::shard::block_on;
@@ -22,6 +24,7 @@ use crate::store::{StoreSnapshot, Stream as Records};
 use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 fn owned(record: Record<'_>) -> Result<Event> {
@@ -48,8 +51,8 @@ impl EventStore {
         order: Order,
         after: Option<Key>,
     ) -> EventStream {
-        let records = self.engine().stream_at(snapshot, selects(filters), order, after, owned);
-        EventStream { records, last: after }
+        let records = self.engine().stream_at(snapshot, self.selects(filters), order, after, owned);
+        EventStream { records, last: after, clock: self.engine().env().clock.clone() }
     }
 
     /// [`EventStore::get`] as a future: one hop to a reader thread, which may read pages.
@@ -60,7 +63,7 @@ impl EventStore {
         &self,
         id: &[u8; 32],
     ) -> impl Future<Output = Result<Option<Event>>> + Send + use<> {
-        let found = self.engine().get_later(id, owned);
+        let found = self.engine().get_later(id, expiration::hidden(self.now()), owned);
         async move { found.await?.transpose() }
     }
 
@@ -72,7 +75,7 @@ impl EventStore {
         &self,
         filters: &[Filter],
     ) -> impl Future<Output = Result<u64>> + Send + use<> {
-        self.engine().count_later(selects(filters))
+        self.engine().count_later(self.selects(filters))
     }
 
     /// The answer behind the event at `last`, in `order`: the next page, with `limit` as its length. A position is a
@@ -91,7 +94,12 @@ impl EventStore {
         order: Order,
         last: Key,
     ) -> Result<Events> {
-        Ok(Events::over(self.engine().query_after(snapshot, &selects(filters), order, last)?))
+        Ok(Events::over(self.engine().query_after(
+            snapshot,
+            &self.selects(filters),
+            order,
+            last,
+        )?))
     }
 }
 
@@ -101,6 +109,13 @@ impl EventStore {
 pub struct EventStream {
     records: Records<Event>,
     last: Option<Key>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Whether it has expired by now: what waited for its consumer is looked at again.
+pub(super) fn is_over(event: &Event, clock: &dyn Clock) -> bool {
+    let at = expiration::of(&event.as_ref());
+    at.is_some_and(|at| at <= clock.unix_micros() / 1_000_000)
 }
 
 impl EventStream {
@@ -122,11 +137,16 @@ impl Stream for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Event>>> {
-        let next = self.records.poll_next(context);
-        if let Poll::Ready(Some(Ok(event))) = &next {
-            self.last = Some(event.key());
+        loop {
+            let next = self.records.poll_next(context);
+            if let Poll::Ready(Some(Ok(event))) = &next {
+                if is_over(event, &*self.clock) {
+                    continue;
+                }
+                self.last = Some(event.key());
+            }
+            return next;
         }
-        next
     }
 }
 

@@ -13,8 +13,9 @@ use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::hub;
 use super::store::EventStore;
-use super::streams::{Blocking, EventStream};
+use super::streams::{Blocking, EventStream, is_over};
 use crate::base::{Error, Result};
+use crate::io::Clock;
 use crate::query::Order;
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -68,7 +69,8 @@ impl EventStore {
         let channel = Arc::new(Channel { queue, state: Mutex::default() });
         let (snapshot, hub) = self.hub.subscribe(self, filters, &channel);
         let stored = self.query_stream_at(&snapshot, filters, Order::Newest, None);
-        Subscription { stored: Some(stored), channel, hub }
+        let clock = self.engine().env().clock.clone();
+        Subscription { stored: Some(stored), channel, hub, clock }
     }
 
     /// Gives an event that is not to be stored, such as an ephemeral one, to the subscriptions that it matches. It is
@@ -84,6 +86,7 @@ pub struct Subscription {
     stored: Option<EventStream>,
     channel: Arc<Channel>,
     hub: Arc<hub::Shared>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Subscription {
@@ -118,7 +121,13 @@ impl Stream for Subscription {
             ));
         }
         self.hub.poll_inline(context.waker());
-        self.channel.poll(context.waker())
+        loop {
+            let next = self.channel.poll(context.waker());
+            match &next {
+                Poll::Ready(Some(Ok(Update::Live(event)))) if is_over(event, &*self.clock) => {}
+                _ => return next,
+            }
+        }
     }
 }
 

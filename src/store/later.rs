@@ -16,7 +16,9 @@ use super::{Store, StoreSnapshot};
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Key, Result};
 use crate::model::Record;
-use crate::query::{self, Cursor, Large, Next, Order, Produce, Readers, Select, Slices, Task};
+use crate::query::{
+    self, Cursor, Expired, Large, Next, Order, Produce, Readers, Select, Slices, Task,
+};
 use crate::shard::{ChangeReader, LogPosition, Outcome, Shard, Snapshot};
 use std::future::poll_fn;
 
@@ -76,14 +78,15 @@ impl Store {
         Task::new(&self.readers, work)
     }
 
-    /// [`Store::get`] as a future; `read` is called on a reader thread.
+    /// [`Store::get_by_time`] as a future; `read` is called on a reader thread.
     pub fn get_later<T: Send + 'static>(
         &self,
         id: &[u8; 32],
+        expired: Expired,
         read: impl FnOnce(Record<'_>) -> T + Send + 'static,
     ) -> Task<Option<T>> {
         let (id, snapshot) = (*id, self.snapshot());
-        self.later(move || query::get(&id, snapshot.shards(), read))
+        self.later(move || query::get(&id, snapshot.shards(), Some(expired), read))
     }
 
     /// [`Store::count`] as a future. One reader counts, shard after shard (I1).

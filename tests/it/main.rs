@@ -13,6 +13,7 @@ mod compare;
 #[cfg(feature = "tool")]
 mod config;
 mod embedding;
+mod expiry;
 mod kill;
 mod memory;
 mod naive;

@@ -6,7 +6,6 @@ use crate::nostr::TagValue;
 use crate::store::Options;
 use futures::StreamExt;
 use futures::executor::LocalPool;
-use std::sync::Arc;
 
 /// Small enough that some seconds and terms have many events.
 fn filled(threads: bool, readers: usize) -> (tempfile::TempDir, EventStore) {
@@ -196,4 +195,34 @@ fn every_executor_will_do() {
         runtime.block_on(async { tokio::join!(work(6), work(7), work(8)) });
     }
     assert!(store.count(&all).unwrap() >= 1200 + 18);
+}
+
+/// The slice is made ahead; what expires while it waits is not given.
+#[test]
+fn what_expires_while_it_waits_is_not_given() {
+    let (env, _disk, clock) = crate::io::simulated(1, crate::io::Faults::default());
+    let now = env.clock.unix_micros() / 1_000_000;
+    let dir = std::path::Path::new("/store");
+    let store = EventStore::open_in(dir, &Options::tiny(), env).unwrap();
+    for n in 0..6u64 {
+        let at = (now + 1 + n).to_string();
+        let event = Event::from_parts([1; 32], n, 1, &[["expiration", &at]], "");
+        store.insert(&event.as_ref()).unwrap().wait().unwrap();
+    }
+    let all = [Filter::default()];
+    let mut stream = store.query_stream_at(&store.snapshot(), &all, Order::Oldest, None).blocking();
+    let mut live = store.subscribe(&[Filter { limit: Some(0), ..Filter::default() }]).blocking();
+    assert_eq!(live.next().unwrap().unwrap(), crate::nostr::Update::Eose);
+    assert_eq!(stream.next().unwrap().unwrap().created_at(), 0);
+    clock.set((now + 4) * 1_000_000);
+    let rest: Vec<u64> = stream.map(|event| event.unwrap().created_at()).collect();
+    assert_eq!(rest, [4, 5]);
+    for (at, content) in [(now + 5, "gone by then"), (now + 9, "given")] {
+        let tags = [["expiration", &at.to_string()]];
+        let event = Event::from_parts([2; 32], at, 1, &tags, content);
+        store.insert(&event.as_ref()).unwrap().wait().unwrap();
+    }
+    clock.set((now + 6) * 1_000_000);
+    let crate::nostr::Update::Live(event) = live.next().unwrap().unwrap() else { panic!() };
+    assert_eq!(event.content(), "given");
 }
