@@ -121,9 +121,10 @@ mod tests {
     fn nothing_is_delivered_that_has_expired_by_then() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
-        let front = Front::new(store, Arc::default(), Arc::default(), Vec::new());
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
+        let front = Front::new(store, Arc::default(), [].into(), Arc::default(), Vec::new());
         let outbox = front.connect();
-        let _subscription = front.subscribe(sub("s"), vec![Filter::default()], &outbox);
+        let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
         let now = front.now();
         let sent_with = |expiration: &str| {
             let event = Event::from_parts([1; 32], 1, 1, &[["expiration", expiration]], "");

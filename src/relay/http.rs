@@ -97,7 +97,11 @@ fn respond(
             }
             response
         }
-        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
+        Route::Document => {
+            let searches = !front.store.search_kinds().is_off();
+            let document = info::document(&front.config, searches);
+            open(answer(StatusCode::OK, NOSTR_JSON, document))
+        }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => page(front, headers),
         Route::Refused(status, text) => {

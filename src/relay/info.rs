@@ -14,8 +14,12 @@ const ALWAYS: [u16; 6] = [1, 9, 11, 40, 45, 62];
 /// NIPs that come with authentication: itself, protected events.
 const WITH_AUTH: [u16; 2] = [42, 70];
 
-fn supported_nips(config: &Config) -> Vec<u16> {
+/// Search: there if the store has words.
+const SEARCH_NIP: u16 = 50;
+
+fn supported_nips(config: &Config, searches: bool) -> Vec<u16> {
     let mut nips = ALWAYS.to_vec();
+    nips.extend(searches.then_some(SEARCH_NIP));
     if config.auth != AuthMode::Off {
         nips.extend(WITH_AUTH);
     }
@@ -118,8 +122,8 @@ fn ranges(mut kinds: Vec<u16>) -> Vec<Kinds> {
     .collect()
 }
 
-/// The document of NIP-11, as JSON.
-pub(super) fn document(config: &Config) -> Vec<u8> {
+/// The document of NIP-11, as JSON; `searches` says whether the store does.
+pub(super) fn document(config: &Config, searches: bool) -> Vec<u8> {
     let about = &config.about;
     let document = Document {
         name: &config.name,
@@ -136,7 +140,7 @@ pub(super) fn document(config: &Config) -> Vec<u8> {
             language_tags: &about.languages,
             tags: &about.tags,
         },
-        supported_nips: supported_nips(config),
+        supported_nips: supported_nips(config, searches),
         software: SOFTWARE,
         version: env!("CARGO_PKG_VERSION"),
         limitation: limitation(config),
@@ -213,7 +217,7 @@ mod tests {
     fn the_document_says_what_is_on_and_what_is_kept() {
         let mut config = Config::default();
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config)).unwrap()
+            serde_json::from_slice(&document(config, false)).unwrap()
         };
         config.about.icon = Some("https://x/i.png".into());
         config.about.countries = vec!["IS".into()];
@@ -251,7 +255,7 @@ mod tests {
     fn the_document_says_what_the_limits_say() {
         let mut config = Config { pubkey: Some([0xab; 32]), ..Config::default() };
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config)).unwrap()
+            serde_json::from_slice(&document(config, false)).unwrap()
         };
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
@@ -263,6 +267,9 @@ mod tests {
         for optional in ["contact", "icon", "relay_countries", "tags", "retention"] {
             assert!(document.get(optional).is_none(), "{optional}");
         }
+        let searching: serde_json::Value =
+            serde_json::from_slice(&super::document(&config, true)).unwrap();
+        assert_eq!(searching["supported_nips"], json!([1, 9, 11, 40, 42, 45, 50, 62, 70]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
     }
