@@ -10,8 +10,9 @@
 //! I2. Only keys are kept of what is ranked. Its events are read again, from the same snapshot, one at a time.
 
 use super::event::{Event, EventRef};
+use super::expiration;
 use super::filter::Filter;
-use super::plan::select;
+use super::plan::selects_at;
 use super::search::{Found, Search, Weights, best_first};
 use super::store::damaged;
 use super::terms;
@@ -40,6 +41,7 @@ pub(super) struct Ranked {
     given: HashSet<[u8; 32]>,
     rest: Cursor,
     event: Option<Event>,
+    now: u64,
 }
 
 impl Ranked {
@@ -48,9 +50,8 @@ impl Ranked {
         store: &Store,
         snapshot: &StoreSnapshot,
         filters: &[Filter],
-        order: Order,
+        (order, now): (Order, u64),
     ) -> Result<Ranked> {
-        let now = store.env().clock.unix_micros() / 1_000_000;
         let (mut best, mut given) = (Vec::new(), HashSet::new());
         for filter in filters {
             let Some(search) = filter.ranked() else { continue };
@@ -58,10 +59,16 @@ impl Ranked {
             best.extend(found.into_iter().filter(|key| given.insert(key.id)));
         }
         let plain = filters.iter().filter(|filter| filter.ranked().is_none());
-        let plain: Vec<_> = plain.map(select).collect();
-        let rest = store.query_at(snapshot, &plain, order)?;
+        let plain: Vec<Filter> = plain.cloned().collect();
+        let rest = store.query_at(snapshot, &selects_at(&plain, now), order)?;
         let (snapshot, best) = (snapshot.clone(), best.into_iter());
-        Ok(Ranked { snapshot, best, given, rest, event: None })
+        Ok(Ranked { snapshot, best, given, rest, event: None, now })
+    }
+
+    /// From here on, what has expired by `now` is not given.
+    pub(super) fn pass_time(&mut self, now: u64) {
+        self.now = now;
+        self.rest.pass_time(now);
     }
 
     /// The next event, good until the next call.
@@ -76,10 +83,11 @@ impl Ranked {
 
     fn next_ranked(&mut self) -> Result<Option<Event>> {
         for key in self.best.by_ref() {
-            let found = query::get(&key.id, self.snapshot.shards(), |record| {
+            let hidden = Some(expiration::hidden(self.now));
+            let found = query::get(&key.id, self.snapshot.shards(), hidden, |record| {
                 EventRef::stored(record).map(|event| event.to_owned())
             });
-            // Nothing, if the engine has begun to hide it meanwhile.
+            // Nothing, if it has expired meanwhile.
             if let Some(event) = found?.transpose().map_err(damaged)? {
                 return Ok(Some(event));
             }
@@ -105,18 +113,20 @@ fn rank(
     (filter, search): (&Filter, &Search),
     now: u64,
 ) -> Result<Vec<Key>> {
-    let mut what = select(filter);
-    let limit = what.limit.unwrap_or(usize::MAX);
+    let mut what = selects_at(std::slice::from_ref(filter), now);
+    let limit =
+        filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     if limit == 0 || filter.is_empty() {
         return Ok(Vec::new());
     }
-    what.limit = what.limit.map(|limit| limit.max(SCORED_MAX));
+    let scored = filter.limit.map(|_| limit.max(SCORED_MAX));
+    what.iter_mut().for_each(|select| select.limit = scored);
     let mut words = Terms::new();
     search.words().iter().for_each(|word| terms::word(word, &mut words));
     let words: Vec<&[u8]> = words.iter().collect();
     let frequencies = query::postings(&words, snapshot.shards())?;
     let mut weights = Weights::new(search, &frequencies, snapshot.records(), now);
-    let mut matches = store.query_at(snapshot, &[what], Order::Newest)?;
+    let mut matches = store.query_at(snapshot, &what, Order::Newest)?;
     let found = std::iter::from_fn(|| {
         let mut scored = |record| {
             let event = EventRef::stored(record).map_err(damaged)?;

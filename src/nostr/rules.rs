@@ -109,7 +109,7 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        3 // expiration to the second, deletion and vanish, words
+        3 // the terms of seconds of expiration, and of words, came with 3
     }
 
     fn settings(&self) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! `EventStore`: the engine with the rules of Nostr, in the words of Nostr.
 
 use super::event::{Event, EventRef};
+use super::expiration;
 use super::filter::Filter;
 use super::format::FormatError;
-use super::plan::select;
+use super::plan::selects_at;
 use super::ranked::{Answer, Ranked};
 use super::rules::{self, EventModel};
 use super::search::SearchKinds;
@@ -11,7 +12,7 @@ use crate::base::{Error, Result};
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
-use crate::query::{Order, Select};
+use crate::query::Order;
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
 use std::borrow::Cow;
@@ -144,13 +145,21 @@ impl EventStore {
         self.store.insert_async(event.record()).await.map(Inserted::from)
     }
 
-    /// The event with `id`.
+    /// Seconds since the Unix epoch by the store's clock, which say what has expired.
+    pub fn now(&self) -> u64 {
+        self.store.env().clock.unix_micros() / 1_000_000
+    }
+
+    /// The event with `id`, unless it has expired.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get(&self, id: &[u8; 32]) -> Result<Option<Event>> {
         let owned = |record: Record<'_>| EventRef::stored(record).map(|event| event.to_owned());
-        self.store.get(id, owned)?.transpose().map_err(damaged)
+        self.store
+            .get_by_time(id, expiration::hidden(self.now()), owned)?
+            .transpose()
+            .map_err(damaged)
     }
 
     /// What is stored now, for several queries on the same state.
@@ -159,7 +168,8 @@ impl EventStore {
     }
 
     /// The events that match at least one of `filters`, newest first, lowest id first among equals;
-    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call.
+    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call, and nothing that
+    /// has expired at its second, however long the answer is held: see also [`Events::pass_time`].
     ///
     /// A filter with a search gives its best `limit` instead, the best first (docs/search.md). Filters with a search
     /// come first, each in its turn, then all others together; no event comes twice.
@@ -170,7 +180,8 @@ impl EventStore {
         self.query_at(&self.snapshot(), filters, Order::Newest)
     }
 
-    /// As [`EventStore::query`], on `snapshot` and in either order; what is ranked is ranked in both.
+    /// As [`EventStore::query`], on `snapshot` and in either order; what is ranked is ranked in both. What has expired
+    /// since the snapshot is not in it.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -182,9 +193,18 @@ impl EventStore {
     ) -> Result<Events> {
         let filters = self.adopted(filters)?;
         Ok(Events(if filters.iter().all(|filter| filter.ranked().is_none()) {
-            Answer::Ordered(self.store.query_at(snapshot, &selects(&filters), order)?)
+            Answer::Ordered(self.store.query_at(
+                snapshot,
+                &selects_at(&filters, self.now()),
+                order,
+            )?)
         } else {
-            Answer::Ranked(Box::new(Ranked::open(&self.store, snapshot, &filters, order)?))
+            Answer::Ranked(Box::new(Ranked::open(
+                &self.store,
+                snapshot,
+                &filters,
+                (order, self.now()),
+            )?))
         }))
     }
 
@@ -193,7 +213,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.store.count(&selects(&self.adopted(filters)?))
+        self.store.count(&selects_at(&self.adopted(filters)?, self.now()))
     }
 
     /// How a query would be answered, for a person.
@@ -201,7 +221,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn explain(&self, filters: &[Filter]) -> Result<String> {
-        self.store.explain(&selects(&self.adopted(filters)?), Order::Newest)
+        self.store.explain(&selects_at(&self.adopted(filters)?, self.now()), Order::Newest)
     }
 
     /// Everything that is stored after `snapshot`, a tail for each shard; `wake` is told when there is
@@ -274,12 +294,17 @@ impl Events {
             Answer::Ranked(ranked) => ranked.next(),
         }
     }
+
+    /// From here on, what has expired by `now` is not given: for an answer that is held open for seconds. Limits
+    /// count as they did when the query began. Each event is looked at then.
+    pub fn pass_time(&mut self, now: u64) {
+        match &mut self.0 {
+            Answer::Ordered(cursor) => cursor.pass_time(now),
+            Answer::Ranked(ranked) => ranked.pass_time(now),
+        }
+    }
 }
 
 pub(super) fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
-}
-
-fn selects(filters: &[Filter]) -> Vec<Select> {
-    filters.iter().map(select).collect()
 }

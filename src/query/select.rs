@@ -1,5 +1,6 @@
 //! What is asked for: terms, ids, a time range, an order and a limit.
 
+use super::Expired;
 use crate::model::Record;
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +37,9 @@ pub struct Select {
     pub routes: Option<Vec<u64>>,
     /// Whether a record may stand under all terms and not match: `matches` is asked of every candidate.
     pub residual: bool,
-    /// The same selection as a function, for records that are at hand without their posting lists.
+    /// If given, what has expired at a moment is left out, or is all that is asked for.
+    pub expired: Option<Expired>,
+    /// The same selection as a function, expiry aside, for records that are at hand without their posting lists.
     pub matches: Matches,
 }
 
@@ -52,6 +55,7 @@ impl Select {
             limit: None,
             routes: None,
             residual: false,
+            expired: None,
             matches: Arc::new(|_| true),
         }
     }

@@ -196,6 +196,7 @@ impl Ask {
             limit: self.limit,
             residual: false,
             routes: None,
+            expired: None,
             matches: Arc::new(move |record| {
                 me.matches(&Item { key: record.key, body: record.body.to_vec() })
             }),

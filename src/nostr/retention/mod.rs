@@ -12,9 +12,9 @@ pub use config::{Amount, RuleConfig};
 use super::event::EventRef;
 use super::filter::Filter;
 use super::{expiration, plan, terms};
-use crate::base::{Result, Terms};
+use crate::base::Result;
 use crate::model::Record;
-use crate::retention::{AuthorTerms, Expiry, Keep, Rule, Rules, Words};
+use crate::retention::{AuthorTerms, Keep, Rule, Rules, Words};
 
 /// The rules that `configs` ask for, together; without any, expired events are all that goes.
 ///
@@ -57,7 +57,7 @@ pub fn words() -> Words {
     Words {
         author: Some(AuthorTerms { prefix: terms::AUTHOR, of: author }),
         kind: Some(kind),
-        expiry: Some(Expiry { terms: hours, is_over: expiration::is_over }),
+        expiry: Some(expiration::EXPIRY),
     }
 }
 
@@ -67,16 +67,6 @@ fn author(record: Record<'_>) -> Option<&[u8]> {
 
 fn kind(record: Record<'_>) -> u64 {
     EventRef::stored(record).map_or(u64::MAX, |event| u64::from(event.kind()))
-}
-
-/// The terms of the hours up to that of `now`.
-fn hours(now: u64) -> (Vec<u8>, Vec<u8>) {
-    let term = |at| {
-        let mut out = Terms::new();
-        terms::expiration(at, &mut out);
-        out.iter().flatten().copied().collect()
-    };
-    (term(0), term(now))
 }
 
 #[cfg(test)]
