@@ -270,11 +270,7 @@ fn stay_deleted(event: &EventRef<'_>, hits: &[Record<'_>]) -> Verdict {
 }
 
 /// The requests of this kind among the hits, of the event's author.
-fn requests_among<'a>(
-    hits: &[Record<'a>],
-    kind: u16,
-    event: &EventRef<'_>,
-) -> Vec<EventRef<'a>> {
+fn requests_among<'a>(hits: &[Record<'a>], kind: u16, event: &EventRef<'_>) -> Vec<EventRef<'a>> {
     let found = hits.iter().filter_map(|hit| EventRef::stored(*hit).ok());
     found.filter(|hit| hit.kind() == kind && hit.pubkey() == event.pubkey()).collect()
 }

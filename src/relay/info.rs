@@ -120,7 +120,7 @@ mod tests {
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
         assert_eq!(document["pubkey"], "ab".repeat(32));
-        assert_eq!(document["supported_nips"], serde_json::json!([1, 11, 45]));
+        assert_eq!(document["supported_nips"], serde_json::json!([1, 9, 11, 45, 62]));
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);
         assert!(document.get("contact").is_none());

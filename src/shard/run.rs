@@ -1,8 +1,8 @@
 //! A shard at work: its threads, or, for simulations, its callers' thread in their place.
 
 use super::compactor::{self, Compactor, Gate};
-use super::recover::{Opened, create, open};
 use super::inbox::Inbox;
+use super::recover::{Opened, create, open};
 use super::ticket::{Ticket, with_thread_waker};
 use super::work::{Finished, Job, Worker};
 use super::write::{COMPACT, Core, FLUSH, REMOVE};

@@ -62,7 +62,8 @@ fn simulated_store(seed: u64) {
     let options = here(&options(&mut world.rng));
     let open = || EventStore::open_with(Path::new("/store"), &options, env.clone()).unwrap();
     let mut store = open();
-    let mut naive = Naive { strict: true, now: env.clock.unix_micros() / 1_000_000, ..Naive::default() };
+    let mut naive =
+        Naive { strict: true, now: env.clock.unix_micros() / 1_000_000, ..Naive::default() };
     world.requests = (!seed.is_multiple_of(3)).then_some(naive.now);
     let rounds = 12;
     for _ in 0..rounds {

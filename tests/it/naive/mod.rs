@@ -254,9 +254,8 @@ impl Naive {
         }
         self.live.retain(|e| {
             let vanishes = ev.is_vanish_here() && e.kind != 62 && e.created_at <= ev.created_at;
-            let by_slot = e.pubkey == ev.pubkey
-                && e.created_at <= ev.created_at
-                && ev.names_slot_of(e);
+            let by_slot =
+                e.pubkey == ev.pubkey && e.created_at <= ev.created_at && ev.names_slot_of(e);
             let deleted = ev.kind == 5 && !e.is_request() && (named.contains(&&e.id) || by_slot);
             !(mine(e) && (vanishes || deleted))
         });

@@ -41,8 +41,7 @@ impl Machine {
 
     fn open(&self, options: &Options) -> Result<EventStore> {
         // Each shard's prefix is judged alone, so answers must not depend on what others hold.
-        let options =
-            EventOptions { refuse_foreign_deletes: false, ..EventOptions::from(options) };
+        let options = EventOptions { refuse_foreign_deletes: false, ..EventOptions::from(options) };
         EventStore::open_with(Path::new(DIR), &options, self.env.clone())
     }
 

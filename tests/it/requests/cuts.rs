@@ -35,7 +35,9 @@ fn cut(n: u64, request: &Event, gone: &[Event], kept: &[Event]) -> bool {
             assert!(has(&store, request), "an answered request is lost");
             assert_eq!(left, 0, "an answered request is not whole");
         }
-        Err(_) if has(&store, request) => assert_eq!(left, 0, "the request is there before its deeds"),
+        Err(_) if has(&store, request) => {
+            assert_eq!(left, 0, "the request is there before its deeds")
+        }
         Err(_) => {}
     }
     assert!(kept.iter().all(|event| has(&store, event)), "what was not asked for is gone");

@@ -127,7 +127,9 @@ fn requests_hold_in_a_copy_that_is_made_in_any_order() {
             assert_eq!(insert(&to, event).unwrap(), Inserted::Stored);
         }
         assert_eq!(insert(&to, &own).unwrap(), Inserted::Deleted);
-        refused().iter().for_each(|(event, answer)| assert_eq!(insert(&to, event).unwrap(), *answer));
+        refused()
+            .iter()
+            .for_each(|(event, answer)| assert_eq!(insert(&to, event).unwrap(), *answer));
     }
 }
 

@@ -156,7 +156,9 @@ fn requests_and_gift_wraps_meet_from_several_threads() {
                     for group in events.chunks(6) {
                         let pending: Vec<_> =
                             group.iter().map(|e| store.insert(&e.as_ref()).unwrap()).collect();
-                        pending.into_iter().for_each(|p| assert_ne!(p.wait().unwrap(), Inserted::Older));
+                        pending
+                            .into_iter()
+                            .for_each(|p| assert_ne!(p.wait().unwrap(), Inserted::Older));
                     }
                 });
             }
