@@ -34,7 +34,7 @@ pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
 pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
-pub use plan::select;
+pub use plan::{select, selects_at};
 pub use rules::{Class, EventModel, class};
 pub use store::{EventOptions, EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

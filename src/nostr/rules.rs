@@ -147,7 +147,7 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        3 // the terms of requests came with 3
+        3 // the terms of requests and of seconds of expiration came with 3
     }
 
     fn route(&self, record: Record<'_>) -> u64 {

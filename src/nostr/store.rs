@@ -4,7 +4,7 @@ use super::deletions::{Deleter, Entered, Reply};
 use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::format::FormatError;
-use super::plan::select;
+use super::plan::selects_at;
 use super::rules::{self, EventModel};
 use super::{expiration, requests};
 use crate::base::{Error, Result, hash64};
@@ -12,7 +12,7 @@ use crate::io::threads::Thread;
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
-use crate::query::{Cursor, Order, Select};
+use crate::query::{Cursor, Order};
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
 use std::future::{Future, poll_fn};
@@ -210,8 +210,7 @@ impl EventStore {
     }
 
     fn is_over(&self, event: &EventRef<'_>) -> bool {
-        let now = self.engine().env().clock.unix_micros() / 1_000_000;
-        expiration::is_over(event.record(), now)
+        expiration::is_over(event.record(), self.now())
     }
 
     fn way(&self, event: &EventRef<'_>) -> Way {
@@ -236,13 +235,21 @@ impl EventStore {
         })
     }
 
-    /// The event with `id`.
+    /// Seconds since the Unix epoch by the store's clock, which say what has expired.
+    pub fn now(&self) -> u64 {
+        self.engine().env().clock.unix_micros() / 1_000_000
+    }
+
+    /// The event with `id`, unless it has expired.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get(&self, id: &[u8; 32]) -> Result<Option<Event>> {
         let owned = |record: Record<'_>| EventRef::stored(record).map(|event| event.to_owned());
-        self.engine().get(id, owned)?.transpose().map_err(damaged)
+        self.engine()
+            .get_by_time(id, expiration::hidden(self.now()), owned)?
+            .transpose()
+            .map_err(damaged)
     }
 
     /// What is stored now, for several queries on the same state.
@@ -251,7 +258,8 @@ impl EventStore {
     }
 
     /// The events that match at least one of `filters`, newest first, lowest id first among equals;
-    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call.
+    /// of each filter the newest `limit`. Sees everything that was acknowledged before the call, and nothing that
+    /// has expired at its second, however long the answer is held: see also [`Events::pass_time`].
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -259,7 +267,7 @@ impl EventStore {
         self.query_at(&self.snapshot(), filters, Order::Newest)
     }
 
-    /// As [`EventStore::query`], on `snapshot` and in either order.
+    /// As [`EventStore::query`], on `snapshot` and in either order. What has expired since the snapshot is not in it.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -269,7 +277,7 @@ impl EventStore {
         filters: &[Filter],
         order: Order,
     ) -> Result<Events> {
-        Ok(Events(self.engine().query_at(snapshot, &selects(filters), order)?))
+        Ok(Events(self.engine().query_at(snapshot, &selects_at(filters, self.now()), order)?))
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -277,7 +285,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.engine().count(&selects(filters))
+        self.engine().count(&selects_at(filters, self.now()))
     }
 
     /// How a query would be answered, for a person.
@@ -285,7 +293,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn explain(&self, filters: &[Filter]) -> Result<String> {
-        self.engine().explain(&selects(filters), Order::Newest)
+        self.engine().explain(&selects_at(filters, self.now()), Order::Newest)
     }
 
     /// Everything that is stored after `snapshot`, a tail for each shard; `wake` is told when there is
@@ -394,12 +402,14 @@ impl Events {
         let Some(record) = self.0.next()? else { return Ok(None) };
         EventRef::stored(record).map(Some).map_err(damaged)
     }
+
+    /// From here on, what has expired by `now` is not given: for an answer that is held open for seconds. Limits
+    /// count as they did when the query began. Each event is looked at then.
+    pub fn pass_time(&mut self, now: u64) {
+        self.0.pass_time(now);
+    }
 }
 
 fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
-}
-
-fn selects(filters: &[Filter]) -> Vec<Select> {
-    filters.iter().map(select).collect()
 }

@@ -6,7 +6,8 @@
 //!   3 pubkey:32 kind:2               author and kind
 //!   4 kind:2 pubkey:32 value         address (addressable kinds; the value is that of `d`)
 //!   5 letter:1 value                 first value of a tag of one letter
-//!   6 hour:4                         hour since 1970 in which the event expires
+//!   6                                it expires at all
+//!   7 at:8                           second since 1970 from which on it has expired
 //!   8 pubkey:32 id:32                a request of this author to delete this id
 //!   9 kind:2 pubkey:32 value         a request of this author to delete this address, `d` being the value
 //!  10 pubkey:32 value                a request of this author to vanish from this relay, or from ALL_RELAYS
@@ -16,8 +17,7 @@
 //!           2 sha256:32              SHA-256 of a longer text
 //! ```
 //!
-//! Kinds and hours are big-endian, so that a range of them is a range of terms. Expiry stands by the hour, so
-//! that whoever looks for what has expired walks few terms.
+//! Kinds and seconds are big-endian, so that a range of them is a range of terms.
 //!
 //! I1. No two values share a term: the form depends on the text only, and each is injective (a
 //!     collision of SHA-256 aside, which the residual filter would still tell apart).
@@ -41,8 +41,10 @@ pub const AUTHOR_KIND: u8 = 3;
 pub const ADDRESS: u8 = 4;
 /// First byte of tag terms.
 pub const TAG: u8 = 5;
+/// The one byte of the term of all events that expire.
+pub const EXPIRES: u8 = 6;
 /// First byte of expiration terms.
-pub const EXPIRATION: u8 = 6;
+pub const EXPIRATION: u8 = 7;
 
 /// First byte of the terms of requests to delete by id.
 pub const DELETED_ID: u8 = 8;
@@ -127,10 +129,10 @@ pub fn tag(letter: u8, value: Item<'_>, out: &mut Terms) {
     push_value(&[&[TAG], &[letter]], value, out);
 }
 
-/// Adds the term of an expiration, in seconds.
+/// Adds the terms of an expiration, in seconds.
 pub fn expiration(at: u64, out: &mut Terms) {
-    let hour = u32::try_from(at / 3600).unwrap_or(u32::MAX);
-    out.push(&[&[EXPIRATION], &hour.to_be_bytes()]);
+    out.push(&[&[EXPIRES]]);
+    out.push(&[&[EXPIRATION], &at.to_be_bytes()]);
 }
 
 /// Adds a term of up to three parts and a value.

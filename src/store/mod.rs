@@ -23,7 +23,7 @@ use crate::base::{Error, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
-use crate::query::{self, Cursor, Large, Order, Readers, Select};
+use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
 use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -277,12 +277,25 @@ impl Store {
         self.query_at(&self.snapshot(), selects, order)
     }
 
-    /// Gives the live record with `id` to `read`, as it is published now.
+    /// Gives the live record with `id` to `read`, as it is published now, expired or not.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get<T>(&self, id: &[u8; 32], read: impl FnOnce(Record<'_>) -> T) -> Result<Option<T>> {
-        query::get(id, &self.snapshot().shards, read)
+        query::get(id, &self.snapshot().shards, None, read)
+    }
+
+    /// As [`Store::get`], if the record is on `expired`'s side.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn get_by_time<T>(
+        &self,
+        id: &[u8; 32],
+        expired: Expired,
+        read: impl FnOnce(Record<'_>) -> T,
+    ) -> Result<Option<T>> {
+        query::get(id, &self.snapshot().shards, Some(expired), read)
     }
 
     /// How many records match at least one of `selects`, limits aside.

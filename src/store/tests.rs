@@ -195,6 +195,7 @@ impl Ask {
             until: self.until,
             limit: self.limit,
             routes: None,
+            expired: None,
             matches: Arc::new(move |record| {
                 me.matches(&Item { key: record.key, body: record.body.to_vec() })
             }),

@@ -12,6 +12,7 @@ mod clients;
 mod compare;
 #[cfg(feature = "tool")]
 mod config;
+mod expiry;
 mod kill;
 mod memory;
 mod naive;

@@ -14,8 +14,8 @@ use super::filter::Filter;
 use super::{expiration, plan, requests, terms};
 use crate::base::{Result, Terms};
 use crate::model::Record;
-use crate::query::Select;
-use crate::retention::{AuthorTerms, Expiry, Keep, Rule, Rules, Words};
+use crate::query::{Expiry, Select};
+use crate::retention::{AuthorTerms, Keep, Rule, Rules, Words};
 use std::sync::Arc;
 
 /// The rules that `configs` ask for, together; without any, expired events are all that goes. A rule is about requests to
@@ -88,7 +88,7 @@ pub fn words() -> Words {
     Words {
         author: Some(AuthorTerms { prefix: terms::AUTHOR, of: author }),
         kind: Some(kind),
-        expiry: Some(Expiry { terms: hours, is_over: is_swept }),
+        expiry: Some(Expiry { is_over: is_swept, ..expiration::EXPIRY }),
     }
 }
 
@@ -98,16 +98,6 @@ fn author(record: Record<'_>) -> Option<&[u8]> {
 
 fn kind(record: Record<'_>) -> u64 {
     EventRef::stored(record).map_or(u64::MAX, |event| u64::from(event.kind()))
-}
-
-/// The terms of the hours up to that of `now`.
-fn hours(now: u64) -> (Vec<u8>, Vec<u8>) {
-    let term = |at| {
-        let mut out = Terms::new();
-        terms::expiration(at, &mut out);
-        out.iter().flatten().copied().collect()
-    };
-    (term(0), term(now))
 }
 
 #[cfg(test)]

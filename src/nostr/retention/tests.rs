@@ -98,9 +98,9 @@ fn event(author: u8, at: u64, kind: u16, expires: Option<u64>) -> Event {
 #[test]
 fn events_go_by_their_rules_and_expired_ones_without() {
     let (env, _disk, clock) = io::simulated(1, Faults::default());
-    clock.set(0); // at which nothing has expired
     let store = EventStore::open_in(Path::new("/events"), &Options::tiny(), env).unwrap();
     let now = 1_700_000_000;
+    clock.set((now - 30) * 1_000_000);
     let put = |event: Event| store.insert(&event.as_ref()).unwrap().wait().unwrap();
     for n in 0..40 {
         put(event(1, now - 100 * n, 1, None));
@@ -109,6 +109,7 @@ fn events_go_by_their_rules_and_expired_ones_without() {
     put(event(1, 5, 0, None));
     put(event(3, 6, 1, Some(now + 1)));
     let rules = parse(&["kinds=0 protect", "age=3550s", "each=author count=30"]);
+    clock.set(now * 1_000_000);
     let plan = plan(store.engine(), &rules, now).unwrap();
     assert_eq!((plan.expired.records, plan.expired.kinds.clone()), (21, [(7, 21)].into()));
     // Ages over 3,550: of author 1 four, of author 2 four that have not expired, of author 3 one.
