@@ -21,6 +21,20 @@ pub struct Config {
     pub limits: Limits,
     /// Front-end threads, each with a runtime, a listener and a feed. Default: the cores at hand.
     pub threads: usize,
+    /// Where figures for Prometheus are served. Default: nowhere.
+    pub metrics: Metrics,
+}
+
+/// Where `/metrics` is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metrics {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To everyone who reaches the relay.
+    Public,
+    /// On an address of its own, with `/health` and `/ready`; port 0 takes a free one.
+    At(SocketAddr),
 }
 
 impl Default for Config {
@@ -33,6 +47,7 @@ impl Default for Config {
             pubkey: None,
             limits: Limits::default(),
             threads: crate::io::threads::cores(),
+            metrics: Metrics::default(),
         }
     }
 }

@@ -67,9 +67,14 @@ impl Front {
         self.store.engine().env().clock.unix_micros() / 1_000_000
     }
 
+    /// Nanoseconds of a clock that only goes forward, for latencies.
+    pub(super) fn nanos(&self) -> u64 {
+        self.store.engine().env().clock.monotonic_nanos()
+    }
+
     /// The outbox of a client that has connected.
     pub(super) fn connect(&self) -> Rc<Outbox> {
-        let outbox = Rc::new(Outbox::new(self.limits()));
+        let outbox = Rc::new(Outbox::new(self.limits(), self.counters.clone()));
         if self.stopping.get() {
             outbox.stop();
         }
@@ -100,11 +105,13 @@ impl Front {
         let snapshot = self.store.snapshot();
         let live = Rc::new(Live::new(id, outbox.clone(), &self.store, &snapshot));
         let key = self.subscriptions.borrow_mut().insert(filters, live.clone());
+        self.counters.subscriptions_begun.add();
         (key, live, snapshot)
     }
 
     pub(super) fn unsubscribe(&self, key: SubKey) {
         drop(self.subscriptions.borrow_mut().remove(key));
+        self.counters.subscriptions_ended.add();
     }
 
     /// Sends an event to this thread's subscriptions. It is written as JSON once, if anyone wants it.
@@ -121,6 +128,11 @@ impl Front {
             live.send(&json);
             self.counters.sent_live.add();
         });
+    }
+
+    /// Live events that this thread has delivered so far.
+    pub(super) fn delivered(&self) -> u64 {
+        self.counters.sent_live.get()
     }
 
     /// Whether this thread has nobody to deliver to.

@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::relay::limits::Limits;
     use crate::relay::message::{ClientMessage, parse};
+    use std::sync::Arc;
 
     fn queued(outbox: &Outbox) -> Vec<String> {
         outbox.finish();
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits::default()));
+        let outbox = Rc::new(Outbox::new(&Limits::default(), Arc::default()));
         let held = RefCell::new(Some(Vec::new()));
         let live = Live { id, outbox: outbox.clone(), after: [5, 0].into(), held };
         let wants = |shard, seq| live.wants(Some(Position { shard, seq }));
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn what_is_held_and_never_sent_is_forgotten() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }));
+        let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }, Arc::default()));
         for _ in 0..3 {
             let held = RefCell::new(Some(Vec::new()));
             let live = Live { id: id.clone(), outbox: outbox.clone(), after: [].into(), held };

@@ -7,9 +7,10 @@
 use super::front::Front;
 use super::reply;
 use super::split::member;
+use super::stats::WriteUnderWay;
 use crate::base::Result;
-use crate::nostr::{Class, Event, EventStore, Inserted, class, id, verify};
-use std::sync::Arc;
+use crate::nostr::{Class, Event, Inserted, class, id, verify};
+use std::rc::Rc;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// What is to be done about an EVENT message.
@@ -62,8 +63,10 @@ pub(super) fn receive(front: &Front, json: &[u8]) -> Publish {
 }
 
 /// Waits for what the store says of an event.
-pub(super) async fn store(store: Arc<EventStore>, event: Event) -> ([u8; 32], Result<Inserted>) {
-    let inserted = store.insert_async(&event.as_ref()).await;
+pub(super) async fn store(front: Rc<Front>, event: Event) -> ([u8; 32], Result<Inserted>) {
+    let (began, _under_way) = (front.nanos(), WriteUnderWay::begin(&front.counters));
+    let inserted = front.store.insert_async(&event.as_ref()).await;
+    front.counters.latencies.insert.record(front.nanos().saturating_sub(began));
     (*event.id(), inserted)
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Request {
     pub(super) id: SubId,
     pub(super) filters: Vec<Filter>,
     pub(super) kind: Kind,
+    /// When it came.
+    pub(super) asked_nanos: u64,
 }
 
 /// What is asked for.

@@ -16,7 +16,9 @@ use super::doors::{Doors, Entry};
 use super::feed::{Bell, follow};
 use super::front::{EPHEMERAL_MAX, Front};
 use super::http;
+use super::metrics::{Readiness, Vitals};
 use super::runtime::Runtime;
+use super::scrape::Scrape;
 use super::stats::{Counters, RelayStats};
 use crate::base::{Error, Result};
 use crate::io::{Wake, threads};
@@ -43,8 +45,8 @@ pub struct Relay {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     threads: Mutex<Vec<threads::Thread<()>>>,
-    counters: Vec<Arc<Counters>>,
-    doors: Arc<Doors>,
+    vitals: Arc<Vitals>,
+    scrape: Option<Scrape>,
 }
 
 /// What a thread is started with.
@@ -53,6 +55,7 @@ struct Seat {
     config: Arc<Config>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
+    vitals: Arc<Vitals>,
     socket: TcpSocket,
     stop: watch::Receiver<bool>,
     feeds: Vec<mpsc::Sender<Arc<Event>>>,
@@ -77,21 +80,20 @@ impl Relay {
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let config = Arc::new(config);
+        let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
+        let doors = Doors::new(&config.limits);
+        let vitals = Arc::new(Vitals::new(store.clone(), counters.clone(), doors.clone()));
+        let scrape = Scrape::start(&config, &vitals)?;
         let (stop, stopped) = watch::channel(false);
-        let mut relay = Relay {
-            address,
-            stop,
-            threads: Mutex::default(),
-            counters: (0..count).map(|_| Arc::default()).collect(),
-            doors: Doors::new(&config.limits),
-        };
+        let mut relay = Relay { address, stop, threads: Mutex::default(), vitals, scrape };
         let (ready, readiness) = channel::bounded(count);
         for (number, (socket, feed)) in sockets.into_iter().zip(feed_ends).enumerate() {
             let seat = Seat {
                 store: store.clone(),
                 config: config.clone(),
-                counters: relay.counters[number].clone(),
-                doors: relay.doors.clone(),
+                counters: counters[number].clone(),
+                doors: doors.clone(),
+                vitals: relay.vitals.clone(),
                 socket,
                 stop: stopped.clone(),
                 feeds: feeds.clone(),
@@ -124,7 +126,23 @@ impl Relay {
 
     /// What it has done so far.
     pub fn stats(&self) -> RelayStats {
-        RelayStats::sum(self.doors.count(), self.counters.iter().map(|counters| &**counters))
+        self.vitals.stats()
+    }
+
+    /// The address that `/metrics` is served on, if it has one of its own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.scrape.as_ref().map(Scrape::local_addr)
+    }
+
+    /// What `/metrics` answers: every figure of the relay and its store, in the text format of
+    /// OpenMetrics. Looks at every frame of the pool.
+    pub fn metrics(&self) -> String {
+        self.vitals.text()
+    }
+
+    /// Whether clients should be sent here, and why not.
+    pub fn readiness(&self) -> Readiness {
+        self.vitals.readiness()
     }
 
     /// Stops: no new connections; events under way are answered; every client is told and its
@@ -138,6 +156,7 @@ impl Relay {
     }
 
     fn join(&self) -> Result<()> {
+        self.vitals.stop();
         self.stop.send_replace(true);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<Result<()>> = threads.drain(..).map(threads::Thread::join).collect();
@@ -182,12 +201,12 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, doors, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, counters, doors, vitals, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let bell: Arc<Bell> = Arc::default();
+        let bell = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
         let front = Rc::new(Front::new(store, config, counters, feeds));
@@ -196,7 +215,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         // The starting thread waits until every sender is gone.
         drop(ready);
         let mut clients = JoinSet::new();
-        accept(&front, &doors, listener, &mut clients, stop).await;
+        accept(&front, &doors, &vitals, listener, &mut clients, stop).await;
         front.stop();
         let all_gone = async { while clients.join_next().await.is_some() {} };
         // Twice: once for the writes, once for the goodbye. Then whoever is left is cut off (I1).
@@ -212,6 +231,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
 async fn accept(
     front: &Rc<Front>,
     doors: &Arc<Doors>,
+    vitals: &Arc<Vitals>,
     listener: TcpListener,
     clients: &mut JoinSet<()>,
     mut stop: watch::Receiver<bool>,
@@ -223,7 +243,8 @@ async fn accept(
                 Ok((stream, from)) => match doors.enter(from.ip()) {
                     Some(entry) => {
                         front.counters.connections_accepted.add();
-                        clients.spawn_local(client(front.clone(), stream, entry, stopped.clone()));
+                        let (front, vitals) = (front.clone(), vitals.clone());
+                        clients.spawn_local(client(front, vitals, stream, entry, stopped.clone()));
                     }
                     None => front.counters.connections_refused.add(),
                 },
@@ -246,10 +267,16 @@ async fn accept(
     }
 }
 
-async fn client(front: Rc<Front>, stream: TcpStream, entry: Entry, stop: watch::Receiver<bool>) {
+async fn client(
+    front: Rc<Front>,
+    vitals: Arc<Vitals>,
+    stream: TcpStream,
+    entry: Entry,
+    stop: watch::Receiver<bool>,
+) {
     // Answers are gathered before they are written; waiting for more would only delay them.
     if stream.set_nodelay(true).is_ok() {
-        http::serve(front, stream, stop).await;
+        http::serve(front, vitals, stream, stop).await;
     }
     drop(entry);
 }

@@ -1,10 +1,10 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
-//!                          |       config | backup | restore | reshard | inspect | verify | repair |
+//!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
+//!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
 //!                          |       retain | compact
-//!                          |       common: config (options), store (opening), output, failure,
+//!                          |       common: config (options), store (opening), output, packed, failure,
 //!                          |               signals, progress, reclaim (retain, compact)
 //! ```
 //!
@@ -18,6 +18,7 @@ mod backup;
 mod compact;
 mod config;
 mod count;
+mod delete;
 mod explain;
 mod export;
 mod failure;
@@ -25,7 +26,9 @@ mod generate;
 mod import;
 mod inspect;
 mod logging;
+mod monitor;
 mod output;
+mod packed;
 mod progress;
 mod reclaim;
 mod relay;
@@ -77,7 +80,9 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Scan(args) => scan::run(&args),
+        Verb::Monitor(args) => monitor::run(&args),
         Verb::Count(args) => count::run(&args),
+        Verb::Delete(args) => delete::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),

@@ -6,6 +6,7 @@ mod copies;
 mod import;
 mod line;
 mod mending;
+mod moving;
 mod retain;
 mod serving;
 
