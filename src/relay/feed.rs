@@ -26,6 +26,7 @@ use tokio::sync::mpsc::Receiver;
 const EPHEMERAL_SLICE: usize = 64;
 
 /// Wakes a feed from any thread.
+#[derive(Debug)]
 pub(super) struct Bell {
     notify: Notify,
     clock: Arc<dyn Clock>,

@@ -152,9 +152,10 @@ fn the_page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     let secure = text(HeaderName::from_static("x-forwarded-proto")) == Some("https");
-    let html = page::html(&front.config, host, secure);
+    let nonce = page::nonce(&front.store);
+    let html = page::html(&front.config, host, secure, &nonce);
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", html);
-    put(&mut response, header::CONTENT_SECURITY_POLICY, &page::policy(host));
+    put(&mut response, header::CONTENT_SECURITY_POLICY, &page::policy(host, &nonce));
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(&mut response, header::REFERRER_POLICY, "no-referrer");
     response
@@ -254,7 +255,11 @@ fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     })
 }
 
-pub(super) fn answer(status: StatusCode, kind: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(super) fn answer(
+    status: StatusCode,
+    kind: &str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     if !kind.is_empty() {

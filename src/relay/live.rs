@@ -128,7 +128,10 @@ mod tests {
     #[test]
     fn what_is_held_and_never_sent_is_forgotten() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }, Arc::default()));
+        let outbox = Rc::new(Outbox::new(
+            &Limits { outbound_bytes: 60, ..Limits::default() },
+            Arc::default(),
+        ));
         for _ in 0..3 {
             let held = RefCell::new(Some(Vec::new()));
             let live = Live { id: id.clone(), outbox: outbox.clone(), after: [].into(), held };

@@ -48,6 +48,9 @@ fn serve(
 ) -> Outcome<()> {
     introduce(store, sync)?;
     let relay = Relay::start(store.clone(), config)?;
+    if let Some(address) = relay.metrics_addr() {
+        say(format_args!("metrics http://{address}/metrics"));
+    }
     let ready = print(&format!("listening on ws://{}\n", relay.local_addr()));
     if let Err(Failure::Sentence(sentence)) = ready {
         // The line is for scripts; clients can do without.

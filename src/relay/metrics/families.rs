@@ -79,7 +79,7 @@ const GROUPS: [(&str, &str, &str, &str); 3] = [
     ("requests_", "relay_requests_ended", "outcome", "REQ and COUNT that were not answered."),
 ];
 
-/// Pairs of counters whose difference is the gauge; and those that are one themselves.
+/// Pairs of counters of which only the difference says something: what there is now.
 const NOW: [(&str, &str, &str, &str); 3] = [
     ("subscriptions_begun", "subscriptions_ended", "relay_subscriptions", "Subscriptions now."),
     ("writes_begun", "writes_ended", "relay_writes", "Events that wait for the store now."),
@@ -115,8 +115,12 @@ fn relay(stats: &RelayStats) -> Vec<Family> {
             values: Values::Counter(values.collect()),
         });
     }
+    let elsewhere = |name: &str| {
+        GROUPS.iter().any(|(prefix, ..)| name.starts_with(prefix))
+            || NOW.iter().any(|(begun, ended, ..)| [*begun, *ended].contains(&name))
+    };
     for (name, help, value) in &described {
-        if !GROUPS.iter().any(|(prefix, ..)| name.starts_with(prefix)) {
+        if !elsewhere(name) {
             let values = Values::Counter(vec![(Labels::new(), *value)]);
             families.push(Family { name: format!("relay_{name}"), help, values });
         }

@@ -11,9 +11,9 @@
 use super::families::{Measured, families};
 use super::histogram::Distribution;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::encoding::text::encode_eof;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -73,12 +73,14 @@ impl Family {
         let mut metric = encoder.encode_descriptor(&self.name, help, None, of)?;
         match &self.values {
             Values::Counter(values) => values.iter().try_for_each(|(labels, value)| {
-                let mut metric = metric.encode_family(labels)?;
-                metric.encode_counter::<NoLabelSet, u64, f64>(value, None)
+                let count = |metric: &mut MetricEncoder<'_>| {
+                    metric.encode_counter::<NoLabelSet, u64, f64>(value, None)
+                };
+                labelled(&mut metric, labels, count)
             }),
-            Values::Gauge(values) => values
-                .iter()
-                .try_for_each(|(labels, value)| metric.encode_family(labels)?.encode_gauge(value)),
+            Values::Gauge(values) => values.iter().try_for_each(|(labels, value)| {
+                labelled(&mut metric, labels, |metric| metric.encode_gauge(value))
+            }),
             Values::Histogram(of) => metric.encode_histogram::<NoLabelSet>(
                 of.sum_seconds(),
                 of.count(),
@@ -86,5 +88,17 @@ impl Family {
                 None,
             ),
         }
+    }
+}
+
+/// A value under its label, or without braces if it has none.
+fn labelled(
+    metric: &mut MetricEncoder<'_>,
+    labels: &Labels,
+    encode: impl Fn(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    match labels.is_empty() {
+        true => encode(metric),
+        false => encode(&mut metric.encode_family(labels)?),
     }
 }

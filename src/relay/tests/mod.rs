@@ -5,6 +5,7 @@
 
 mod events;
 mod live;
+mod metrics;
 mod requests;
 mod web;
 

@@ -4,6 +4,7 @@ use super::kind::{Built, Kind};
 use super::table::{
     DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, size, text, time,
 };
+use ratite::relay::Metrics;
 use std::time::Duration;
 
 const fn relay(
@@ -19,6 +20,16 @@ fn listen(built: &mut Built, text: &str) -> Result<String, String> {
     built.relay.listen =
         text.parse().map_err(|_| "it is not an IP address and a port, like 127.0.0.1:7777")?;
     Ok(built.relay.listen.to_string())
+}
+
+fn metrics(built: &mut Built, text: &str) -> Result<String, String> {
+    built.relay.metrics = match text {
+        "relay" => Metrics::Public,
+        address => Metrics::At(address.parse().map_err(
+            |_| "it is neither an IP address and a port, like 127.0.0.1:9100, nor relay nor none",
+        )?),
+    };
+    Ok(text.into())
 }
 
 fn pubkey(built: &mut Built, text: &str) -> Result<String, String> {
@@ -107,6 +118,13 @@ pub static RELAY: &[Setting] = &[
     )
     .word()
     .common(),
+    relay(
+        "metrics-listen",
+        text("ADDR:PORT", "an IP address and a port, relay (where clients connect)", metrics),
+        "none",
+        "Where /metrics for Prometheus is served, with /health and /ready; none: nowhere",
+    )
+    .word(),
     relay(
         "max-event",
         size(512, 2 * MIB, max_event),
