@@ -1,7 +1,9 @@
 //! How a relay is set up.
 
 use super::limits::Limits;
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 
 /// The settings of a relay. `Default` listens on this machine only.
 #[derive(Clone, Debug)]
@@ -49,5 +51,45 @@ impl Default for Config {
             threads: crate::io::threads::cores(),
             metrics: Metrics::default(),
         }
+    }
+}
+
+impl Config {
+    /// This configuration with what a running relay takes of another: its limits, and what it says of itself.
+    pub(super) fn changed_to(&self, other: &Config) -> Config {
+        Config {
+            name: other.name.clone(),
+            description: other.description.clone(),
+            contact: other.contact.clone(),
+            pubkey: other.pubkey,
+            limits: other.limits.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The configuration that counts now, as one thread sees it. Whoever looks at it sees a whole one, and an
+/// older one as long as it holds on to that.
+///
+/// A configuration is never freed: it is a KiB, and another one comes only when an operator has changed
+/// something. So nobody counts references, or copies limits, for each message of each client.
+pub(super) struct Current(Cell<&'static Config>);
+
+impl Current {
+    pub(super) fn new(config: &'static Config) -> Current {
+        Current(Cell::new(config))
+    }
+
+    /// From now on it is this one.
+    pub(super) fn change(&self, config: &'static Config) {
+        self.0.set(config);
+    }
+}
+
+impl Deref for Current {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        self.0.get()
     }
 }

@@ -123,7 +123,8 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front = Front::new(store.clone(), Arc::default(), Arc::default(), Vec::new());
+        let front =
+            Front::new(store.clone(), Box::leak(Box::default()), Arc::default(), Vec::new());
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live

@@ -1,7 +1,7 @@
 //! What the tasks of one front-end thread share. It stays on its thread: no locks, no atomics, but
 //! for the counters that others read.
 
-use super::config::Config;
+use super::config::{Config, Current};
 use super::limits::Limits;
 use super::live::{Live, Position};
 use super::message::SubId;
@@ -25,7 +25,7 @@ pub(super) const EPHEMERAL_MAX: usize = 1024;
 /// One front-end thread's own.
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
-    pub(super) config: Arc<Config>,
+    pub(super) config: Current,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
     /// The feeds of all threads, this one's included.
@@ -41,13 +41,13 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         store: Arc<EventStore>,
-        config: Arc<Config>,
+        config: &'static Config,
         counters: Arc<Counters>,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
             store,
-            config,
+            config: Current::new(config),
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
             ephemeral,

@@ -5,7 +5,7 @@
 //!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
 //!                          |       retain | compact
 //!                          |       common: config (options), store (opening), output, packed, failure,
-//!                          |               signals, progress, reclaim (retain, compact)
+//!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
 //!
 //! 1. Standard output carries results only; everything said to a person goes to standard error.
@@ -32,11 +32,13 @@ mod packed;
 mod progress;
 mod reclaim;
 mod relay;
+mod reload;
 mod repair;
 mod reshard;
 mod restore;
 mod retain;
 mod scan;
+mod service;
 mod signals;
 mod stats;
 mod store;
@@ -71,12 +73,13 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome<()> {
     let settings = &cli.settings;
-    logging::start(settings.built.log.as_deref().unwrap_or(cli.verb.log_level()))?;
+    let directives = logging::directives(settings.built.log.as_deref(), cli.verb.log_level());
+    let log = logging::start(&directives, settings.built.log_format)?;
     if let Some(file) = &settings.file {
         tracing::info!("configuration read from {}", file.display());
     }
     match cli.verb {
-        Verb::Relay(args) => relay::run(&args, settings),
+        Verb::Relay(args) => relay::run(&args, settings, &log),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Scan(args) => scan::run(&args),

@@ -3,16 +3,32 @@
 use crate::failure::{Failure, Outcome};
 use crate::packed::Packed;
 use ratite::nostr::{EventRef, write_event};
+use serde_json::json;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Bytes that are gathered before they are written: one system call for some 60 events.
 const GATHERED_BYTES: usize = 64 * 1024;
 
+/// Whether lines on standard error are objects of JSON.
+static SAYS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on everything on standard error is JSON, as the log next to it.
+pub fn say_json() {
+    SAYS_JSON.store(true, Relaxed);
+}
+
 /// Writes a line to standard error. If nobody listens there, there is nobody to tell.
 pub fn say(line: impl Display) {
-    let _unheard = writeln!(io::stderr().lock(), "{line}");
+    let _unheard = match SAYS_JSON.load(Relaxed) {
+        true => {
+            let said = json!({ "target": "ratite", "message": line.to_string() });
+            writeln!(io::stderr().lock(), "{said}")
+        }
+        false => writeln!(io::stderr().lock(), "{line}"),
+    };
 }
 
 /// Whether a person reads standard output, who did not ask for JSON.

@@ -84,7 +84,7 @@
       made("dd", text, at("limits"));
     }
     at("about").hidden = false;
-    if (relay.contact) at("operator").textContent = "Run by " + relay.contact;
+    if (relay.contact) at("operator").textContent = "Run by " + relay.contact.replace(/^mailto:/, "");
     const finds_words = (relay.supported_nips || []).includes(50);
     if (finds_words) at("words").placeholder = "words, #hashtag, npub or id";
     // A search has an address, so that it can be passed on.
@@ -121,15 +121,15 @@
   };
   const filters = (words, finds_words) => {
     const lower = words.toLowerCase();
-    const limit = RESULTS;
-    if (/^[0-9a-f]{64}$/.test(lower)) return [{ ids: [lower] }, { authors: [lower], limit }];
+    const limit = RESULTS, kinds = [1, 30023];
+    if (/^[0-9a-f]{64}$/.test(lower)) return [{ ids: [lower] }, { authors: [lower], kinds, limit }];
     if (/^(npub|note)1[0-9a-z]{58}$/.test(lower)) {
       const hex = unbech(lower);
-      return hex && (lower.startsWith("npub") ? [{ authors: [hex], limit }] : [{ ids: [hex] }]);
+      return hex && (lower.startsWith("npub") ? [{ authors: [hex], kinds, limit }] : [{ ids: [hex] }]);
     }
-    if (lower.startsWith("#")) return [{ "#t": [lower.slice(1)], limit }];
-    if (finds_words) return [{ search: words, kinds: [1, 30023], limit }];
-    return /\s/.test(words) ? null : [{ "#t": [lower], limit }];
+    if (lower.startsWith("#")) return [{ "#t": [lower.slice(1)], kinds, limit }];
+    if (finds_words) return [{ search: words, kinds, limit }];
+    return /\s/.test(words) ? null : [{ "#t": [lower], kinds, limit }];
   };
 
   // One search at a time, over a websocket that is closed when it is over.

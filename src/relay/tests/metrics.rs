@@ -138,7 +138,7 @@ fn metrics_are_well_formed_say_what_happened_and_never_count_backwards() {
         ("ratite_relay_events_total{outcome=\"stored\"}", 20.0),
         ("ratite_relay_events_total{outcome=\"duplicate\"}", 1.0),
         ("ratite_relay_messages_total{type=\"event\"}", 21.0),
-        ("ratite_relay_messages_total{type=\"req\"}", 2.0),
+        ("ratite_relay_messages_total{type=\"req\"}", 3.0),
         ("ratite_relay_messages_total{type=\"invalid\"}", 1.0),
         ("ratite_relay_requests_ended_total{outcome=\"refused\"}", 1.0),
         ("ratite_relay_connections", 2.0),

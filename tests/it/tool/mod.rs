@@ -7,6 +7,7 @@ mod import;
 mod line;
 mod mending;
 mod moving;
+mod operating;
 mod retain;
 mod serving;
 

@@ -77,7 +77,7 @@ fn a_relay_serves_until_it_is_told_to_stop() {
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(relay.0.wait().unwrap().code(), Some(0), "{err}");
     assert_eq!(rest, "", "one line on standard output");
-    for said in ["data ", "shards  2", "never: ", "SIGTERM", "stopped: 1 events"] {
+    for said in ["data ", "shards  2", "never: ", "SIGTERM", "stopped: 1 event stored"] {
         assert!(err.contains(said), "{said} in {err}");
     }
     assert_eq!(store.run("scan", &["{}"]).well(), format!("{json}\n"));

@@ -78,6 +78,7 @@ fn effects() -> Vec<Effect> {
         "relay.http-timeout" = "22 s" => "22s", |b| b.relay.limits.http;
         "relay.close-timeout" = "23 s" => "23s", |b| b.relay.limits.closing;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
+        "log.format" = "json" => "Json", |b| b.log_format;
     }.into()
 }
 
