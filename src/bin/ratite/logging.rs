@@ -57,7 +57,10 @@ pub fn start(directives: &str, format: Format) -> Outcome<Log> {
     Ok(Log(handle))
 }
 
+/// What is never let through: at `trace` this library logs the messages of clients (1).
+const SILENCED: &str = "tungstenite=off";
+
 fn filter(directives: &str) -> Outcome<EnvFilter> {
-    EnvFilter::try_new(directives)
-        .map_err(|error| Failure::Usage(format!("log.level = {directives:?}: {error}")))
+    let wrong = |error| Failure::Usage(format!("log.level = {directives:?}: {error}"));
+    EnvFilter::try_new(format!("{directives},{SILENCED}")).map_err(wrong)
 }

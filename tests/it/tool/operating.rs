@@ -25,9 +25,9 @@ fn get(url: &str, path: &str) -> String {
 }
 
 #[test]
-fn a_log_of_json_is_json_and_tells_nothing_of_clients_and_events() {
+fn a_log_of_json_is_json_and_tells_nothing_of_what_clients_say() {
     let store = Store::new();
-    let options = ["--log", "debug", "--log-format", "json"];
+    let options = ["--log", "trace", "--log-format", "json"];
     let (mut relay, _out, url) = Served::start(&store, &options);
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
     let event = note(1, 5, "whispered words");
