@@ -12,6 +12,7 @@
 //! and a step in `rules`; nothing else here knows them.
 
 mod build;
+mod deletions;
 mod event;
 pub mod expiration;
 mod filter;
@@ -21,6 +22,7 @@ pub mod generate;
 pub mod id;
 pub mod json;
 mod plan;
+pub mod requests;
 pub mod retention;
 pub mod rules;
 mod store;
@@ -32,7 +34,7 @@ pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
 pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
-pub use plan::select;
+pub use plan::{select, selects_at};
 pub use rules::{Class, EventModel, class};
-pub use store::{EventStore, Events, Inserted, Pending};
+pub use store::{EventOptions, EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

@@ -2,7 +2,7 @@
 
 use super::event::EventRef;
 use super::filter::Filter;
-use super::terms;
+use super::{expiration, terms};
 use crate::base::{Terms, hash64};
 use crate::query::Select;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// more than intersecting the authors' lists with the kinds'.
 const PAIRS_MAX: usize = 2_048;
 
-/// The selection of `filter`.
+/// The selection of `filter`, whether events have expired or not.
 pub fn select(filter: &Filter) -> Select {
     let mut all_of = Vec::new();
     match (&filter.authors, &filter.kinds) {
@@ -43,10 +43,17 @@ pub fn select(filter: &Filter) -> Select {
         until: filter.until,
         limit: filter.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         routes,
+        expired: None,
         matches: Arc::new(move |record| {
             EventRef::stored(record).is_ok_and(|event| matching.matches_sorted(&event))
         }),
     }
+}
+
+/// The selections of `filters`, without the events that have expired at `now`.
+pub fn selects_at(filters: &[Filter], now: u64) -> Vec<Select> {
+    let expired = Some(expiration::hidden(now));
+    filters.iter().map(|filter| Select { expired, ..select(filter) }).collect()
 }
 
 fn collect<T>(values: impl IntoIterator<Item = T>, term: impl Fn(T, &mut Terms)) -> Vec<Vec<u8>> {

@@ -3,6 +3,7 @@
 //! Conditions are looked up fewest terms first. Once the driver is shorter than the next condition has
 //! terms, looking those up costs more than checking the few records: the condition becomes residual.
 
+use super::expired::Veil;
 use super::select::Matches;
 use super::walk::{Walk, Way};
 use super::{Order, Select};
@@ -174,6 +175,8 @@ pub(super) struct SegmentSource {
     way: Way,
     range: Range<Ordinal>,
     residual: Option<Matches>,
+    /// What is left out as expired.
+    veil: Option<Veil>,
     /// Where the walk goes on.
     target: Option<Ordinal>,
     /// Candidates that the walk has found: live, not yet checked against the residual.
@@ -204,8 +207,20 @@ impl SegmentSource {
             live.segment.prefetch_lists(plan.lists(), start);
         }
         let residual = plan.is_residual().then(|| select.matches.clone());
+        let mut walk = plan.walk(&live.segment, way);
+        if let Some(only) = select.only() {
+            let Some(veil) = Veil::over(&live.segment, only)? else { return Ok(None) };
+            let mut known = Vec::new();
+            veil.each_living(live, at, range.clone(), |o| {
+                known.push(o);
+                Ok(())
+            })?;
+            walk = Walk::intersection(vec![Walk::known(known, way), walk]);
+        }
+        let veil = select.hides().map(|expired| Veil::over(&live.segment, expired)).transpose()?;
         Ok(Some(SegmentSource {
-            walk: plan.walk(&live.segment, way),
+            walk,
+            veil: veil.flatten(),
             live: live.clone(),
             at,
             way,
@@ -265,7 +280,10 @@ impl SegmentSource {
                 self.target = None;
                 break;
             };
-            if !self.live.dead.is_dead(o, self.at) {
+            let covered = |veil: &Veil| veil.covers(o);
+            if !self.live.dead.is_dead(o, self.at)
+                && !self.veil.as_ref().map_or(Ok(false), covered)?
+            {
                 self.ahead.push(o);
             }
             self.target = self.way.after(o);

@@ -140,4 +140,21 @@ mod tests {
         put(8);
         assert_eq!(poll_all(), 4);
     }
+
+    #[test]
+    fn nothing_is_delivered_that_has_expired_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
+        let front = Front::new(store, Arc::default(), Arc::default(), Vec::new());
+        let outbox = front.connect();
+        let _subscription = front.subscribe(sub("s"), vec![Filter::default()], &outbox);
+        let now = front.now();
+        let sent_with = |expiration: &str| {
+            let event = Event::from_parts([1; 32], 1, 1, &[["expiration", expiration]], "");
+            front.deliver(None, &event.as_ref());
+            RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
+        };
+        assert_eq!((sent_with("1"), sent_with(&now.to_string())), (0, 0));
+        assert_eq!((sent_with(&(now + 1_000).to_string()), sent_with("soon")), (1, 2));
+    }
 }

@@ -8,7 +8,7 @@ use super::message::SubId;
 use super::outbox::Outbox;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
-use crate::nostr::{Event, EventRef, EventStore, Filter, write_event};
+use crate::nostr::{Event, EventRef, EventStore, Filter, expiration, write_event};
 use crate::store::StoreSnapshot;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -64,7 +64,7 @@ impl Front {
 
     /// Seconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
-        self.store.engine().env().clock.unix_micros() / 1_000_000
+        self.store.now()
     }
 
     /// Nanoseconds of a clock that only goes forward, for latencies.
@@ -114,18 +114,24 @@ impl Front {
         self.counters.subscriptions_ended.add();
     }
 
-    /// Sends an event to this thread's subscriptions. It is written as JSON once, if anyone wants it.
+    /// Sends an event to this thread's subscriptions, unless it has expired by now. It is written as JSON once, if
+    /// anyone wants it.
     pub(super) fn deliver(&self, position: Option<Position>, event: &EventRef<'_>) {
         let mut json = self.json.borrow_mut();
         json.clear();
+        let mut expires = None;
         self.subscriptions.borrow_mut().find(event, |live| {
             if !live.wants(position) {
                 return;
             }
             if json.is_empty() {
+                expires = expiration::of(event);
                 write_event(event, &mut json);
             }
-            live.send(&json);
+            if expires.is_some_and(|at| at <= self.now()) {
+                return;
+            }
+            live.send(&json, expires);
             self.counters.sent_live.add();
         });
     }

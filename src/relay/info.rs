@@ -5,7 +5,7 @@ use super::limits::SUBID_CHARS_MAX;
 use serde::Serialize;
 
 /// NIPs that are there: the protocol, this document, COUNT.
-const SUPPORTED_NIPS: [u16; 3] = [1, 11, 45];
+const SUPPORTED_NIPS: [u16; 5] = [1, 9, 11, 45, 62];
 
 #[derive(Serialize)]
 struct Document<'a> {

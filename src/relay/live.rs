@@ -34,8 +34,11 @@ pub(super) struct Live {
     /// For each shard, what the snapshot holds (I1).
     after: Box<[Seq]>,
     /// `None` once the stored half is over.
-    held: RefCell<Option<Vec<Message>>>,
+    held: RefCell<Option<Vec<Held>>>,
 }
+
+/// A live event that waits for `EOSE`, and the second in which it expires.
+type Held = (Message, Option<u64>);
 
 impl Live {
     /// A subscription whose stored half is what `snapshot` holds.
@@ -60,33 +63,36 @@ impl Live {
         new && !self.outbox.is_overflown()
     }
 
-    /// Sends an event, given as JSON, or holds it (I2).
-    pub(super) fn send(&self, event: &[u8]) {
+    /// Sends an event, given as JSON, or holds it (I2), no longer than until it `expires`.
+    pub(super) fn send(&self, event: &[u8], expires: Option<u64>) {
         let message = reply::event_json(&self.id, event);
         match &mut *self.held.borrow_mut() {
             None => self.outbox.push_live(message),
             Some(held) => {
                 if self.outbox.hold(&message) {
-                    held.push(message);
+                    held.push((message, expires));
                 }
             }
         }
     }
 
-    /// The stored half is over: `EOSE`, then what was held, then live.
-    pub(super) fn stored_is_over(&self) {
+    /// The stored half is over: `EOSE`, then what was held and has not expired at `now`, then live.
+    pub(super) fn stored_is_over(&self, now: u64) {
         self.outbox.push(reply::eose(&self.id));
         let held = self.held.borrow_mut().take();
-        for message in held.into_iter().flatten() {
+        for (message, expires) in held.into_iter().flatten() {
             self.outbox.release(&message);
-            self.outbox.push(message);
+            if expires.is_none_or(|at| at > now) {
+                self.outbox.push(message);
+            }
         }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.held.get_mut().iter().flatten().for_each(|message| self.outbox.release(message));
+        let held = self.held.get_mut().iter().flatten();
+        held.for_each(|(message, _)| self.outbox.release(message));
     }
 }
 
@@ -108,18 +114,19 @@ mod tests {
     }
 
     #[test]
-    fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose() {
+    fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose_unless_it_expired() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
         let outbox = Rc::new(Outbox::new(&Limits::default(), Arc::default()));
         let held = RefCell::new(Some(Vec::new()));
         let live = Live { id, outbox: outbox.clone(), after: [5, 0].into(), held };
         let wants = |shard, seq| live.wants(Some(Position { shard, seq }));
         assert!(!wants(0, 4) && !wants(0, 5) && wants(0, 6) && wants(1, 1) && live.wants(None));
-        live.send(b"{1}");
+        live.send(b"{1}", Some(101));
         outbox.push(Message::text("stored"));
-        live.send(b"{2}");
-        live.stored_is_over();
-        live.send(b"{3}");
+        live.send(b"{0}", Some(100));
+        live.send(b"{2}", None);
+        live.stored_is_over(100);
+        live.send(b"{3}", Some(1));
         let event = |n| format!("[\"EVENT\",\"s\",{{{n}}}]");
         let expected = ["stored", "[\"EOSE\",\"s\"]", &event(1), &event(2), &event(3)];
         assert_eq!(queued(&outbox), expected);
@@ -135,7 +142,7 @@ mod tests {
         for _ in 0..3 {
             let held = RefCell::new(Some(Vec::new()));
             let live = Live { id: id.clone(), outbox: outbox.clone(), after: [].into(), held };
-            live.send(&[b'1'; 30]);
+            live.send(&[b'1'; 30], None);
         }
         assert!(!outbox.is_overflown() && queued(&outbox).is_empty());
     }

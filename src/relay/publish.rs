@@ -54,6 +54,14 @@ pub(super) fn receive(front: &Front, json: &[u8]) -> Publish {
         return refuse("invalid: bad signature");
     }
     if class(event.kind()) == Class::Ephemeral {
+        // What would not be stored if it were of another kind is not delivered either.
+        match front.store.refusal(&event.as_ref()) {
+            Ok(None) => {}
+            refused => {
+                let refused = refused.map(|inserted| inserted.unwrap_or(Inserted::Ephemeral));
+                return Publish::Answer(answer(front, event.id(), refused));
+            }
+        }
         counters.events_ephemeral.add();
         let answer = reply::ok(event.id(), true, "");
         front.broadcast(event);
@@ -80,6 +88,22 @@ pub(super) fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -
         }
         Ok(Inserted::Older) => (&counters.events_older, true, "duplicate: have a newer version"),
         Ok(Inserted::Ephemeral) => (&counters.events_ephemeral, true, ""),
+        Ok(Inserted::Deleted) => {
+            (&counters.events_deleted, false, "blocked: the deletion of this event was asked for")
+        }
+        Ok(Inserted::Vanished) => (
+            &counters.events_deleted,
+            false,
+            "blocked: its author or recipient asked to vanish from this relay",
+        ),
+        Ok(Inserted::Expired) => {
+            (&counters.events_expired, false, "invalid: this event has expired")
+        }
+        Ok(Inserted::InvalidDelete) => (
+            &counters.events_invalid_deletes,
+            false,
+            "invalid: only the author of an event can ask for its deletion",
+        ),
         Ok(Inserted::Malformed) => {
             (&counters.events_malformed, false, "invalid: the store does not take this event")
         }

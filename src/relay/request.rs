@@ -134,12 +134,15 @@ impl Stored {
             self.state = State::Open(events);
         }
         let State::Open(events) = &mut self.state else { return Ok(false) };
+        // A client may take its answer as slowly as it likes.
+        let now = front.now();
+        events.pass_time(now);
         for _ in 0..SLICE_EVENTS {
             if outbox.is_full() {
                 break;
             }
             let Some(event) = events.next()? else {
-                self.live.stored_is_over();
+                self.live.stored_is_over(now);
                 return Ok(true);
             };
             outbox.push(reply::event(self.live.id(), &event));

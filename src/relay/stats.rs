@@ -129,6 +129,12 @@ counters! {
     events_duplicate,
     /// Events of which a newer version is there.
     events_older,
+    /// Events refused: their author or recipient asked for their deletion, or to vanish.
+    events_deleted,
+    /// Events refused: they had expired.
+    events_expired,
+    /// Requests refused that ask for the deletion of events of others.
+    events_invalid_deletes,
     /// Ephemeral events that were delivered.
     events_ephemeral,
     /// Ephemeral events that some thread's feed had no room for.

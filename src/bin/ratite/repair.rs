@@ -22,7 +22,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome<()> {
     let env = args.store.env()?;
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model: Arc<dyn Model> = Arc::new(EventModel::default());
     let mut voice = Voice::new(false);
     let done = repair::run(&env, &args.store.data, &model, args.dry_run, &mut voice);
     voice.end()?;

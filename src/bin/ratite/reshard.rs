@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> Outcome<()> {
     let Some(shards) = options.shards else {
         return Err(Failure::Usage("reshard needs --shards N, a power of two up to 64".into()));
     };
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model: Arc<dyn Model> = Arc::new(EventModel::default());
     let progress = Progress::of_records();
     let mut tell = |step| progress.show(step);
     let done = reshard::run(&args.store.data, &model, shards, &options, &env, &mut tell)?;

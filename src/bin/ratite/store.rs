@@ -4,7 +4,7 @@ use crate::config::{Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use ratite::io::{self, Backend, Env};
-use ratite::nostr::EventStore;
+use ratite::nostr::{EventOptions, EventStore};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ pub struct StoreArgs {
     pub data: PathBuf,
     io: Backend,
     options: Options,
+    relay_urls: Vec<String>,
 }
 
 impl Args for StoreArgs {
@@ -33,7 +34,8 @@ impl Args for StoreArgs {
 impl FromArgMatches for StoreArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<StoreArgs, Error> {
         let built = Settings::from_arg_matches(matches)?.built;
-        Ok(StoreArgs { data: built.data, io: built.io, options: built.store })
+        let (io, options, relay_urls) = (built.io, built.store, built.relay_urls);
+        Ok(StoreArgs { data: built.data, io, options, relay_urls })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -50,13 +52,24 @@ impl StoreArgs {
 
     /// Opens the store, or creates it if `options` say so.
     pub fn open(&self, options: &Options) -> Outcome<Arc<EventStore>> {
+        self.open_with(EventOptions::from(options))
+    }
+
+    /// As [`StoreArgs::open`], to take in what another store has.
+    pub fn open_copy(&self, options: &Options) -> Outcome<Arc<EventStore>> {
+        let options = EventOptions::from(options);
+        self.open_with(EventOptions { refuse_foreign_deletes: false, ..options })
+    }
+
+    fn open_with(&self, mut options: EventOptions) -> Outcome<Arc<EventStore>> {
         // Asked here, because opening would leave its lock file in a place that is no store.
-        if !options.create && !self.data.join("STORE").is_file() {
+        if !options.store.create && !self.data.join("STORE").is_file() {
             let dir = self.data.display();
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
-        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+        options.relay_urls.clone_from(&self.relay_urls);
+        Ok(Arc::new(EventStore::open_with(&self.data, &options, self.env()?)?))
     }
 
     /// How the machine is reached.

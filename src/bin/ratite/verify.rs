@@ -23,7 +23,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome<()> {
     let env = args.store.env()?;
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model: Arc<dyn Model> = Arc::new(EventModel::default());
     let mut voice = Voice::new(args.json);
     let report = verify::run(&env, &args.store.data, &model, &mut voice);
     voice.end()?;

@@ -75,6 +75,15 @@ impl RuleConfig {
         Ok(config)
     }
 
+    /// Whether the rule names this kind by itself.
+    pub(super) fn names(&self, kind: u16) -> bool {
+        let names = |item: &Amount| match item {
+            Amount::Number(number) => *number == u64::from(kind),
+            Amount::Text(text) => text.parse() == Ok(kind),
+        };
+        self.kinds.as_ref().is_some_and(|kinds| kinds.iter().any(names))
+    }
+
     fn set(&mut self, word: &str) -> Result<(), String> {
         let (field, value) = word.split_once('=').unwrap_or((word, ""));
         let text = || Amount::Text(value.to_string());

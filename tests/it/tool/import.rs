@@ -26,7 +26,16 @@ fn what_goes_in_comes_out_byte_for_byte_and_in_order() {
     checked.well();
     let trusted = store.import(&["--no-verify"], input.as_bytes());
     let counted = counts(&trusted);
-    let fates = ["inserted", "replaced", "duplicate", "older version", "ephemeral", "refused"];
+    let fates = [
+        "inserted",
+        "replaced",
+        "duplicate",
+        "older version",
+        "ephemeral",
+        "deleted",
+        "expired",
+        "refused",
+    ];
     let sum: u64 = fates.map(|k| counted[k]).iter().sum();
     assert_eq!(sum, 2400, "every line counts once: {}", trusted.summary());
     assert!(counted["duplicate"] > 300 && counted["ephemeral"] > 5 && counted["older version"] > 0);
@@ -90,8 +99,8 @@ fn garbage_is_named_counted_and_no_hindrance() {
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     assert!(
         ran.summary().starts_with(
-            "inserted 3, replaced 1, duplicate 1, older version 1, ephemeral 1, refused 6 \
-             (invalid json 3, bad id 1, bad signature 1, too large 1) in "
+            "inserted 3, replaced 1, duplicate 1, older version 1, ephemeral 1, deleted 0, expired 0, \
+             refused 6 (invalid json 3, bad id 1, bad signature 1, too large 1) in "
         ),
         "{}",
         ran.err

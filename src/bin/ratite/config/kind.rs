@@ -34,6 +34,8 @@ pub struct Built {
     pub retention: Retaining,
     /// The relay's.
     pub relay: relay::Config,
+    /// The relay's own URLs.
+    pub relay_urls: Vec<String>,
 }
 
 /// What goes by rules, and how a relay sees to it.
@@ -61,6 +63,7 @@ impl Default for Built {
                 limits: Limits::default(),
             },
             relay: relay::Config::default(),
+            relay_urls: Vec::new(),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::kind::{Built, Kind};
 use super::table::{
-    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, size, text, time,
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, list, size, text, time,
 };
+use ratite::nostr::requests::normal_url;
 use ratite::relay::Metrics;
 use std::time::Duration;
 
@@ -39,6 +40,16 @@ fn pubkey(built: &mut Built, text: &str) -> Result<String, String> {
         false => return Err("it is not 64 hex characters".into()),
     }
     Ok(text.to_ascii_lowercase())
+}
+
+fn relay_url(built: &mut Built, text: &str) -> Result<String, String> {
+    let url = normal_url(text);
+    let host = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://"));
+    if host.is_none_or(str::is_empty) {
+        return Err("it is not a URL like wss://relay.example.com".into());
+    }
+    built.relay_urls.push(url.clone());
+    Ok(url)
 }
 
 fn max_event(built: &mut Built, bytes: usize) {
@@ -125,6 +136,20 @@ pub static RELAY: &[Setting] = &[
         "Where /metrics for Prometheus is served, with /health and /ready; none: nowhere",
     )
     .word(),
+    relay(
+        "relay-url",
+        list(
+            "URL",
+            "URLs",
+            "ws:// or wss://, as clients know the relay; several: an array in a file, the flag repeated, \
+             with ; between them in the environment",
+            |b| b.relay_urls.clear(),
+            relay_url,
+        ),
+        "",
+        "The relay's own URLs: requests to vanish (NIP-62) that name one are honoured, as are those to all relays",
+    )
+    .common(),
     relay(
         "max-event",
         size(512, 2 * MIB, max_event),

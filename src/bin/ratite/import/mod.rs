@@ -97,7 +97,8 @@ pub fn run(args: &Args) -> Outcome<()> {
     let options = args.store.options()?;
     let inputs = Inputs::new(&args.files)?;
     let refused = args.refused.as_deref().map(Refused::create).transpose()?;
-    let store = args.store.open(&options)?;
+    // Of a copy each request is taken: its targets may come after it, or never.
+    let store = args.store.open_copy(&options)?;
     if inputs.is_typed() {
         say("reading events from the terminal, one a line; Ctrl-D ends");
     }

@@ -17,6 +17,10 @@ pub enum Fate {
     Older,
     /// Never stored, by its kind.
     Ephemeral,
+    /// Its deletion was asked for, or its author or recipient asked to vanish.
+    Deleted,
+    /// It has expired.
+    Expired,
     /// Not the JSON of an event.
     InvalidJson,
     /// The id is not that of the event.
@@ -28,8 +32,15 @@ pub enum Fate {
 }
 
 /// Those that are as they should be: the line is an event, and the store is as if it had taken it.
-const PASSED: [Fate; 5] =
-    [Fate::Inserted, Fate::Replaced, Fate::Duplicate, Fate::Older, Fate::Ephemeral];
+const PASSED: [Fate; 7] = [
+    Fate::Inserted,
+    Fate::Replaced,
+    Fate::Duplicate,
+    Fate::Older,
+    Fate::Ephemeral,
+    Fate::Deleted,
+    Fate::Expired,
+];
 
 /// Those that the line is to blame for.
 const REFUSED: [Fate; 4] = [Fate::InvalidJson, Fate::BadId, Fate::BadSignature, Fate::TooLarge];
@@ -45,6 +56,8 @@ impl Fate {
             Fate::Duplicate => "duplicate",
             Fate::Older => "older version",
             Fate::Ephemeral => "ephemeral",
+            Fate::Deleted => "deleted",
+            Fate::Expired => "expired",
             Fate::InvalidJson => "invalid json",
             Fate::BadId => "bad id",
             Fate::BadSignature => "bad signature",
@@ -150,9 +163,9 @@ mod tests {
         tally.add(&mut counts); // moved, so that nothing counts twice
         assert_eq!(
             tally.to_string(),
-            "inserted 1, replaced 2, duplicate 3, older version 4, ephemeral 5, refused 30 \
-             (invalid json 6, bad id 7, bad signature 8, too large 9)"
+            "inserted 1, replaced 2, duplicate 3, older version 4, ephemeral 5, deleted 6, expired 7, \
+             refused 38 (invalid json 8, bad id 9, bad signature 10, too large 11)"
         );
-        assert_eq!((tally.lines(), tally.refused()), (45, 30));
+        assert_eq!((tally.lines(), tally.refused()), (66, 38));
     }
 }

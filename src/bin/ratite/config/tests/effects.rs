@@ -55,6 +55,7 @@ fn effects() -> Vec<Effect> {
         "relay.contact" = "mailto:a@b" => "Some(\"mailto:a@b\")", |b| b.relay.contact;
         "relay.pubkey" = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a" => "Some(10)", |b| b.relay.pubkey.map(|key| key[31]);
         "relay.metrics-listen" = "127.0.0.1:9100" => "At(127.0.0.1:9100)", |b| b.relay.metrics;
+        "relay.relay-url" = "wss://a.example; ws://b.example/x" => "[\"wss://a.example\", \"ws://b.example/x\"]", |b| b.relay_urls;
         "relay.max-event" = "1 MiB" => "(1048576, 983040, 2097152, 8388608)", |b| (b.relay.limits.event.json_bytes, b.relay.limits.event.content_bytes, b.relay.limits.message_bytes, b.relay.limits.outbound_bytes);
         "relay.max-event-tags" = "5" => "5", |b| b.relay.limits.event.tags;
         "relay.max-tag-items" = "6" => "6", |b| b.relay.limits.event.items;
