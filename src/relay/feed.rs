@@ -145,7 +145,7 @@ mod tests {
     fn nothing_is_delivered_that_has_expired_by_then() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
-        let front = Front::new(store, Arc::default(), Arc::default(), Vec::new());
+        let front = Front::new(store, Box::leak(Box::default()), Arc::default(), Vec::new());
         let outbox = front.connect();
         let _subscription = front.subscribe(sub("s"), vec![Filter::default()], &outbox);
         let now = front.now();
