@@ -50,6 +50,12 @@ pub trait Model: Send + Sync + 'static {
     /// Version of the body format and of the terms; a store of another version is refused.
     fn version(&self) -> u32;
 
+    /// What a store keeps of the model's own settings from its birth on, because its terms depend on it: at most
+    /// [`SETTINGS_BYTES_MAX`](crate::base::limits::SETTINGS_BYTES_MAX) bytes. A store with others is refused.
+    fn settings(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.
     fn route(&self, record: Record<'_>) -> u64;
 

@@ -221,6 +221,10 @@ impl Model for AsIs {
         self.0.version()
     }
 
+    fn settings(&self) -> Vec<u8> {
+        self.0.settings()
+    }
+
     fn route(&self, record: Record<'_>) -> u64 {
         self.0.route(record)
     }

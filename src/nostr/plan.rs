@@ -2,6 +2,7 @@
 
 use super::event::EventRef;
 use super::filter::Filter;
+use super::search::Search;
 use super::{expiration, terms};
 use crate::base::{Terms, hash64};
 use crate::query::Select;
@@ -31,6 +32,8 @@ pub fn select(filter: &Filter) -> Select {
     for (letter, values) in &filter.tags {
         all_of.push(collect(values, |value, out| terms::tag(*letter, value.item(), out)));
     }
+    let words = filter.ranked().map(Search::words).unwrap_or_default();
+    all_of.extend(words.iter().map(|word| collect([word], |word, out| terms::word(word, out))));
     let routes =
         filter.authors.as_ref().map(|list| list.iter().map(|author| hash64(author)).collect());
     let mut matching = filter.clone();
@@ -44,6 +47,7 @@ pub fn select(filter: &Filter) -> Select {
         limit: filter.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         routes,
         expired: None,
+        residual: filter.ranked().is_some_and(Search::has_phrases),
         matches: Arc::new(move |record| {
             EventRef::stored(record).is_ok_and(|event| matching.matches_sorted(&event))
         }),

@@ -21,9 +21,13 @@
 //! I2. Each rule is a function `(event, hits) -> Verdict`; `decide` runs them in turn, refusals first.
 
 use super::event::{EventRef, Item};
+use super::search::{self, SearchKinds};
 use super::{expiration, requests, terms};
-use crate::base::{Terms, hash64};
+use crate::base::{Error, Result, Terms, hash64};
+use crate::io::Env;
 use crate::model::{Decision, Model, Probes, Record};
+use crate::store::settings_of;
+use std::path::Path;
 
 /// A newer event of the same author and kind, or of the same address, is stored.
 pub const OLDER: u8 = 1;
@@ -82,25 +86,58 @@ pub fn class(kind: u16) -> Class {
 pub struct EventModel {
     /// The relay's own URLs in normal form, and `ALL_RELAYS`.
     relays: Vec<String>,
+    search: SearchKinds,
 }
 
 impl Default for EventModel {
-    /// That of a relay without a URL of its own.
+    /// That of a relay without a URL of its own, which searches the usual kinds.
     fn default() -> EventModel {
-        EventModel::new(&[])
+        EventModel::new(SearchKinds::default())
     }
 }
 
 impl EventModel {
+    /// With the words of events of these kinds as terms.
+    pub fn new(search: SearchKinds) -> EventModel {
+        EventModel { relays: vec![requests::ALL_RELAYS.into()], search }
+    }
+
     /// The model of a relay with these URLs: requests to vanish from them, or from all relays, are meant for it. Without
     /// any, only the latter are.
-    pub fn new(relay_urls: &[String]) -> EventModel {
-        let mut relays: Vec<String> =
-            relay_urls.iter().map(|url| requests::normal_url(url)).collect();
-        relays.push(requests::ALL_RELAYS.into());
-        relays.sort_unstable();
-        relays.dedup();
-        EventModel { relays }
+    #[must_use]
+    pub fn of_relays(mut self, relay_urls: &[String]) -> EventModel {
+        self.relays = relay_urls.iter().map(|url| requests::normal_url(url)).collect();
+        self.relays.push(requests::ALL_RELAYS.into());
+        self.relays.sort_unstable();
+        self.relays.dedup();
+        self
+    }
+
+    /// The model of the store in `dir`, if there is one: with the kinds that it searches. `asked` must be the same, if
+    /// given; for a new store it is what is asked for, or the default. Reads one file, if it can.
+    ///
+    /// # Errors
+    /// `Mismatch` if the store searches other kinds than `asked`; `Invalid` if what it keeps is no choice of kinds.
+    pub fn of_store(dir: &Path, asked: Option<&SearchKinds>, env: &Env) -> Result<EventModel> {
+        let Some(settings) = settings_of(&*env.disk, dir) else {
+            return Ok(EventModel::new(asked.cloned().unwrap_or_default()));
+        };
+        let search = SearchKinds::of_settings(&settings)
+            .map_err(|why| Error::invalid("what the store says of search", why))?;
+        match asked.filter(|asked| **asked != search) {
+            None => Ok(EventModel::new(search)),
+            Some(asked) => Err(Error::Mismatch {
+                path: dir.into(),
+                what: "search",
+                stored: search.to_string(),
+                asked: asked.to_string(),
+            }),
+        }
+    }
+
+    /// The kinds whose words are terms.
+    pub fn search(&self) -> &SearchKinds {
+        &self.search
     }
 
     /// Adds the terms of the requests of `pubkey` to vanish from here.
@@ -147,7 +184,11 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        3 // the terms of requests and of seconds of expiration came with 3
+        3 // the terms of requests, of seconds of expiration and of words came with 3
+    }
+
+    fn settings(&self) -> Vec<u8> {
+        self.search.to_settings()
     }
 
     fn route(&self, record: Record<'_>) -> u64 {
@@ -158,10 +199,13 @@ impl Model for EventModel {
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
         if let Ok(event) = EventRef::stored(record) {
             terms::of_event(&event, out);
+            if self.search.has(event.kind()) {
+                search::add_terms(&event, out);
+            }
         }
     }
 
-    fn check(&self, record: Record<'_>) -> Result<(), String> {
+    fn check(&self, record: Record<'_>) -> std::result::Result<(), String> {
         // Strictly, not as `EventRef::stored`, which trusts what was checked when it came in.
         EventRef::new(record.key, record.body).map(drop).map_err(|error| error.to_string())
     }

@@ -5,16 +5,19 @@ use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::format::FormatError;
 use super::plan::selects_at;
+use super::ranked::{Answer, Ranked};
 use super::rules::{self, EventModel};
+use super::search::SearchKinds;
 use super::{expiration, requests};
 use crate::base::{Error, Result, hash64};
 use crate::io::threads::Thread;
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
-use crate::query::{Cursor, Order};
+use crate::query::Order;
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::Pin;
@@ -90,6 +93,9 @@ pub struct EventOptions {
     /// The relay's own URLs, as clients know it: requests to vanish (NIP-62) that name one of them are honoured, as are
     /// those that name `ALL_RELAYS`. Default: none.
     pub relay_urls: Vec<String>,
+    /// The kinds of event whose words are indexed, which is decided when the store is created, for ever. `None`, the
+    /// default, takes what an existing store has, and the usual kinds for a new one.
+    pub search: Option<SearchKinds>,
     /// Whether a request to delete is refused if all of its targets that are known are events of others. It has no effect
     /// either way; a copy of a store takes it as it is. Default: yes.
     pub refuse_foreign_deletes: bool,
@@ -104,7 +110,7 @@ impl Default for EventOptions {
 impl From<&Options> for EventOptions {
     fn from(store: &Options) -> EventOptions {
         let store = store.clone();
-        EventOptions { store, relay_urls: Vec::new(), refuse_foreign_deletes: true }
+        EventOptions { store, relay_urls: Vec::new(), search: None, refuse_foreign_deletes: true }
     }
 }
 
@@ -116,6 +122,7 @@ pub struct EventStore {
     deleter: Arc<Deleter>,
     /// Taken when it is closed.
     worker: Mutex<Option<Thread<()>>>,
+    search: SearchKinds,
 }
 
 impl EventStore {
@@ -136,16 +143,47 @@ impl EventStore {
         EventStore::open_with(dir, &EventOptions::from(options), env)
     }
 
+    /// The kinds of event that searches find.
+    pub fn search_kinds(&self) -> &SearchKinds {
+        &self.search
+    }
+
+    /// Makes the searches of `filters` this store's, so that [`Filter::matches`] says of an event what the store says
+    /// of it. The store does so by itself with what it is asked; who matches events beside it does it once.
+    ///
+    /// # Errors
+    /// `Invalid` if there is a search, and the store was created without.
+    pub fn adopt(&self, filters: &mut [Filter]) -> Result<()> {
+        for filter in filters.iter_mut().filter(|filter| filter.ranked().is_some()) {
+            if self.search.is_off() {
+                return Err(Error::invalid("search", "this store was created without"));
+            }
+            filter.search = filter.search.take().map(|search| search.among(&self.search));
+        }
+        Ok(())
+    }
+
+    fn adopted<'a>(&self, filters: &'a [Filter]) -> Result<Cow<'a, [Filter]>> {
+        if filters.iter().all(|filter| filter.ranked().is_none()) {
+            return Ok(filters.into());
+        }
+        let mut filters = filters.to_vec();
+        self.adopt(&mut filters)?;
+        Ok(filters.into())
+    }
+
     /// As [`EventStore::open_in`], with what the rules have to know.
     ///
     /// # Errors
-    /// As [`EventStore::open`].
+    /// As [`EventStore::open`]; `Mismatch` if an existing store searches other kinds.
     pub fn open_with(dir: &Path, options: &EventOptions, env: Env) -> Result<EventStore> {
-        let model = Arc::new(EventModel::new(&options.relay_urls));
+        let model = EventModel::of_store(dir, options.search.as_ref(), &env)?;
+        let model = Arc::new(model.of_relays(&options.relay_urls));
+        let search = model.search().clone();
         let store = Arc::new(Store::open(dir, model.clone(), &options.store, env)?);
         let (strict, threads) = (options.refuse_foreign_deletes, options.store.threads);
         let (deleter, worker) = Deleter::start(store, model, strict, threads);
-        Ok(EventStore { deleter, worker: Mutex::new(worker) })
+        Ok(EventStore { deleter, worker: Mutex::new(worker), search })
     }
 
     /// The engine below, for figures and settings. What is inserted there passes by the rules about gift wraps.
@@ -162,15 +200,15 @@ impl EventStore {
     pub fn insert(&self, event: &EventRef<'_>) -> Result<Pending<'_>> {
         let (store, route) = (self.engine(), hash64(event.pubkey()));
         Ok(Pending(match self.way(event) {
-            Way::Nowhere => Answer::Known(Inserted::Expired),
-            Way::Shard => Answer::Shard(store.insert(event.record())?),
+            Way::Nowhere => Awaited::Known(Inserted::Expired),
+            Way::Shard => Awaited::Shard(store.insert(event.record())?),
             Way::Wrap => {
                 let mut enter = |context: &mut Context<'_>| self.poll_wrap(event, context);
                 store.block_on(route, &mut enter)??
             }
             Way::Deleter => {
                 let mut ask = |context: &mut Context<'_>| self.deleter.poll_ask(event, context);
-                Answer::Deleter(store.block_on(route, &mut ask)??, store)
+                Awaited::Deleter(store.block_on(route, &mut ask)??, store)
             }
         }))
     }
@@ -227,11 +265,11 @@ impl EventStore {
         &self,
         event: &EventRef<'_>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Answer<'_>>> {
+    ) -> Poll<Result<Awaited<'_>>> {
         let entered = self.deleter.requests.poll_wrap(self.engine(), event, context);
         entered.map_ok(|entered| match entered {
-            Entered::Handed(pending) => Answer::Shard(pending),
-            Entered::Refused(reason) => Answer::Known(Inserted::of_reason(reason)),
+            Entered::Handed(pending) => Awaited::Shard(pending),
+            Entered::Refused(reason) => Awaited::Known(Inserted::of_reason(reason)),
         })
     }
 
@@ -261,13 +299,17 @@ impl EventStore {
     /// of each filter the newest `limit`. Sees everything that was acknowledged before the call, and nothing that
     /// has expired at its second, however long the answer is held: see also [`Events::pass_time`].
     ///
+    /// A filter with a search gives its best `limit` instead, the best first (docs/search.md). Filters with a search
+    /// come first, each in its turn, then all others together; no event comes twice.
+    ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn query(&self, filters: &[Filter]) -> Result<Events> {
         self.query_at(&self.snapshot(), filters, Order::Newest)
     }
 
-    /// As [`EventStore::query`], on `snapshot` and in either order. What has expired since the snapshot is not in it.
+    /// As [`EventStore::query`], on `snapshot` and in either order; what is ranked is ranked in both. What has expired
+    /// since the snapshot is not in it.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
@@ -277,7 +319,13 @@ impl EventStore {
         filters: &[Filter],
         order: Order,
     ) -> Result<Events> {
-        Ok(Events(self.engine().query_at(snapshot, &selects_at(filters, self.now()), order)?))
+        let (filters, now) = (self.adopted(filters)?, self.now());
+        Ok(Events(if filters.iter().all(|filter| filter.ranked().is_none()) {
+            let selects = selects_at(&filters, now);
+            Answer::Ordered(self.engine().query_at(snapshot, &selects, order)?)
+        } else {
+            Answer::Ranked(Box::new(Ranked::open(self.engine(), snapshot, &filters, order, now)?))
+        }))
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -285,7 +333,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.engine().count(&selects_at(filters, self.now()))
+        self.engine().count(&selects_at(&self.adopted(filters)?, self.now()))
     }
 
     /// How a query would be answered, for a person.
@@ -293,7 +341,7 @@ impl EventStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn explain(&self, filters: &[Filter]) -> Result<String> {
-        self.engine().explain(&selects_at(filters, self.now()), Order::Newest)
+        self.engine().explain(&selects_at(&self.adopted(filters)?, self.now()), Order::Newest)
     }
 
     /// Everything that is stored after `snapshot`, a tail for each shard; `wake` is told when there is
@@ -353,9 +401,9 @@ enum Way {
 
 /// An event on its way into the store.
 #[must_use = "the answer says whether the event was stored"]
-pub struct Pending<'a>(Answer<'a>);
+pub struct Pending<'a>(Awaited<'a>);
 
-enum Answer<'a> {
+enum Awaited<'a> {
     Shard(store::Pending<'a>),
     Known(Inserted),
     Deleter(Reply, &'a Store),
@@ -368,9 +416,9 @@ impl Pending<'_> {
     /// `Poisoned` if the log failed.
     pub fn wait(self) -> Result<Inserted> {
         match self.0 {
-            Answer::Shard(pending) => pending.wait().map(Inserted::from),
-            Answer::Known(answer) => Ok(answer),
-            Answer::Deleter(mut reply, store) => {
+            Awaited::Shard(pending) => pending.wait().map(Inserted::from),
+            Awaited::Known(answer) => Ok(answer),
+            Awaited::Deleter(mut reply, store) => {
                 store.block_on(0, |context| Pin::new(&mut reply).poll(context))?
             }
         }
@@ -382,15 +430,15 @@ impl Pending<'_> {
     /// `Poisoned` if the log failed.
     pub async fn answer(self) -> Result<Inserted> {
         match self.0 {
-            Answer::Shard(pending) => pending.into_future().await.map(Inserted::from),
-            Answer::Known(answer) => Ok(answer),
-            Answer::Deleter(reply, _) => reply.await,
+            Awaited::Shard(pending) => pending.into_future().await.map(Inserted::from),
+            Awaited::Known(answer) => Ok(answer),
+            Awaited::Deleter(reply, _) => reply.await,
         }
     }
 }
 
 /// The answer to a query, event by event.
-pub struct Events(Cursor);
+pub struct Events(Answer);
 
 impl Events {
     /// The next event, good until the next call; `None` at the end.
@@ -399,17 +447,25 @@ impl Events {
     /// `Corrupt` or `Io`; the answer ends there.
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
-        let Some(record) = self.0.next()? else { return Ok(None) };
-        EventRef::stored(record).map(Some).map_err(damaged)
+        match &mut self.0 {
+            Answer::Ordered(cursor) => {
+                let Some(record) = cursor.next()? else { return Ok(None) };
+                EventRef::stored(record).map(Some).map_err(damaged)
+            }
+            Answer::Ranked(ranked) => ranked.next(),
+        }
     }
 
     /// From here on, what has expired by `now` is not given: for an answer that is held open for seconds. Limits
     /// count as they did when the query began. Each event is looked at then.
     pub fn pass_time(&mut self, now: u64) {
-        self.0.pass_time(now);
+        match &mut self.0 {
+            Answer::Ordered(cursor) => cursor.pass_time(now),
+            Answer::Ranked(ranked) => ranked.pass_time(now),
+        }
     }
 }
 
-fn damaged(error: FormatError) -> Error {
+pub(super) fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
 }

@@ -11,6 +11,7 @@
 //!   8 pubkey:32 id:32                a request of this author to delete this id
 //!   9 kind:2 pubkey:32 value         a request of this author to delete this address, `d` being the value
 //!  10 pubkey:32 value                a request of this author to vanish from this relay, or from ALL_RELAYS
+//!  11 text                           a word of the search index (`search::words`)
 //!
 //!   value:  0 id:32                  64 lowercase hex characters
 //!           1 text                   another text, if the term stays within TERM_BYTES_MAX
@@ -53,11 +54,15 @@ pub const DELETED_ADDRESS: u8 = 9;
 /// First byte of the terms of requests to vanish.
 pub const VANISHED: u8 = 10;
 
+/// First byte of terms of words.
+pub const WORD: u8 = 11;
+
 const VALUE_ID: u8 = 0;
 const VALUE_TEXT: u8 = 1;
 const VALUE_SHA256: u8 = 2;
 
-/// Adds all terms of an event: author, kind, both, its address if it has one, and its tags'.
+/// Adds all terms of an event but those of its words: author, kind, both, its address if it has one, and its
+/// tags'.
 pub fn of_event(event: &EventRef<'_>, out: &mut Terms) {
     author(event.pubkey(), out);
     kind(event.kind(), out);
@@ -133,6 +138,11 @@ pub fn tag(letter: u8, value: Item<'_>, out: &mut Terms) {
 pub fn expiration(at: u64, out: &mut Terms) {
     out.push(&[&[EXPIRES]]);
     out.push(&[&[EXPIRATION], &at.to_be_bytes()]);
+}
+
+/// Adds the term of a word, or of two characters, in the one spelling of `search::words`.
+pub fn word(word: &str, out: &mut Terms) {
+    out.push(&[&[WORD], word.as_bytes()]);
 }
 
 /// Adds a term of up to three parts and a value.

@@ -31,10 +31,31 @@ pub fn count(selects: &[Select], snapshots: &[Snapshot], readers: &Readers) -> R
     snapshots.iter().map(|snapshot| in_shard(&selects, snapshot)).sum()
 }
 
+/// How long the posting lists of each of `terms` are, the dead included. Reads no posting page.
+///
+/// # Errors
+/// `Corrupt` or `Io`.
+pub fn postings(terms: &[&[u8]], snapshots: &[Snapshot]) -> Result<Vec<u64>> {
+    let in_all = |term: &&[u8]| {
+        let mut count = 0;
+        for snapshot in snapshots {
+            let tables = snapshot.view.memtables();
+            let lists = tables.filter_map(|table| table.postings(term));
+            count += lists.map(|list| u64::from(list.count())).sum::<u64>();
+            for live in snapshot.view.segments.iter().filter(|l| l.segment.may_have_term(term)) {
+                count += live.segment.term(term)?.map_or(0, |list| u64::from(list.count()));
+            }
+        }
+        Ok(count)
+    };
+    terms.iter().map(in_all).collect()
+}
+
 /// Whether one posting list, or none, decides: then counting is two look-ups.
 fn is_one_list(select: &Select) -> bool {
     let terms: usize = select.all_of.iter().map(Vec::len).sum();
-    select.ids.is_none() && select.none_of.is_empty() && select.only().is_none() && terms <= 1
+    let plain = select.ids.is_none() && select.none_of.is_empty() && !select.residual;
+    plain && select.only().is_none() && terms <= 1
 }
 
 fn in_shard(selects: &[Select], snapshot: &Snapshot) -> Result<u64> {

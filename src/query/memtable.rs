@@ -115,7 +115,10 @@ fn is_there(memtable: &Memtable, snapshot: &Snapshot, select: &Select, o: Ordina
 pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -> u64 {
     let visible = snapshot.visible(memtable);
     // Who stands under a term of the only condition has nothing left to be asked but the time.
-    let plain = select.ids.is_none() && select.none_of.is_empty() && select.only().is_none();
+    let plain = select.ids.is_none()
+        && select.none_of.is_empty()
+        && !select.residual
+        && select.only().is_none();
     let decided = plain && select.all_of.len() <= 1;
     let access = access(memtable, select);
     let mut expired = select.expired.and_then(|expired| expired.in_memtable(memtable));

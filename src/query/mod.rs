@@ -29,7 +29,7 @@ mod segment;
 mod select;
 mod walk;
 
-pub use count::count;
+pub use count::{count, postings};
 pub use cursor::Cursor;
 pub use expired::{Expired, Expiry, Side};
 pub use explain::explain;

@@ -38,7 +38,8 @@ pub(super) struct Plan {
     pub(super) by_id: Option<Vec<Ordinal>>,
     /// The conditions that are walked, the sparsest (the driver) first. Empty: every ordinal.
     pub(super) walked: Vec<Condition>,
-    /// The conditions, by index, that are checked on the records.
+    /// The conditions, by index, that are checked on the records; one more than there are stands for what no term
+    /// says.
     pub(super) residual: Vec<usize>,
     /// The lists to leave out.
     pub(super) without: Vec<Postings>,
@@ -122,15 +123,16 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
     if plan.empty {
         return Ok(plan);
     }
+    plan.residual.extend(select.residual.then_some(select.all_of.len()));
     if let Some(ids) = &select.ids {
         let mut known = Vec::new();
         for id in ids.iter().filter(|id| segment.may_have_id(id)) {
             known.extend(segment.find(id)?.filter(|o| plan.range.contains(o)));
         }
         plan.empty = known.is_empty();
+        let beside = select.residual || !select.none_of.is_empty();
         plan.by_id = Some(known);
-        plan.residual =
-            (0..select.all_of.len() + usize::from(!select.none_of.is_empty())).collect();
+        plan.residual = (0..select.all_of.len() + usize::from(beside)).collect();
         return Ok(plan);
     }
     let mut order: Vec<usize> = (0..select.all_of.len()).collect();

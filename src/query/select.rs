@@ -37,6 +37,8 @@ pub struct Select {
     pub routes: Option<Vec<u64>>,
     /// If given, what has expired at a moment is left out, or is all that is asked for.
     pub expired: Option<Expired>,
+    /// Whether a record may stand under all terms and not match: `matches` is asked of every candidate.
+    pub residual: bool,
     /// The same selection as a function, expiry aside, for records that are at hand without their posting lists.
     pub matches: Matches,
 }
@@ -53,6 +55,7 @@ impl Select {
             limit: None,
             routes: None,
             expired: None,
+            residual: false,
             matches: Arc::new(|_| true),
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
-/// COUNTs of one thread that are under way at once; they run beside it, on threads of their own.
+/// COUNTs and searches of one thread that are under way at once; they run beside it, on threads of their own.
 const COUNTS_MAX: usize = 2;
 
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.

@@ -99,7 +99,11 @@ async fn respond(
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
             response
         }
-        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
+        Route::Document => {
+            let searches = !front.store.search_kinds().is_off();
+            let document = info::document(&front.config, searches);
+            open(answer(StatusCode::OK, NOSTR_JSON, document))
+        }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => the_page(front, headers),
         Route::State(State::Metrics) if front.config.metrics != Metrics::Public => {

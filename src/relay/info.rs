@@ -7,6 +7,9 @@ use serde::Serialize;
 /// NIPs that are there: the protocol, this document, COUNT.
 const SUPPORTED_NIPS: [u16; 5] = [1, 9, 11, 45, 62];
 
+/// Search: there if the store has words.
+const SEARCH_NIP: u16 = 50;
+
 #[derive(Serialize)]
 struct Document<'a> {
     name: &'a str,
@@ -40,15 +43,17 @@ struct Limitation {
     restricted_writes: bool,
 }
 
-/// The document of NIP-11, as JSON.
-pub(super) fn document(config: &Config) -> Vec<u8> {
+/// The document of NIP-11, as JSON; `searches` says whether the store does.
+pub(super) fn document(config: &Config, searches: bool) -> Vec<u8> {
     let limits = &config.limits;
+    let mut nips = SUPPORTED_NIPS.to_vec();
+    nips.extend(searches.then_some(SEARCH_NIP));
     let document = Document {
         name: &config.name,
         description: &config.description,
         pubkey: config.pubkey.map(const_hex::encode),
         contact: config.contact.as_deref(),
-        supported_nips: &SUPPORTED_NIPS,
+        supported_nips: &nips,
         software: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         limitation: Limitation {
@@ -82,7 +87,7 @@ mod tests {
     fn the_document_says_what_the_limits_say() {
         let mut config = Config { pubkey: Some([0xab; 32]), ..Config::default() };
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config)).unwrap()
+            serde_json::from_slice(&document(config, false)).unwrap()
         };
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
@@ -91,6 +96,9 @@ mod tests {
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);
         assert!(document.get("contact").is_none());
+        let searching =
+            serde_json::from_slice::<serde_json::Value>(&super::document(&config, true));
+        assert_eq!(searching.unwrap()["supported_nips"], serde_json::json!([1, 11, 45, 50]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
     }

@@ -138,7 +138,9 @@ impl Session {
             self.end(&id); // I1
         }
         let limits = self.front.limits();
-        let filters = match request::filters(limits, json) {
+        let filters = request::filters(limits, json)
+            .and_then(|filters| request::adopted(&self.front.store, filters));
+        let filters = match filters {
             Ok(filters) => filters,
             Err(text) => return self.refuse(&id, &text),
         };

@@ -11,6 +11,7 @@ mod budget;
 mod options;
 mod space;
 
+pub(crate) use birth::settings_of;
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
 pub use options::Options;
@@ -55,6 +56,16 @@ impl StoreSnapshot {
     /// Of each shard, by number.
     pub fn shards(&self) -> &[Snapshot] {
         &self.shards
+    }
+
+    /// How many records there are, the dead included.
+    pub fn records(&self) -> u64 {
+        let in_shard = |snapshot: &Snapshot| {
+            let tables = snapshot.view.memtables().map(|table| u64::from(snapshot.visible(table)));
+            let segments = snapshot.view.segments.iter();
+            tables.chain(segments.map(|live| u64::from(live.segment.records()))).sum::<u64>()
+        };
+        self.shards.iter().map(in_shard).sum()
     }
 
     /// The sequence number up to which `shard`'s records are in the snapshot.

@@ -194,6 +194,7 @@ impl Ask {
             since: self.since,
             until: self.until,
             limit: self.limit,
+            residual: false,
             routes: None,
             expired: None,
             matches: Arc::new(move |record| {

@@ -310,7 +310,7 @@ fn filters_that_nip_01_forbids_are_refused() {
         r#"{"limit":1.0}"#,
         r#"{"until":1e3}"#,
         r##"{"#tt":["a"]}"##,
-        r#"{"search":"a"}"#,
+        r#"{"search":["a"]}"#,
     ] {
         assert!(refused(text), "{text}");
     }

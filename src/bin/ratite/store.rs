@@ -1,10 +1,11 @@
 //! The store that a verb works on: its options on the command line, its opening, its closing.
 
-use crate::config::{Settings, StoreFlags};
+use crate::config::{Built, Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use ratite::io::{self, Backend, Env};
-use ratite::nostr::{EventOptions, EventStore};
+use ratite::model::Model;
+use ratite::nostr::{EventModel, EventOptions, EventStore, SearchKinds};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub struct StoreArgs {
     io: Backend,
     options: Options,
     relay_urls: Vec<String>,
+    search: Option<SearchKinds>,
 }
 
 impl Args for StoreArgs {
@@ -34,8 +36,8 @@ impl Args for StoreArgs {
 impl FromArgMatches for StoreArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<StoreArgs, Error> {
         let built = Settings::from_arg_matches(matches)?.built;
-        let (io, options, relay_urls) = (built.io, built.store, built.relay_urls);
-        Ok(StoreArgs { data: built.data, io, options, relay_urls })
+        let Built { data, io, store: options, search, relay_urls, .. } = built;
+        Ok(StoreArgs { data, io, options, search, relay_urls })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -69,7 +71,14 @@ impl StoreArgs {
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
         options.relay_urls.clone_from(&self.relay_urls);
+        options.search.clone_from(&self.search);
         Ok(Arc::new(EventStore::open_with(&self.data, &options, self.env()?)?))
+    }
+
+    /// The model of the store, for who looks at its files without opening it.
+    pub fn model(&self, env: &Env) -> Outcome<Arc<dyn Model>> {
+        let model = EventModel::of_store(&self.data, self.search.as_ref(), env)?;
+        Ok(Arc::new(model.of_relays(&self.relay_urls)))
     }
 
     /// How the machine is reached.

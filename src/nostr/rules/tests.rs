@@ -42,7 +42,7 @@ impl Toy {
 
     fn insert(&mut self, event: &Event) -> (Decision, Vec<u8>) {
         let record = event.as_ref().record();
-        let model = EventModel::new(&[HERE.into()]);
+        let model = EventModel::default().of_relays(&[HERE.into()]);
         let (mut terms, mut probes) = (Terms::new(), Probes::default());
         model.terms(record, &mut terms);
         model.probes(record, &mut probes);

@@ -7,10 +7,11 @@ mod events;
 mod live;
 mod metrics;
 mod requests;
+mod searches;
 mod web;
 
 use super::{Config, Relay};
-use crate::nostr::{Event, EventStore, Filter, Signer};
+use crate::nostr::{Event, EventOptions, EventStore, Filter, SearchKinds, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
 use std::net::TcpStream;
@@ -36,6 +37,10 @@ fn rig() -> Rig {
 }
 
 fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
+    rig_of(change, None)
+}
+
+fn rig_of(change: impl FnOnce(&mut Config), search: Option<&SearchKinds>) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         threads: true,
@@ -44,7 +49,10 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
         ..Options::tiny()
     };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
-    let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
+    let env = crate::io::system(crate::io::Backend::Auto).unwrap();
+    let options = EventOptions { search: search.cloned(), ..EventOptions::from(&options) };
+    let store = EventStore::open_with(dir.path(), &options, env).unwrap();
+    let store = Arc::new(store);
     let mut config =
         Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 2, ..Config::default() };
     change(&mut config);

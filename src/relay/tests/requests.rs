@@ -100,7 +100,7 @@ fn what_is_no_message_is_noticed_and_the_connection_goes_on() {
         ("[\"REQ\",\"s\"]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",7]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",{\"ids\":[\"ab\"]}]", "CLOSED", "invalid: "),
-        ("[\"COUNT\",\"s\",{\"search\":\"x\"}]", "CLOSED", "unsupported: "),
+        ("[\"COUNT\",\"s\",{\"search\":7}]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",{\"#tt\":[]}]", "CLOSED", "unsupported: "),
         ("[\"REQ\",\"s\",{\"since\":-1}]", "CLOSED", "invalid: "),
     ] {

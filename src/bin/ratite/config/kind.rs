@@ -10,6 +10,7 @@
 use super::units::{parse_size, parse_time, size, time};
 use crate::logging::Format;
 use ratite::io::Backend;
+use ratite::nostr::SearchKinds;
 use ratite::nostr::retention::RuleConfig;
 use ratite::relay;
 use ratite::retention::{Limits, Retention};
@@ -30,6 +31,8 @@ pub struct Built {
     pub log_format: Format,
     /// The engine's options.
     pub store: Options,
+    /// Which kinds of event are searched, if the options say so.
+    pub search: Option<SearchKinds>,
     /// What goes by rules.
     pub retention: Retaining,
     /// The relay's.
@@ -57,6 +60,7 @@ impl Default for Built {
             log: None,
             log_format: Format::default(),
             store: Options::default(),
+            search: None,
             retention: Retaining {
                 rules: Vec::new(),
                 interval: Retention::INTERVAL,

@@ -28,6 +28,6 @@ mod tests;
 mod units;
 
 pub use flags::{AllFlags, RelayFlags, StoreFlags};
-pub use kind::Retaining;
+pub use kind::{Built, Retaining};
 pub use print::{Args, run};
 pub use resolve::Settings;

@@ -33,6 +33,7 @@ fn effects() -> Vec<Effect> {
         "store.sync-bytes" = "1 MiB" => "Batch { interval: 100ms, bytes: 1048576 }", |b| b.store.sync;
         "store.shards" = "16" => "Some(16)", |b| b.store.shards;
         "store.page-size" = "16 KiB" => "Some(16384)", |b| b.store.page.map(|page| page.bytes());
+        "store.search" = "1,30023" => "Some(SearchKinds(1,30023))", |b| b.search;
         "store.memory" = "3 GiB" => "3221225472", |b| b.store.memory_bytes;
         "store.memtable" = "5 MiB" => "5242880", |b| b.store.memtable_bytes.unwrap_or(0);
         "store.ring" = "16 MiB" => "16777216", |b| b.store.ring_bytes;
