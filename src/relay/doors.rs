@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// The count of a relay's connections, shared by its threads.
 pub(super) struct Doors {
     total: AtomicUsize,
-    total_max: usize,
+    total_max: AtomicUsize,
     by_address: DashMap<IpAddr, usize>,
-    by_address_max: usize,
+    by_address_max: AtomicUsize,
 }
 
 /// One connection that is in.
@@ -26,15 +26,21 @@ impl Doors {
     pub(super) fn new(limits: &Limits) -> Arc<Doors> {
         Arc::new(Doors {
             total: AtomicUsize::new(0),
-            total_max: limits.connections,
+            total_max: AtomicUsize::new(limits.connections),
             by_address: DashMap::new(),
-            by_address_max: limits.connections_per_address,
+            by_address_max: AtomicUsize::new(limits.connections_per_address),
         })
+    }
+
+    /// Other limits from now on. Who is in stays in.
+    pub(super) fn change(&self, limits: &Limits) {
+        self.total_max.store(limits.connections, Relaxed);
+        self.by_address_max.store(limits.connections_per_address, Relaxed);
     }
 
     /// Lets a connection in, if there is room for it.
     pub(super) fn enter(self: &Arc<Doors>, from: IpAddr) -> Option<Entry> {
-        if self.total.fetch_add(1, Relaxed) >= self.total_max {
+        if self.total.fetch_add(1, Relaxed) >= self.total_max.load(Relaxed) {
             self.total.fetch_sub(1, Relaxed);
             return None;
         }
@@ -42,7 +48,7 @@ impl Doors {
         let mut entry = Entry { doors: self.clone(), address: None };
         if let Some(address) = counted_as(from) {
             let mut count = self.by_address.entry(address).or_insert(0);
-            if *count >= self.by_address_max {
+            if *count >= self.by_address_max.load(Relaxed) {
                 return None;
             }
             *count += 1;

@@ -13,11 +13,12 @@
 use super::front::Front;
 use super::live::Position;
 use crate::base::ShardId;
-use crate::io::Wake;
+use crate::io::{Clock, Wake};
 use crate::nostr::{Event, EventRef};
 use crate::shard::Tail;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 
@@ -25,13 +26,32 @@ use tokio::sync::mpsc::Receiver;
 const EPHEMERAL_SLICE: usize = 64;
 
 /// Wakes a feed from any thread.
-#[derive(Debug, Default)]
-pub(super) struct Bell(Notify);
+#[derive(Debug)]
+pub(super) struct Bell {
+    notify: Notify,
+    clock: Arc<dyn Clock>,
+    /// When it was first rung since the feed last looked; 0 if it was not.
+    rung_nanos: AtomicU64,
+}
+
+impl Bell {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Bell {
+        Bell { notify: Notify::new(), clock, rung_nanos: AtomicU64::new(0) }
+    }
+
+    /// When it was first rung since this was last asked.
+    fn rung(&self) -> Option<u64> {
+        Some(self.rung_nanos.swap(0, Relaxed)).filter(|nanos| *nanos > 0)
+    }
+}
 
 impl Wake for Bell {
     fn wake(&self) {
+        if self.rung_nanos.load(Relaxed) == 0 {
+            self.rung_nanos.store(self.clock.monotonic_nanos().max(1), Relaxed);
+        }
         // Leaves a permit if nobody listens (I1).
-        self.0.notify_one();
+        self.notify.notify_one();
     }
 }
 
@@ -45,14 +65,20 @@ pub(super) async fn follow(
     let mut batch = Vec::with_capacity(EPHEMERAL_SLICE);
     loop {
         tokio::select! {
-            () = bell.0.notified() => {}
+            () = bell.notify.notified() => {}
             _ = ephemeral.recv_many(&mut batch, EPHEMERAL_SLICE) => {}
         }
         for event in batch.drain(..) {
             front.deliver(None, &Event::as_ref(&event));
         }
+        // Asked before the tails are: what is published from now on has a time of its own.
+        let rung = bell.rung();
+        let delivered = front.delivered();
         for (tail, shard) in tails.iter_mut().zip(0..) {
             poll(&front, tail, shard);
+        }
+        if let Some(rung) = rung.filter(|_| front.delivered() > delivered) {
+            front.counters.latencies.live.record(front.nanos().saturating_sub(rung));
         }
         // Bells ring faster than a thread can listen, and clients must be served meanwhile.
         tokio::task::yield_now().await;
@@ -96,10 +122,15 @@ mod tests {
             let event = Event::from_parts([n as u8; 32], n, 1, &[["t", "x"]], "");
             store.insert(&event.as_ref()).unwrap().wait().unwrap();
         };
-        let wake: Arc<dyn Wake> = Arc::<Bell>::default();
+        let wake: Arc<dyn Wake> = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front =
-            Front::new(store.clone(), Arc::default(), [].into(), Arc::default(), Vec::new());
+        let front = Front::new(
+            store.clone(),
+            Box::leak(Box::default()),
+            [].into(),
+            Arc::default(),
+            Vec::new(),
+        );
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
@@ -122,7 +153,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
         let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
-        let front = Front::new(store, Arc::default(), [].into(), Arc::default(), Vec::new());
+        let front =
+            Front::new(store, Box::leak(Box::default()), [].into(), Arc::default(), Vec::new());
         let outbox = front.connect();
         let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
         let now = front.now();

@@ -2,7 +2,7 @@
 //! for the counters that others read.
 
 use super::auth::Identity;
-use super::config::Config;
+use super::config::{Config, Current};
 use super::deflate::Deflate;
 use super::limits::Limits;
 use super::live::{Live, Position};
@@ -28,7 +28,7 @@ pub(super) const EPHEMERAL_MAX: usize = 1024;
 /// One front-end thread's own.
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
-    pub(super) config: Arc<Config>,
+    pub(super) config: Current,
     /// The hosts that clients know this relay by.
     pub(super) hosts: Arc<[String]>,
     pub(super) counters: Arc<Counters>,
@@ -48,14 +48,14 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         store: Arc<EventStore>,
-        config: Arc<Config>,
+        config: &'static Config,
         hosts: Arc<[String]>,
         counters: Arc<Counters>,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
             store,
-            config,
+            config: Current::new(config),
             hosts,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
@@ -77,9 +77,14 @@ impl Front {
         self.store.now()
     }
 
+    /// Nanoseconds of a clock that only goes forward, for latencies.
+    pub(super) fn nanos(&self) -> u64 {
+        self.store.engine().env().clock.monotonic_nanos()
+    }
+
     /// The outbox of a client that has connected.
     pub(super) fn connect(&self) -> Rc<Outbox> {
-        let outbox = Rc::new(Outbox::new(self.limits()));
+        let outbox = Rc::new(Outbox::new(self.limits(), self.counters.clone()));
         if self.stopping.get() {
             outbox.stop();
         }
@@ -111,11 +116,13 @@ impl Front {
         let snapshot = self.store.snapshot();
         let live = Rc::new(Live::new(id, outbox.clone(), viewer.clone(), &self.store, &snapshot));
         let key = self.subscriptions.borrow_mut().insert(filters, live.clone());
+        self.counters.subscriptions_begun.add();
         (key, live, snapshot)
     }
 
     pub(super) fn unsubscribe(&self, key: SubKey) {
         drop(self.subscriptions.borrow_mut().remove(key));
+        self.counters.subscriptions_ended.add();
     }
 
     /// Sends an event to this thread's subscriptions, unless it has expired by now. It is written as JSON once, if
@@ -139,6 +146,11 @@ impl Front {
             live.send(&json, expires);
             self.counters.sent_live.add();
         });
+    }
+
+    /// Live events that this thread has delivered so far.
+    pub(super) fn delivered(&self) -> u64 {
+        self.counters.sent_live.get()
     }
 
     /// Whether this thread has nobody to deliver to.

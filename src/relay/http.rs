@@ -4,18 +4,21 @@
 //!   GET with Upgrade: websocket            -> 101, then `connection`
 //!   GET with Accept: application/nostr+json, GET /nip11 -> the document
 //!   OPTIONS                                -> 204, for browsers that ask before
-//!   GET /                                  -> the page
+//!   GET /                                  -> the page; /stats.json, its figures
+//!   GET /health, /ready                    -> how the relay is; /metrics, if that is public
 //!   HEAD                                   -> the head of what GET is answered
 //! ```
 //!
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
+use super::config::Metrics;
 use super::connection::{self, websocket_config};
 use super::deflate;
 use super::front::Front;
-use super::info;
 use super::linger::Lingering;
+use super::metrics::{Asked, MEDIA_TYPE, Vitals};
 use super::transport::{Frames, Transport};
+use super::{info, page};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,6 +31,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -44,12 +48,17 @@ const KEY_CHARS: usize = 24;
 const NOSTR_JSON: &str = "application/nostr+json";
 
 /// Serves one connection from its first byte to its last.
-pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    front: Rc<Front>,
+    vitals: Arc<Vitals>,
+    stream: TcpStream,
+    mut stop: watch::Receiver<bool>,
+) {
     let limits = front.limits();
     let upgrade = Rc::new(Cell::new(None));
     let service = service_fn(|request| {
-        let response = respond(&front, request, &upgrade);
-        std::future::ready(Ok::<_, Infallible>(response))
+        let response = respond(&front, &vitals, request, &upgrade);
+        async { Ok::<_, Infallible>(response.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -76,14 +85,16 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
     connection::run(front, socket, is_compressed).await;
 }
 
-fn respond(
+async fn respond(
     front: &Front,
+    vitals: &Arc<Vitals>,
     mut request: Request<Incoming>,
     upgrade: &Cell<Option<(OnUpgrade, bool)>>,
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
-    match route(request.method(), request.version(), request.uri().path(), headers) {
+    let route = route(request.method(), request.version(), request.uri().path(), headers);
+    match route {
         Route::Websocket(accept) => {
             let is_compressed = front.config.compression && offers_deflate(headers);
             upgrade.set(Some((hyper::upgrade::on(&mut request), is_compressed)));
@@ -103,40 +114,94 @@ fn respond(
             open(answer(StatusCode::OK, NOSTR_JSON, document))
         }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
-        Route::Page => page(front, headers),
-        Route::Refused(status, text) => {
-            let mut response = answer(status, "text/plain", text);
-            match status {
-                StatusCode::METHOD_NOT_ALLOWED => {
-                    put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS")
-                }
-                StatusCode::UPGRADE_REQUIRED => {
-                    put(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
-                }
-                _ => {}
-            }
-            response
+        Route::Page => the_page(front, headers),
+        Route::State(State::Metrics) if front.config.metrics != Metrics::Public => {
+            refusal(StatusCode::NOT_FOUND, NOTHING)
+        }
+        Route::State(asked) => state(vitals, asked).await,
+        Route::Refused(status, text) => refusal(status, text),
+    }
+}
+
+/// The answer to what is asked of how the relay is.
+pub(super) async fn state(vitals: &Arc<Vitals>, asked: State) -> Response<Full<Bytes>> {
+    const JSON: &str = "application/json";
+    let vitals = vitals.clone();
+    // It looks at files, which may take long.
+    let looked = tokio::task::spawn_blocking(move || match asked {
+        State::Health => answer(StatusCode::OK, JSON, "{\"healthy\":true}"),
+        State::Figures => answer(StatusCode::OK, JSON, vitals.answer(Asked::Figures).to_string()),
+        State::Metrics => {
+            answer(StatusCode::OK, MEDIA_TYPE, vitals.answer(Asked::Metrics).to_string())
+        }
+        State::Readiness => {
+            let readiness = vitals.readiness();
+            let status = match readiness.is_ready() {
+                true => StatusCode::OK,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            answer(status, JSON, readiness.json())
+        }
+    });
+    let failed = |_| answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "it failed\n");
+    let mut response = looked.await.unwrap_or_else(failed);
+    put(&mut response, header::CACHE_CONTROL, "no-store");
+    response
+}
+
+pub(super) fn refusal(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = answer(status, "text/plain", text);
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS"),
+        StatusCode::UPGRADE_REQUIRED => {
+            put(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
+        }
+        _ => {}
+    }
+    response
+}
+
+fn the_page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    let secure = text(HeaderName::from_static("x-forwarded-proto")) == Some("https");
+    let nonce = page::nonce(&front.store);
+    let html = page::html(&front.config, host, secure, &nonce);
+    let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", html);
+    put(&mut response, header::CONTENT_SECURITY_POLICY, &page::policy(host, &nonce));
+    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(&mut response, header::REFERRER_POLICY, "no-referrer");
+    response
+}
+
+/// What may be asked of how the relay is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    /// That it answers.
+    Health,
+    /// Whether clients should be sent here.
+    Readiness,
+    /// Everything, for Prometheus.
+    Metrics,
+    /// What the page shows.
+    Figures,
+}
+
+impl State {
+    /// What is asked for at a path.
+    pub(super) fn at(path: &str) -> Option<State> {
+        match path {
+            "/health" => Some(State::Health),
+            "/ready" => Some(State::Readiness),
+            "/metrics" => Some(State::Metrics),
+            "/stats.json" => Some(State::Figures),
+            _ => None,
         }
     }
 }
 
-fn page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
-    let secure = text(HeaderName::from_static("x-forwarded-proto")) == Some("https");
-    let stats = front.store.engine().stats();
-    let live = |s: &crate::shard::ShardStats| {
-        let dead = s.segment_dead + s.memtable_dead;
-        // The figures are of one moment each, and so may contradict one another.
-        (s.segment_records + s.memtable_records).saturating_sub(dead)
-    };
-    let events = stats.iter().map(live).sum();
-    let page = info::page(&front.config, host, secure, events);
-    let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page);
-    let policy = "default-src 'none'; style-src 'unsafe-inline'";
-    put(&mut response, header::CONTENT_SECURITY_POLICY, policy);
-    response
-}
+/// What is said where nothing is.
+pub(super) const NOTHING: &str = "nothing is here\n";
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -146,6 +211,7 @@ enum Route {
     Document,
     Preflight,
     Page,
+    State(State),
     Refused(StatusCode, &'static str),
 }
 
@@ -164,9 +230,10 @@ fn route(method: &Method, version: Version, path: &str, headers: &HeaderMap) -> 
     if has_token(headers, header::ACCEPT, NOSTR_JSON) || path == info::DOCUMENT_PATH {
         return Route::Document;
     }
-    match path {
-        "/" => Route::Page,
-        _ => Route::Refused(StatusCode::NOT_FOUND, "nothing is here\n"),
+    match (path, State::at(path)) {
+        (_, Some(state)) => Route::State(state),
+        ("/", _) => Route::Page,
+        _ => Route::Refused(StatusCode::NOT_FOUND, NOTHING),
     }
 }
 
@@ -208,7 +275,11 @@ fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     })
 }
 
-fn answer(status: StatusCode, kind: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(super) fn answer(
+    status: StatusCode,
+    kind: &str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     if !kind.is_empty() {
@@ -261,6 +332,7 @@ mod tests {
         assert_eq!(other(Method::OPTIONS), Route::Preflight);
         assert_eq!(status(other(Method::POST)), 405);
         assert_eq!(other(Method::HEAD), Route::Page);
+        assert_eq!(get("/ready", &[]), Route::State(State::Readiness));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the relay says of itself: the document of NIP-11, and a page for people.
+//! What the relay says of itself to programs: the document of NIP-11.
 
 use super::config::{AuthMode, Config};
 use super::limits::SUBID_CHARS_MAX;
@@ -171,41 +171,8 @@ fn limitation(config: &Config) -> Limitation {
     }
 }
 
-/// The page at `/`. `host` is the client's word for this relay, `secure` whether a proxy says that
-/// it came by TLS, `events` how many records the store holds.
-pub(super) fn page(config: &Config, host: &str, secure: bool, events: u64) -> String {
-    let (name, description) = (escaped(&config.name), escaped(&config.description));
-    let (host, scheme) = (escaped(host), if secure { "wss" } else { "ws" });
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:4em auto;\
-         padding:0 1em;color:#222;background:#fff}}code{{background:#f2f2f2;padding:.15em .4em}}\
-         small{{color:#666}}</style>\n</head>\n<body>\n<h1>{name}</h1>\n<p>{description}</p>\n\
-         <p>This is a Nostr relay. Point a client at <code>{scheme}://{host}/</code></p>\n\
-         <p>{events} events stored. <a href=\"{DOCUMENT_PATH}\">What this relay supports</a> \
-         (NIP-11).</p>\n<p><small>Ratite {version}</small></p>\n</body>\n</html>\n"
-    )
-}
-
 /// Where the document is found without an `Accept` header, which a link cannot carry.
 pub(super) const DOCUMENT_PATH: &str = "/nip11";
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(char),
-        }
-    }
-    out
-}
 
 #[cfg(test)]
 mod tests {
@@ -272,14 +239,5 @@ mod tests {
         assert_eq!(searching["supported_nips"], json!([1, 9, 11, 40, 42, 45, 50, 62, 70]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
-    }
-
-    #[test]
-    fn the_page_holds_nobody_elses_markup() {
-        let config = Config { name: "<b>&".into(), ..Config::default() };
-        let page = page(&config, "x\"><script>", true, 12);
-        assert!(page.contains("<h1>&lt;b&gt;&amp;</h1>"), "{page}");
-        assert!(page.contains("wss://x&quot;&gt;&lt;script&gt;/") && page.contains("12 events"));
-        assert!(!page.contains("<script"));
     }
 }

@@ -110,6 +110,7 @@ mod tests {
     use crate::io::SeededEntropy;
     use crate::relay::limits::Limits;
     use crate::relay::message::{ClientMessage, parse};
+    use std::sync::Arc;
 
     fn nobody() -> Rc<Identity> {
         Rc::new(Identity::new(&SeededEntropy::new(1)))
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose_unless_it_expired() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits::default()));
+        let outbox = Rc::new(Outbox::new(&Limits::default(), Arc::default()));
         let held = RefCell::new(Some(Vec::new()));
         let live =
             Live { id, outbox: outbox.clone(), viewer: nobody(), after: [5, 0].into(), held };
@@ -148,7 +149,10 @@ mod tests {
     #[test]
     fn what_is_held_and_never_sent_is_forgotten() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits { outbound_bytes: 60, ..Limits::default() }));
+        let outbox = Rc::new(Outbox::new(
+            &Limits { outbound_bytes: 60, ..Limits::default() },
+            Arc::default(),
+        ));
         for _ in 0..3 {
             let held = RefCell::new(Some(Vec::new()));
             let (id, outbox) = (id.clone(), outbox.clone());

@@ -13,12 +13,13 @@
 //!   ------------------------------------------------------------------------------------------
 //!   front       what the tasks of one thread share      doors   how many clients, from where
 //!   subscriptions, live, outbox, message, reply, split, limits, config, stats
+//!   metrics     what is measured, and whether all is well     scrape   a listener for it alone
 //! ```
 //!
-//! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
-//! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`,
-//! `doors`, `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `deflate`, `transport`, `http`, `runtime`,
-//! `server`.
+//! Files, lowest first: `limits`, `config`, `metrics`, `stats`, `split` (JSON arrays as ranges), `message`
+//! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`, `doors`,
+//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `page`, `linger`, `deflate`, `transport`, `http`,
+//! `runtime`, `scrape`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
@@ -40,11 +41,14 @@ mod limits;
 mod linger;
 mod live;
 mod message;
+mod metrics;
 mod outbox;
+mod page;
 mod publish;
 mod reply;
 mod request;
 mod runtime;
+mod scrape;
 mod server;
 mod session;
 mod split;
@@ -55,7 +59,8 @@ mod tests;
 mod transport;
 mod visibility;
 
-pub use config::{About, AuthMode, Config};
+pub use config::{About, AuthMode, Config, Metrics};
 pub use limits::{AUTH_KEYS_MAX, Limits, SUBID_CHARS_MAX};
+pub use metrics::{Readiness, SPACE_BYTES_MIN};
 pub use server::Relay;
 pub use stats::RelayStats;

@@ -11,9 +11,11 @@
 //!     Answers may: whoever gives them stops at `is_full`, which is far below the limit.
 
 use super::limits::Limits;
+use super::stats::Counters;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
@@ -44,10 +46,11 @@ pub(super) struct Outbox {
     /// The writer waits for the socket.
     blocked: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    counters: Arc<Counters>,
 }
 
 impl Outbox {
-    pub(super) fn new(limits: &Limits) -> Outbox {
+    pub(super) fn new(limits: &Limits, counters: Arc<Counters>) -> Outbox {
         Outbox {
             messages: RefCell::default(),
             queued_bytes: Cell::new(0),
@@ -59,12 +62,14 @@ impl Outbox {
             finished: Cell::new(false),
             blocked: Cell::new(false),
             waker: RefCell::default(),
+            counters,
         }
     }
 
     /// Queues an answer.
     pub(super) fn push(&self, message: Message) {
         self.queued_bytes.set(self.queued_bytes.get() + message.len());
+        self.counters.queued_bytes.add_many(message.len());
         self.messages.borrow_mut().push_back(message);
         self.wake();
     }
@@ -124,7 +129,7 @@ impl Outbox {
     /// Drops what is queued: the client does not read it.
     pub(super) fn clear(&self) {
         self.messages.borrow_mut().clear();
-        self.queued_bytes.set(0);
+        self.counters.unqueued_bytes.add_many(self.queued_bytes.take());
         self.wake();
     }
 
@@ -141,6 +146,8 @@ impl Outbox {
             match message {
                 Some(message) => {
                     self.queued_bytes.set(self.queued_bytes.get() - message.len());
+                    self.counters.unqueued_bytes.add_many(message.len());
+                    self.counters.sent_bytes.add_many(message.len());
                     self.wake();
                     Poll::Ready(Some(message))
                 }
@@ -193,12 +200,18 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.counters.unqueued_bytes.add_many(self.queued_bytes.take());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(&Limits { outbound_bytes: 40, ..Limits::default() })
+        Outbox::new(&Limits { outbound_bytes: 40, ..Limits::default() }, Arc::default())
     }
 
     fn taken(outbox: &Outbox) -> Poll<Option<Message>> {

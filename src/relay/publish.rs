@@ -9,9 +9,10 @@ use super::config::AuthMode;
 use super::front::Front;
 use super::reply;
 use super::split::member;
+use super::stats::WriteUnderWay;
 use crate::base::Result;
-use crate::nostr::{Class, Event, EventRef, EventStore, Inserted, class, id, verify};
-use std::sync::Arc;
+use crate::nostr::{Class, Event, EventRef, Inserted, class, id, verify};
+use std::rc::Rc;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// Kinds whose content may be an event (NIP-18).
@@ -106,8 +107,10 @@ fn is_protected(event: &EventRef<'_>) -> bool {
 }
 
 /// Waits for what the store says of an event.
-pub(super) async fn store(store: Arc<EventStore>, event: Event) -> ([u8; 32], Result<Inserted>) {
-    let inserted = store.insert_async(&event.as_ref()).await;
+pub(super) async fn store(front: Rc<Front>, event: Event) -> ([u8; 32], Result<Inserted>) {
+    let (began, _under_way) = (front.nanos(), WriteUnderWay::begin(&front.counters));
+    let inserted = front.store.insert_async(&event.as_ref()).await;
+    front.counters.latencies.insert.record(front.nanos().saturating_sub(began));
     (*event.id(), inserted)
 }
 

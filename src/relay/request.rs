@@ -33,6 +33,8 @@ pub(super) struct Request {
     pub(super) kind: Kind,
     /// What the client had proved when it asked: what is asked later is not answered sooner.
     pub(super) keys: Box<[[u8; 32]]>,
+    /// When it came.
+    pub(super) asked_nanos: u64,
 }
 
 /// What is asked for.

@@ -17,7 +17,9 @@ use super::doors::{Doors, Entry};
 use super::feed::{Bell, follow};
 use super::front::{EPHEMERAL_MAX, Front};
 use super::http;
+use super::metrics::{Readiness, Vitals};
 use super::runtime::Runtime;
+use super::scrape::Scrape;
 use super::stats::{Counters, RelayStats};
 use crate::base::{Error, Result};
 use crate::io::{Wake, threads};
@@ -43,19 +45,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Relay {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    threads: Mutex<Vec<threads::Thread<()>>>,
-    counters: Vec<Arc<Counters>>,
+    config: watch::Sender<&'static Config>,
     doors: Arc<Doors>,
+    threads: Mutex<Vec<threads::Thread<()>>>,
+    vitals: Arc<Vitals>,
+    scrape: Option<Scrape>,
 }
 
 /// What a thread is started with.
 struct Seat {
     store: Arc<EventStore>,
-    config: Arc<Config>,
+    config: watch::Receiver<&'static Config>,
     hosts: Arc<[String]>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
-    socket: TcpSocket,
+    vitals: Arc<Vitals>,
+    socket: Socket,
     stop: watch::Receiver<bool>,
     feeds: Vec<mpsc::Sender<Arc<Event>>>,
     feed: mpsc::Receiver<Arc<Event>>,
@@ -69,30 +74,46 @@ impl Relay {
     /// # Errors
     /// `Invalid` limits or settings ([`Config::check`]); `Io` if the address cannot be listened on.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
+        Relay::start_on(store, config, None)
+    }
+
+    /// The same on a socket that listens already, and that somebody else may hold on to: clients that come
+    /// while no relay accepts wait in its queue. `Config::listen` does not count then.
+    ///
+    /// # Errors
+    /// As [`Relay::start`].
+    pub fn start_on(
+        store: Arc<EventStore>,
+        config: Config,
+        listener: Option<std::net::TcpListener>,
+    ) -> Result<Relay> {
         config.check()?;
         let count = config.threads;
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
-        let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
+        let (address, sockets) = match listener {
+            Some(listener) => share(&listener, count).map_err(cannot_listen)?,
+            None => bind(config.listen, count).map_err(cannot_listen)?,
+        };
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let hosts: Arc<[String]> = auth::hosts(&config, address).into();
-        let config = Arc::new(config);
+        let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
+        let doors = Doors::new(&config.limits);
+        let vitals = Arc::new(Vitals::new(store.clone(), counters.clone(), doors.clone()));
+        let scrape = Scrape::start(&config, &vitals)?;
         let (stop, stopped) = watch::channel(false);
-        let mut relay = Relay {
-            address,
-            stop,
-            threads: Mutex::default(),
-            counters: (0..count).map(|_| Arc::default()).collect(),
-            doors: Doors::new(&config.limits),
-        };
+        let (config, configs) = watch::channel(&*Box::leak(Box::new(config)));
+        let threads = Mutex::default();
+        let mut relay = Relay { address, stop, config, doors, threads, vitals, scrape };
         let (ready, readiness) = channel::bounded(count);
         for (number, (socket, feed)) in sockets.into_iter().zip(feed_ends).enumerate() {
             let seat = Seat {
                 store: store.clone(),
-                config: config.clone(),
+                config: configs.clone(),
                 hosts: hosts.clone(),
-                counters: relay.counters[number].clone(),
+                counters: counters[number].clone(),
                 doors: relay.doors.clone(),
+                vitals: relay.vitals.clone(),
                 socket,
                 stop: stopped.clone(),
                 feeds: feeds.clone(),
@@ -118,6 +139,20 @@ impl Relay {
         Ok(relay)
     }
 
+    /// Takes another configuration: limits, name, description, contact and public key count from now on, for
+    /// what clients do next; what was set when a client connected (its queue, the size of its messages) for
+    /// those that come. The rest needs a new start. A relay that was started keeps some KiB for each change.
+    ///
+    /// # Errors
+    /// `Invalid` limits, naming the limit; then everything stays as it is.
+    pub fn change(&self, config: &Config) -> Result<()> {
+        config.limits.check()?;
+        let config: &'static Config = Box::leak(Box::new(self.config.borrow().changed_to(config)));
+        self.doors.change(&config.limits);
+        self.config.send_replace(config);
+        Ok(())
+    }
+
     /// The address that it listens on, with the port it was given.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -125,7 +160,23 @@ impl Relay {
 
     /// What it has done so far.
     pub fn stats(&self) -> RelayStats {
-        RelayStats::sum(self.doors.count(), self.counters.iter().map(|counters| &**counters))
+        self.vitals.stats()
+    }
+
+    /// The address that `/metrics` is served on, if it has one of its own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.scrape.as_ref().map(Scrape::local_addr)
+    }
+
+    /// What `/metrics` answers: every figure of the relay and its store, in the text format of
+    /// OpenMetrics. Looks at every frame of the pool.
+    pub fn metrics(&self) -> String {
+        self.vitals.text()
+    }
+
+    /// Whether clients should be sent here, and why not.
+    pub fn readiness(&self) -> Readiness {
+        self.vitals.readiness()
     }
 
     /// Stops: no new connections; events under way are answered; every client is told and its
@@ -139,6 +190,7 @@ impl Relay {
     }
 
     fn join(&self) -> Result<()> {
+        self.vitals.stop();
         self.stop.send_replace(true);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<Result<()>> = threads.drain(..).map(threads::Thread::join).collect();
@@ -154,8 +206,33 @@ impl Drop for Relay {
     }
 }
 
+/// What a thread listens on.
+enum Socket {
+    /// One of its own, which does not listen yet.
+    Own(TcpSocket),
+    /// One that all threads, and whoever made it, share.
+    Shared(std::net::TcpListener),
+}
+
+impl Socket {
+    fn listen(self) -> io::Result<TcpListener> {
+        match self {
+            Socket::Own(socket) => socket.listen(BACKLOG),
+            Socket::Shared(listener) => TcpListener::from_std(listener),
+        }
+    }
+}
+
+/// The same socket for each thread: one queue, from which whoever is free takes.
+fn share(listener: &std::net::TcpListener, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let shared = (0..count).map(|_| listener.try_clone().map(Socket::Shared));
+    Ok((address, shared.collect::<io::Result<_>>()?))
+}
+
 /// Binds a socket for each thread; port 0 becomes the one that the first is given.
-fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
+fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
     let socket = |address: SocketAddr, shared: bool| {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Without this, connections of an earlier run that linger keep the port taken. Not for port
@@ -172,7 +249,7 @@ fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSock
     for _ in 0..count {
         let socket = socket(address, true)?;
         address = socket.local_addr()?;
-        sockets.push(socket);
+        sockets.push(Socket::Own(socket));
     }
     Ok((address, sockets))
 }
@@ -183,21 +260,23 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, hosts, counters, doors, socket, stop, feeds, feed } = seat;
-        let listener = match socket.listen(BACKLOG) {
+        let Seat { store, config, hosts, counters, doors, vitals, socket, stop, feeds, feed } =
+            seat;
+        let listener = match socket.listen() {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let bell: Arc<Bell> = Arc::default();
+        let bell = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, hosts, counters, feeds));
+        let front = Rc::new(Front::new(store, *config.borrow(), hosts, counters, feeds));
+        let renewer = tokio::task::spawn_local(renew(front.clone(), config));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.
         drop(ready);
         let mut clients = JoinSet::new();
-        accept(&front, &doors, listener, &mut clients, stop).await;
+        accept(&front, &doors, &vitals, listener, &mut clients, stop).await;
         front.stop();
         let all_gone = async { while clients.join_next().await.is_some() {} };
         // Twice: once for the writes, once for the goodbye. Then whoever is left is cut off (I1).
@@ -206,13 +285,22 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         }
         clients.shutdown().await;
         follower.abort();
+        renewer.abort();
     });
+}
+
+/// Gives the thread each new configuration.
+async fn renew(front: Rc<Front>, mut config: watch::Receiver<&'static Config>) {
+    while config.changed().await.is_ok() {
+        front.config.change(*config.borrow_and_update());
+    }
 }
 
 /// Lets clients in until the relay stops. The listener is closed when it returns.
 async fn accept(
     front: &Rc<Front>,
     doors: &Arc<Doors>,
+    vitals: &Arc<Vitals>,
     listener: TcpListener,
     clients: &mut JoinSet<()>,
     mut stop: watch::Receiver<bool>,
@@ -224,9 +312,13 @@ async fn accept(
                 Ok((stream, from)) => match doors.enter(from.ip()) {
                     Some(entry) => {
                         front.counters.connections_accepted.add();
-                        clients.spawn_local(client(front.clone(), stream, entry, stopped.clone()));
+                        let (front, vitals) = (front.clone(), vitals.clone());
+                        clients.spawn_local(client(front, vitals, stream, entry, stopped.clone()));
                     }
-                    None => front.counters.connections_refused.add(),
+                    None => {
+                        front.counters.connections_refused.add();
+                        tracing::debug!(from = %from.ip(), "no room for a connection");
+                    }
                 },
                 // The client was gone before it was let in.
                 Err(error) if is_clients_own(&error) => {}
@@ -247,10 +339,16 @@ async fn accept(
     }
 }
 
-async fn client(front: Rc<Front>, stream: TcpStream, entry: Entry, stop: watch::Receiver<bool>) {
+async fn client(
+    front: Rc<Front>,
+    vitals: Arc<Vitals>,
+    stream: TcpStream,
+    entry: Entry,
+    stop: watch::Receiver<bool>,
+) {
     // Answers are gathered before they are written; waiting for more would only delay them.
     if stream.set_nodelay(true).is_ok() {
-        http::serve(front, stream, stop).await;
+        http::serve(front, vitals, stream, stop).await;
     }
     drop(entry);
 }

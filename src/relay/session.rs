@@ -39,6 +39,8 @@ pub(super) struct Session {
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
     running: Option<Running>,
+    /// When the client asked for it.
+    asked_nanos: u64,
     live: HashMap<SubId, Subscribed>,
     /// Values of all filters of `live`.
     live_values: usize,
@@ -62,6 +64,7 @@ impl Session {
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             running: None,
+            asked_nanos: 0,
             live: HashMap::new(),
             live_values: 0,
         }
@@ -78,13 +81,14 @@ impl Session {
     /// Takes one message of the client.
     pub(super) fn take(&mut self, text: &str) {
         let counters = &self.front.counters;
+        counters.received_bytes.add_many(text.len());
         match parse(text.as_bytes(), self.front.limits().filters) {
             Ok(ClientMessage::Event(json)) => {
                 counters.messages_event.add();
                 match publish::receive(&self.front, &self.identity, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
-                        let write = publish::store(self.front.store.clone(), event);
+                        let write = publish::store(self.front.clone(), event);
                         self.writes.push(Box::pin(write));
                     }
                 }
@@ -174,8 +178,8 @@ impl Session {
             let text = format!("restricted: a connection's filters have at most {max} values");
             return self.refuse(&id, &text);
         }
-        let keys = Box::from(&*self.identity.keys());
-        self.waiting.push_back(Request { id, filters, kind, keys });
+        let (keys, asked_nanos) = (Box::from(&*self.identity.keys()), self.front.nanos());
+        self.waiting.push_back(Request { id, filters, kind, keys, asked_nanos });
     }
 
     fn refuse(&self, id: &SubId, text: &str) {
@@ -189,7 +193,9 @@ impl Session {
 
     /// Starts the request that has waited longest.
     fn begin_next(&mut self) {
-        let Some(Request { id, filters, kind, keys }) = self.waiting.pop_front() else { return };
+        let Some(next) = self.waiting.pop_front() else { return };
+        let Request { id, filters, kind, keys, asked_nanos } = next;
+        self.asked_nanos = asked_nanos;
         let asked = Narrowed::new(&filters, &self.front.config.private_kinds, &keys);
         self.running = Some(match kind {
             Kind::Count => Running::Count(Counting::new(&self.front, id, asked.filters)),
@@ -211,7 +217,7 @@ impl Session {
             return;
         }
         let Some(ended) = self.running.take() else { return };
-        let Err(error) = stepped else { return };
+        let Err(error) = stepped else { return self.measure(ended.kind()) };
         if self.front.counters.requests_failed.add_and_tell() {
             tracing::warn!(%error, "the store did not answer a request");
         }
@@ -220,6 +226,15 @@ impl Session {
         }
         let text = format!("error: the store did not answer ({})", error.code());
         self.outbox.push(reply::closed(ended.id(), &text));
+    }
+
+    fn measure(&self, kind: Kind) {
+        let latencies = &self.front.counters.latencies;
+        let latency = match kind {
+            Kind::Events => &latencies.req,
+            Kind::Count => &latencies.count,
+        };
+        latency.record(self.front.nanos().saturating_sub(self.asked_nanos));
     }
 
     /// Ends a subscription, wherever it stands (I1).

@@ -1,6 +1,8 @@
 //! What the relay counts. Each front-end thread has its own counters, so that counting never makes
 //! two cores fight over a cache line; reading adds them up.
 
+use super::metrics::Histogram;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One counter of one thread.
@@ -12,23 +14,28 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn add_many(&self, count: usize) {
+        self.0.fetch_add(count as u64, Relaxed);
+    }
+
     /// Counts one and says whether it is the 1st, 2nd, 4th, 8th ...: how often a fault that a
     /// client can provoke is logged.
     pub(super) fn add_and_tell(&self) -> bool {
         (self.0.fetch_add(1, Relaxed) + 1).is_power_of_two()
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// The counters of one thread.
         #[derive(Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)*
+            pub(super) latencies: Latencies,
         }
 
         /// What a relay has done since its start.
@@ -37,7 +44,7 @@ macro_rules! counters {
         pub struct RelayStats {
             /// Connections open now.
             pub connections: u64,
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl RelayStats {
@@ -53,12 +60,46 @@ macro_rules! counters {
                 sum
             }
 
+            /// Every counter with its name and what it counts.
+            pub(super) fn described(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), concat!($($doc),+).trim(), self.$name)),*]
+            }
+
             /// Every counter with its name, in the order of the fields.
             pub fn figures(&self) -> Vec<(&'static str, u64)> {
                 vec![("connections", self.connections), $((stringify!($name), self.$name)),*]
             }
         }
     };
+}
+
+/// How long one thread's work took.
+#[derive(Default)]
+pub(super) struct Latencies {
+    /// From an event's message to the store's answer.
+    pub(super) insert: Histogram,
+    /// From a REQ to its EOSE, both as they pass the queues.
+    pub(super) req: Histogram,
+    /// From a COUNT to its answer.
+    pub(super) count: Histogram,
+    /// From an event's publication by a shard to the queues of all who get it.
+    pub(super) live: Histogram,
+}
+
+/// A write that waits for the store; over when it is dropped.
+pub(super) struct WriteUnderWay(Arc<Counters>);
+
+impl WriteUnderWay {
+    pub(super) fn begin(counters: &Arc<Counters>) -> WriteUnderWay {
+        counters.writes_begun.add();
+        WriteUnderWay(counters.clone())
+    }
+}
+
+impl Drop for WriteUnderWay {
+    fn drop(&mut self) {
+        self.0.writes_ended.add();
+    }
 }
 
 counters! {
@@ -128,6 +169,22 @@ counters! {
     slow_clients,
     /// Clients dropped because they did not answer a ping.
     silent_clients,
+    /// Bytes of the messages of clients.
+    received_bytes,
+    /// Bytes of the messages sent to clients.
+    sent_bytes,
+    /// Bytes of messages that were queued for clients.
+    queued_bytes,
+    /// Bytes of messages that left the queues, sent or dropped.
+    unqueued_bytes,
+    /// Subscriptions that were begun.
+    subscriptions_begun,
+    /// Subscriptions that are over.
+    subscriptions_ended,
+    /// Events handed to the store.
+    writes_begun,
+    /// Events of which the store has said what became, or whose client has gone.
+    writes_ended,
 }
 
 #[cfg(test)]

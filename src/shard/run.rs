@@ -88,6 +88,10 @@ pub struct ShardStats {
     pub memtable_dead: u64,
     /// Bytes of the memtables now.
     pub memtable_bytes: u64,
+    /// Memtables now.
+    pub memtables: u64,
+    /// Whether it takes no writes any more, since one failed.
+    pub poisoned: bool,
 }
 
 impl Shard {
@@ -303,6 +307,8 @@ impl Shard {
             memtable_records: view.memtables().map(|m| u64::from(m.len())).sum(),
             memtable_dead: view.memtables().map(|m| u64::from(m.dead())).sum(),
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
+            memtables: view.memtables().count() as u64,
+            poisoned: self.poisoned().is_some(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, compact, count, explain, export, generate, import, inspect, relay};
-use crate::{repair, reshard, restore, retain, scan, stats, verify};
+use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, monitor};
+use crate::{relay, repair, reshard, restore, retain, scan, stats, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -45,17 +45,19 @@ pub enum Verb {
     #[command(after_long_help = RELAY_EXAMPLES)]
     Relay(Box<relay::Args>),
 
-    /// Store events from standard input, one JSON object a line
+    /// Store events from files or standard input, one JSON object a line
     ///
-    /// Ids and signatures are checked on all cores, unless `--no-verify` says that they are known to
-    /// be right. Creates the store if there is none. The last line on standard error counts what
-    /// became of the events. Duplicates, older versions of replaceable events and ephemeral events
-    /// are as they should be; the exit status is 1 if a line was anything else that is not stored.
-    /// Importing the same lines again does no harm, so an interrupted import is simply run again.
+    /// Takes what other relays export, packed with gzip or zstd or not, and lines of the form
+    /// `["EVENT",{...}]`. Ids and signatures are checked on all cores, unless `--no-verify` says that
+    /// they are known to be right. Creates the store if there is none. The last line on standard error
+    /// counts what became of the events. Duplicates, older versions of replaceable events and ephemeral
+    /// events are as they should be; the exit status is 1 if a line was refused. Importing the same
+    /// lines again does no harm, so an interrupted import is simply run again, with `--resume` without
+    /// checking again the signatures of what is stored already.
     #[command(after_long_help = IMPORT_EXAMPLES)]
     Import(import::Args),
 
-    /// Write all events to standard output, one JSON object a line, oldest first
+    /// Write all events, or those that match a filter, one JSON object a line, oldest first
     ///
     /// The events are those of one moment: the export sees no half of anything. What it writes,
     /// `ratite import` and other relays' importers read.
@@ -69,12 +71,28 @@ pub enum Verb {
     #[command(after_long_help = SCAN_EXAMPLES)]
     Scan(scan::Args),
 
+    /// Write the new events of a running relay as they come, one JSON object a line
+    ///
+    /// Connects to the relay as a client does, and goes on until it is interrupted or the connection
+    /// ends. With `--stored` what the relay has comes first. Needs no store.
+    #[command(after_long_help = MONITOR_EXAMPLES)]
+    Monitor(monitor::Args),
+
     /// Count the events that match a filter
     ///
     /// Prints the number of events that a scan would give if the filter had no limit. Where the
     /// index decides, no event is read; this is what a relay answers to COUNT.
     #[command(after_long_help = COUNT_EXAMPLES)]
     Count(count::Args),
+
+    /// Remove the events that match a filter, by their ids or by their age
+    ///
+    /// What goes has to match all that is given. Look with `--dry-run` first: nothing brings back what
+    /// was removed, and nobody is kept from publishing it again. Prints how many events there were. No
+    /// relay may have the store open; a rule of retention removes while it serves. The space comes back
+    /// with compaction.
+    #[command(after_long_help = DELETE_EXAMPLES)]
+    Delete(delete::Args),
 
     /// Show how a filter would be answered
     ///
@@ -192,11 +210,14 @@ Examples:
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   ratite import --data ./data < events.jsonl
-  zstdcat dump.jsonl.zst | ratite import --no-verify --sync batch --show-rejected";
+  ratite import --refused refused.jsonl strfry-1.jsonl.zst strfry-2.jsonl.gz
+  ratite import --resume dump.jsonl.zst
+  sqlite3 nostr.db 'select content from event' | ratite import --no-verify --sync batch";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
-  ratite export | zstd > events.jsonl.zst
+  ratite export --output events.jsonl.zst
+  ratite export --filter '{\"kinds\":[0,3,10002]}' --output profiles.jsonl.gz
   ratite export --since 1700000000 --until 1700086399 --reverse | head";
 
 const SCAN_EXAMPLES: &str = "\
@@ -204,6 +225,16 @@ Examples:
   ratite scan '{\"kinds\":[1],\"#t\":[\"nostr\"],\"limit\":10}'
   ratite scan --metrics '[{\"kinds\":[0]},{\"kinds\":[3]}]' > profiles.jsonl
   jq -c '{ids: .}' ids.json | ratite scan -";
+
+const MONITOR_EXAMPLES: &str = "\
+Examples:
+  ratite monitor ws://127.0.0.1:7777 | jq .kind
+  ratite monitor ws://127.0.0.1:7777 '{\"kinds\":[1],\"#t\":[\"nostr\"]}'";
+
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  ratite delete --dry-run --filter '{\"kinds\":[7]}' --age 90d
+  ratite delete --id 0123...cdef --id 4567...89ab";
 
 const COUNT_EXAMPLES: &str = "\
 Examples:

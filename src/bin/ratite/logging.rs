@@ -1,18 +1,66 @@
-//! The log of the library's `tracing` events: to standard error, filtered by `--log`.
+//! The log of the library's `tracing` events: to standard error, as text or as JSON, filtered by `--log`.
+//!
+//! 1. No event's content and no secret is logged at any level. Addresses of clients are, at `debug`.
+//! 2. What the options say of the level counts; where they leave it to the program, `RUST_LOG` does.
 
 use crate::failure::{Failure, Outcome};
 use std::io::{self, IsTerminal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+/// The variable that programs with such a log have in common.
+const RUST_LOG: &str = "RUST_LOG";
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line, for collectors.
+    Json,
+}
+
+/// The running log.
+pub struct Log(reload::Handle<EnvFilter, Registry>);
+
+impl Log {
+    /// Lets other events through from now on.
+    pub fn change(&self, directives: &str) -> Outcome<()> {
+        let filter = filter(directives)?;
+        self.0.reload(filter).map_err(|error| Failure::Sentence(format!("the log: {error}")))
+    }
+}
+
+/// What is let through: what the options say, or `RUST_LOG`, or what the verb has by default.
+pub fn directives(option: Option<&str>, default: &str) -> String {
+    let variable = || std::env::var(RUST_LOG).ok().filter(|text| !text.is_empty());
+    option.map(String::from).or_else(variable).unwrap_or_else(|| default.into())
+}
 
 /// Starts the log of what `directives` let through.
-pub fn start(directives: &str) -> Outcome<()> {
-    let filter = EnvFilter::try_new(directives)
-        .map_err(|error| Failure::Usage(format!("log.level = {directives:?}: {error}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        // It would report them with `eprintln!`, which panics when standard error is closed.
-        .log_internal_errors(false);
-    log.try_init().map_err(|error| Failure::Sentence(format!("cannot start the log: {error}")))
+pub fn start(directives: &str, format: Format) -> Outcome<Log> {
+    let (filter, handle) = reload::Layer::new(filter(directives)?);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // It would report them with `eprintln!`, which panics when standard error is closed.
+    let lines = lines.log_internal_errors(false);
+    let lines = match format {
+        Format::Text => lines.boxed(),
+        Format::Json => {
+            crate::output::say_json();
+            lines.json().flatten_event(true).boxed()
+        }
+    };
+    let log = tracing_subscriber::registry().with(filter).with(lines);
+    log.try_init().map_err(|error| Failure::Sentence(format!("cannot start the log: {error}")))?;
+    Ok(Log(handle))
+}
+
+/// What is never let through: at `trace` this library logs the messages of clients (1).
+const SILENCED: &str = "tungstenite=off";
+
+fn filter(directives: &str) -> Outcome<EnvFilter> {
+    let wrong = |error| Failure::Usage(format!("log.level = {directives:?}: {error}"));
+    EnvFilter::try_new(format!("{directives},{SILENCED}")).map_err(wrong)
 }

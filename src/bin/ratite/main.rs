@@ -1,11 +1,11 @@
 //! `ratite`: the store and the relay as one program.
 //!
 //! ```text
-//!   main ---- args ---- relay | import | export | scan | count | explain | stats | generate |
-//!                          |       config | backup | restore | reshard | inspect | verify | repair |
+//!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
+//!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
 //!                          |       retain | compact
-//!                          |       common: config (options), store (opening), output, failure,
-//!                          |               signals, progress, reclaim (retain, compact)
+//!                          |       common: config (options), store (opening), output, packed, failure,
+//!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
 //!
 //! 1. Standard output carries results only; everything said to a person goes to standard error.
@@ -18,6 +18,7 @@ mod backup;
 mod compact;
 mod config;
 mod count;
+mod delete;
 mod explain;
 mod export;
 mod failure;
@@ -25,15 +26,19 @@ mod generate;
 mod import;
 mod inspect;
 mod logging;
+mod monitor;
 mod output;
+mod packed;
 mod progress;
 mod reclaim;
 mod relay;
+mod reload;
 mod repair;
 mod reshard;
 mod restore;
 mod retain;
 mod scan;
+mod service;
 mod signals;
 mod stats;
 mod store;
@@ -68,16 +73,19 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome<()> {
     let settings = &cli.settings;
-    logging::start(settings.built.log.as_deref().unwrap_or(cli.verb.log_level()))?;
+    let directives = logging::directives(settings.built.log.as_deref(), cli.verb.log_level());
+    let log = logging::start(&directives, settings.built.log_format)?;
     if let Some(file) = &settings.file {
         tracing::info!("configuration read from {}", file.display());
     }
     match cli.verb {
-        Verb::Relay(args) => relay::run(&args, settings),
+        Verb::Relay(args) => relay::run(&args, settings, &log),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Scan(args) => scan::run(&args),
+        Verb::Monitor(args) => monitor::run(&args),
         Verb::Count(args) => count::run(&args),
+        Verb::Delete(args) => delete::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Stats(args) => stats::run(&args),
         Verb::Gen(args) => generate::run(&args),

@@ -1,16 +1,34 @@
 //! Standard output and standard error, without panics when the other side is gone.
 
 use crate::failure::{Failure, Outcome};
+use crate::packed::Packed;
 use ratite::nostr::{EventRef, write_event};
+use serde_json::json;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Bytes that are gathered before they are written: one system call for some 60 events.
 const GATHERED_BYTES: usize = 64 * 1024;
 
+/// Whether lines on standard error are objects of JSON.
+static SAYS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on everything on standard error is JSON, as the log next to it.
+pub fn say_json() {
+    SAYS_JSON.store(true, Relaxed);
+}
+
 /// Writes a line to standard error. If nobody listens there, there is nobody to tell.
 pub fn say(line: impl Display) {
-    let _unheard = writeln!(io::stderr().lock(), "{line}");
+    let _unheard = match SAYS_JSON.load(Relaxed) {
+        true => {
+            let said = json!({ "target": "ratite", "message": line.to_string() });
+            writeln!(io::stderr().lock(), "{said}")
+        }
+        false => writeln!(io::stderr().lock(), "{line}"),
+    };
 }
 
 /// Whether a person reads standard output, who did not ask for JSON.
@@ -44,16 +62,44 @@ impl Text {
     }
 }
 
-/// Lines of JSON on standard output. What is not finished may not be written.
+/// Lines of JSON on standard output or in a file. What is not finished may not be written.
 pub struct Lines {
-    out: StdoutLock<'static>,
+    out: Out,
     gathered: Vec<u8>,
+}
+
+enum Out {
+    Standard(StdoutLock<'static>),
+    File(Packed),
+}
+
+impl Out {
+    fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
+        match self {
+            Out::Standard(out) => out.write_all(bytes).map_err(|e| Failure::output(&e)),
+            Out::File(file) => file.write_all(bytes).map_err(|e| cannot_write(file.path(), &e)),
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::Sentence(format!("cannot write {}: {error}", path.display()))
 }
 
 impl Lines {
     /// Takes standard output.
     pub fn open() -> Lines {
-        Lines { out: io::stdout().lock(), gathered: Vec::with_capacity(GATHERED_BYTES) }
+        Lines::of(Out::Standard(io::stdout().lock()))
+    }
+
+    /// Begins a file, packed as its name ends, which has its name when it is finished.
+    pub fn to(path: &Path) -> Outcome<Lines> {
+        let file = Packed::create(path).map_err(|error| cannot_write(path, &error))?;
+        Ok(Lines::of(Out::File(file)))
+    }
+
+    fn of(out: Out) -> Lines {
+        Lines { out, gathered: Vec::with_capacity(GATHERED_BYTES) }
     }
 
     /// Appends an event and a line feed.
@@ -68,17 +114,23 @@ impl Lines {
 
     /// Writes whole lines that were made elsewhere.
     pub fn whole(&mut self, lines: &[u8]) -> Outcome<()> {
-        self.out.write_all(lines).map_err(|e| Failure::output(&e))
+        self.out.write(lines)
     }
 
     /// Writes what is left.
     pub fn finish(mut self) -> Outcome<()> {
         self.write()?;
-        self.out.flush().map_err(|e| Failure::output(&e))
+        match self.out {
+            Out::Standard(mut out) => out.flush().map_err(|e| Failure::output(&e)),
+            Out::File(file) => {
+                let path = file.path().to_owned();
+                file.finish().map_err(|error| cannot_write(&path, &error))
+            }
+        }
     }
 
     fn write(&mut self) -> Outcome<()> {
-        self.out.write_all(&self.gathered).map_err(|e| Failure::output(&e))?;
+        self.out.write(&self.gathered)?;
         self.gathered.clear();
         Ok(())
     }

@@ -1,15 +1,18 @@
 //! `ratite relay`: the store, served over websockets until a signal.
 
 use crate::config::{RelayFlags, Settings};
+use crate::export::events_of;
 use crate::failure::{Failure, Outcome};
+use crate::logging::Log;
 use crate::output::{print, say};
-use crate::retain;
+use crate::reload::Running;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
+use crate::{retain, service};
+use crossbeam::channel::select;
 use ratite::nostr::{EventStore, Filter};
-use ratite::relay::{Config, Relay};
+use ratite::relay::Relay;
 use ratite::shard::SyncMode;
-use std::sync::Arc;
 
 /// Options of `ratite relay`: its own are rows of `config/rows_relay.rs` and `config/rows_retention.rs`.
 #[derive(clap::Args, Debug)]
@@ -21,41 +24,52 @@ pub struct Args {
     store: StoreArgs,
 }
 
-pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
+pub fn run(args: &Args, settings: &Settings, log: &Log) -> Outcome<()> {
     let mut config = settings.built.relay.clone();
     config.retention.clone_from(&settings.built.retention.rules);
     config.relay_urls.clone_from(&settings.built.relay_urls);
     let options = args.store.options()?;
-    let signals = Signals::listen()?;
+    let signals = Signals::listen_for_changes()?;
+    // Taken first: clients who come from here on wait for this relay.
+    let listener = service::listener()?;
     let store = args.store.open(&options)?;
     let retention = retain::start(&store, &settings.built.retention);
-    let served = match &retention {
-        Ok(_) => serve(&store, config, &signals, options.sync),
-        Err(_) => Ok(()),
-    };
-    let retention = retention.map(drop);
+    let served = retention.and_then(|retention| {
+        introduce(&store, options.sync)?;
+        let relay = Relay::start_on(store.clone(), config, listener)?;
+        let retention = &mut Some(retention);
+        let settings = settings.clone();
+        serve(Running { store: &store, relay: &relay, retention, log, settings }, &signals)
+    });
     let stored: u64 = store.engine().stats().iter().map(|shard| shard.stored).sum();
     let closed = store.close();
-    retention.and(served)?;
+    served?;
     closed?;
-    say(format_args!("stopped: {stored} events were stored since the start; the store is closed"));
+    let events = events_of(stored);
+    say(format_args!("stopped: {events} stored since the start; the store is closed"));
     Ok(())
 }
 
-fn serve(
-    store: &Arc<EventStore>,
-    config: Config,
-    signals: &Signals,
-    sync: SyncMode,
-) -> Outcome<()> {
-    introduce(store, sync)?;
-    let relay = Relay::start(store.clone(), config)?;
+fn serve(mut running: Running<'_>, signals: &Signals) -> Outcome<()> {
+    let relay = running.relay;
+    if let Some(address) = relay.metrics_addr() {
+        say(format_args!("metrics http://{address}/metrics"));
+    }
     let ready = print(&format!("listening on ws://{}\n", relay.local_addr()));
     if let Err(Failure::Sentence(sentence)) = ready {
         // The line is for scripts; clients can do without.
         say(format_args!("ratite: {sentence}"));
     }
-    let signal = signals.stop().recv().unwrap_or("the end of the signal thread");
+    service::ready();
+    let watchdog = service::watchdog();
+    let signal = loop {
+        select! {
+            recv(signals.stop()) -> name => break name.unwrap_or("the end of the signal thread"),
+            recv(signals.changed()) -> _ => service::reloading(|| running.reload()),
+            recv(watchdog) -> _ => service::alive(),
+        }
+    };
+    service::stopping();
     say(format_args!("{signal}: closing connections; once more ends at once"));
     Ok(relay.stop()?)
 }
@@ -64,8 +78,9 @@ fn introduce(store: &EventStore, sync: SyncMode) -> Outcome<()> {
     let engine = store.engine();
     let dir = std::fs::canonicalize(engine.dir()).unwrap_or_else(|_| engine.dir().into());
     let (shards, page) = (engine.shard_count(), engine.page_size().bytes());
-    let (io, events) = (engine.env().disk.backend(), store.count(&[Filter::default()])?);
-    say(format_args!("data    {}, {events} events", dir.display()));
+    let io = engine.env().disk.backend();
+    let events = events_of(store.count(&[Filter::default()])?);
+    say(format_args!("data    {}, {events}", dir.display()));
     say(format_args!("shards  {shards}, pages of {page} bytes, files by {io}"));
     say(format_args!("sync    {}", StoreArgs::promise(sync)));
     Ok(())

@@ -44,9 +44,14 @@ impl FilterArg {
             let mut input = io::stdin().lock().take(FILTER_BYTES_MAX);
             input.read_to_end(&mut text).map_err(|e| Failure::input(&e))?;
         }
-        let refused = |why| Failure::Sentence(format!("the filter is refused: {why}"));
-        parse_filters(text.trim_ascii()).map_err(refused)
+        parse(&text)
     }
+}
+
+/// The filters that a text says.
+pub fn parse(text: &[u8]) -> Outcome<Vec<Filter>> {
+    let refused = |why| Failure::Sentence(format!("the filter is refused: {why}"));
+    parse_filters(text.trim_ascii()).map_err(refused)
 }
 
 pub fn run(args: &Args) -> Outcome<()> {

@@ -182,6 +182,8 @@ fn shard_json(shard: &ShardStats) -> Value {
         "memtable_records": shard.memtable_records,
         "memtable_dead": shard.memtable_dead,
         "memtable_bytes": shard.memtable_bytes,
+        "memtables": shard.memtables,
+        "poisoned": shard.poisoned,
         "stored": shard.stored,
         "duplicates": shard.duplicates,
         "refused": shard.refused,

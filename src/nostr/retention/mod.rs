@@ -8,6 +8,7 @@ mod config;
 mod units;
 
 pub use config::{Amount, PublishedRule, RuleConfig};
+pub use units::seconds;
 
 use super::event::EventRef;
 use super::filter::Filter;

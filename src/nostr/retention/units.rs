@@ -1,7 +1,10 @@
 //! Spans of time and sizes as people write them: `30d`, `10GiB`.
 
 /// The seconds that `text` says: digits and one of s, m, h, d, w, y (365 days); digits alone are seconds.
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A sentence about the text.
+pub fn seconds(text: &str) -> Result<u64, String> {
     let units =
         [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800), ("y", 31_536_000)];
     amount(text, &units).ok_or_else(|| format!("{text} is no span of time like 12h, 30d or 1y"))

@@ -7,6 +7,7 @@ mod auth;
 mod compression;
 mod events;
 mod live;
+mod metrics;
 mod private;
 mod requests;
 mod searches;

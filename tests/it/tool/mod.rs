@@ -6,6 +6,8 @@ mod copies;
 mod import;
 mod line;
 mod mending;
+mod moving;
+mod operating;
 mod retain;
 mod serving;
 

@@ -26,7 +26,7 @@ fn a_store_in_use_is_refused_with_the_holders_pid() {
 }
 
 /// A relay that ends with the test.
-struct Served(Child);
+pub struct Served(pub Child);
 
 impl Drop for Served {
     fn drop(&mut self) {
@@ -38,7 +38,7 @@ impl Drop for Served {
 
 impl Served {
     /// A relay on `store` and a free port, what it says from now on, and where it listens.
-    fn start(store: &Store, more: &[&str]) -> (Served, BufReader<ChildStdout>, String) {
+    pub fn start(store: &Store, more: &[&str]) -> (Served, BufReader<ChildStdout>, String) {
         let usual = ["--shards", "2", "--listen", "127.0.0.1:0", "--threads", "1"];
         let mut command = ratite(&store.args("relay", &[&usual, more].concat()));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -50,7 +50,7 @@ impl Served {
         (relay, out, url)
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
@@ -79,7 +79,7 @@ fn a_relay_serves_until_it_is_told_to_stop() {
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(relay.0.wait().unwrap().code(), Some(0), "{err}");
     assert_eq!(rest, "", "one line on standard output");
-    for said in ["data ", "shards  2", "never: ", "SIGTERM", "stopped: 1 events"] {
+    for said in ["data ", "shards  2", "never: ", "SIGTERM", "stopped: 1 event stored"] {
         assert!(err.contains(said), "{said} in {err}");
     }
     assert_eq!(store.run("scan", &["{}"]).well(), format!("{json}\n"));

@@ -8,6 +8,7 @@
 //! 2. The text that comes back, taken again, sets the same.
 
 use super::units::{parse_size, parse_time, size, time};
+use crate::logging::Format;
 use ratite::io::Backend;
 use ratite::nostr::SearchKinds;
 use ratite::nostr::retention::RuleConfig;
@@ -26,6 +27,8 @@ pub struct Built {
     pub io: Backend,
     /// What is logged, unless the verb decides.
     pub log: Option<String>,
+    /// How the log is written.
+    pub log_format: Format,
     /// The engine's options.
     pub store: Options,
     /// Which kinds of event are searched, if the options say so.
@@ -55,6 +58,7 @@ impl Default for Built {
             data: PathBuf::new(),
             io: Backend::Auto,
             log: None,
+            log_format: Format::default(),
             store: Options::default(),
             search: None,
             retention: Retaining {

@@ -8,7 +8,7 @@
 //!                                                        print: `ratite config`
 //! ```
 //!
-//! 1. Nothing else reads the environment or a configuration file.
+//! 1. Nothing else reads the environment or a configuration file, but for `RUST_LOG` (`logging`).
 //! 2. What is refused is refused before anything is opened, by its name and its place, all at once.
 //! 3. What `ratite config` prints is a configuration file that means the same.
 

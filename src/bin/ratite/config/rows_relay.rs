@@ -6,7 +6,7 @@ use super::table::{
     words,
 };
 use ratite::nostr::requests::normal_url;
-use ratite::relay::AuthMode;
+use ratite::relay::{AuthMode, Metrics};
 use std::time::Duration;
 
 const fn relay(
@@ -22,6 +22,16 @@ fn listen(built: &mut Built, text: &str) -> Result<String, String> {
     built.relay.listen =
         text.parse().map_err(|_| "it is not an IP address and a port, like 127.0.0.1:7777")?;
     Ok(built.relay.listen.to_string())
+}
+
+fn metrics(built: &mut Built, text: &str) -> Result<String, String> {
+    built.relay.metrics = match text {
+        "relay" => Metrics::Public,
+        address => Metrics::At(address.parse().map_err(
+            |_| "it is neither an IP address and a port, like 127.0.0.1:9100, nor relay nor none",
+        )?),
+    };
+    Ok(text.into())
 }
 
 fn pubkey(built: &mut Built, text: &str) -> Result<String, String> {
@@ -167,6 +177,13 @@ pub static RELAY: &[Setting] = &[
         "on",
         "Whether messages of 1 KiB and more are compressed (permessage-deflate)",
     ),
+    relay(
+        "metrics-listen",
+        text("ADDR:PORT", "an IP address and a port, relay (where clients connect)", metrics),
+        "none",
+        "Where /metrics for Prometheus is served, with /health and /ready; none: nowhere",
+    )
+    .word(),
     relay(
         "relay-url",
         list(

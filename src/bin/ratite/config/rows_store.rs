@@ -6,6 +6,7 @@ use super::table::{
     words,
 };
 use super::{kind::Kind, kind::Word};
+use crate::logging::Format;
 use ratite::base::PageSize;
 use ratite::base::limits::SHARDS_MAX;
 use ratite::io::Backend;
@@ -213,14 +214,24 @@ fn filter(built: &mut Built, text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+const FORMATS: &[Word] = &[
+    word("text", "Lines for people, in colours on a terminal", |b| b.log_format = Format::Text),
+    word("json", "A JSON object a line, for collectors", |b| b.log_format = Format::Json),
+];
+
 /// `[log]`.
-pub static LOG: &[Setting] = &[Setting::new(
-    Section::Log,
-    "level",
-    text("LEVEL", "error, warn, info, debug, trace, or module=level, several with commas", filter),
-    "auto",
-    "What is logged on standard error; auto: info for the relay, else warn",
-)
-.word()
-.flag("log")
-.common()];
+pub static LOG: &[Setting] = &[
+    Setting::new(
+        Section::Log,
+        "level",
+        text("LEVEL", "error, warn, info, debug, trace, or module=level, several with commas", filter),
+        "auto",
+        "What is logged on standard error; auto: what RUST_LOG says, else info for the relay and warn \
+         for the rest",
+    )
+    .word()
+    .flag("log")
+    .common(),
+    Setting::new(Section::Log, "format", words(FORMATS), "text", "How a line of the log is written")
+        .flag("log-format"),
+];

@@ -1,4 +1,4 @@
-//! Standard input in chunks of whole lines, which keep their numbers.
+//! An input in chunks of whole lines, which keep their numbers.
 //!
 //! 1. A line is in one chunk, whole; a chunk is sent as soon as it holds what one read gave, so that
 //!    lines of a slow writer do not wait for more of them.
@@ -15,7 +15,7 @@ const READ_BYTES: usize = 256 * 1024;
 /// Bytes of the longest line that is not skipped, line feed included.
 const LINE_BYTES_MAX: usize = JsonLimits::WIDEST.json_bytes + 2;
 
-/// Part of the input.
+/// Part of an input.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Chunk {
     /// Whole lines; only the last of the input may lack its line feed.
@@ -34,14 +34,14 @@ pub enum Chunk {
     },
 }
 
-/// Reads `input` to its end, or until nobody takes the chunks any more.
+/// Reads the input of this number to its end, or until nobody takes the chunks any more.
 ///
 /// # Errors
-/// Of reading.
-pub fn read(input: impl Read, chunks: &Sender<Chunk>) -> io::Result<()> {
+/// Of reading. What was read before is sent.
+pub fn read(input: impl Read, number: usize, chunks: &Sender<(usize, Chunk)>) -> io::Result<()> {
     let mut reader = Reader::new(input, READ_BYTES, LINE_BYTES_MAX);
     while let Some(chunk) = reader.next()? {
-        if chunks.send(chunk).is_err() {
+        if chunks.send((number, chunk)).is_err() {
             break;
         }
     }
@@ -234,6 +234,6 @@ mod tests {
             }
         }
         let (chunks, _kept) = crossbeam::channel::bounded(1);
-        assert_eq!(read(Broken, &chunks).unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(read(Broken, 0, &chunks).unwrap_err().kind(), ErrorKind::IsADirectory);
     }
 }

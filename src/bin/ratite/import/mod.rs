@@ -1,10 +1,10 @@
-//! `ratite import`: events from standard input into the store.
+//! `ratite import`: events from files or standard input into the store.
 //!
 //! ```text
-//!   stdin --lines: read (1 thread)--> chunks --work: parse, check, insert (a thread a core)--> store
-//!                                                |  thousands of inserts under way in each
+//!   inputs --lines: read (1 thread)--> chunks --work: parse, check, insert (a thread a core)--> store
+//!     (gzip, zstd)                               |  thousands of inserts under way in each
 //!                                                v
-//!                                    tally <-- answers, in the order of the inserts
+//!                           tally, refused <-- answers, in the order of the inserts
 //! ```
 //!
 //! 1. Every line that is not blank is counted exactly once, as what became of it.
@@ -12,8 +12,11 @@
 //!    outcome independent of it; only whether an old version counts as `older` or as one that was
 //!    `replaced` depends on it.
 //! 3. Workers together never hold all the tickets of a shard, or they would wait for each other.
+//! 4. There is no state of an import but the store itself, so an import is resumed by running it again.
 
+mod inputs;
 mod lines;
+mod refused;
 mod tally;
 mod work;
 
@@ -23,12 +26,12 @@ use crate::progress::{Progress, TICK};
 use crate::signals::Signals;
 use crate::store::StoreArgs;
 use crossbeam::channel::{Receiver, Sender, after, bounded, never, select};
+use inputs::Inputs;
 use ratite::io::threads::{self, Thread};
 use ratite::nostr::EventStore;
+use refused::Refused;
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, IsTerminal, Seek};
-use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tally::Tally;
 use work::Worker;
@@ -39,6 +42,18 @@ const SHOWN_DEFAULT: &str = "1000";
 /// Options of `ratite import`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    /// Files of JSONL, packed with gzip or zstd or not; `-` or none is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Check no signature again of what an earlier import has stored
+    #[arg(long, conflicts_with = "no_verify")]
+    resume: bool,
+
+    /// Write the lines that are refused to FILE, with the reason, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    refused: Option<PathBuf>,
+
     /// Trust ids and signatures instead of checking them
     #[arg(long)]
     no_verify: bool,
@@ -55,11 +70,23 @@ pub struct Args {
 /// What the main thread and the workers share.
 struct Shared {
     store: Arc<EventStore>,
+    inputs: Inputs,
     verify: bool,
+    resume: bool,
     tally: Tally,
     progress: Progress,
+    refused: Option<Refused>,
     /// Rejected lines to be shown.
     show: u64,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The number of its input.
+    input: usize,
+    /// Its own, from 1.
+    line: u64,
 }
 
 /// A channel that carries nothing: all who hold the receiver see when the sender is dropped.
@@ -68,16 +95,21 @@ type Stop = Receiver<Infallible>;
 pub fn run(args: &Args) -> Outcome<()> {
     let signals = Signals::listen()?;
     let options = args.store.options()?;
+    let inputs = Inputs::new(&args.files)?;
+    let refused = args.refused.as_deref().map(Refused::create).transpose()?;
     // Of a copy each request is taken: its targets may come after it, or never.
     let store = args.store.open_copy(&options)?;
-    if io::stdin().is_terminal() {
+    if inputs.is_typed() {
         say("reading events from the terminal, one a line; Ctrl-D ends");
     }
     let shared = Arc::new(Shared {
         store,
+        progress: Progress::of_bytes(inputs.bytes()),
+        inputs,
         verify: !args.no_verify,
+        resume: args.resume,
         tally: Tally::default(),
-        progress: Progress::of_bytes(input_bytes()),
+        refused,
         show: args.show_rejected,
     });
     let start = shared.now();
@@ -85,9 +117,10 @@ pub fn run(args: &Args) -> Outcome<()> {
     shared.progress.clear();
     let closed = shared.store.close();
     let seconds = shared.now().saturating_sub(start) as f64 / 1e9;
-    let whole = tell(&ended, &closed);
+    let kept = shared.refused.as_ref().map_or(Ok(()), Refused::finish);
+    let whole = tell(&ended, &closed, &kept);
     shared.tally.say(shared.show, seconds);
-    match whole && shared.tally.is_clean() {
+    match whole && shared.tally.refused() == 0 {
         true => Ok(()),
         false => Err(Failure::Said),
     }
@@ -100,19 +133,19 @@ impl Shared {
 }
 
 /// Says what went wrong as a whole; true if nothing did.
-fn tell(ended: &Outcome<Ended>, closed: &ratite::base::Result<()>) -> bool {
-    match ended {
-        Ok(Ended::AtTheEnd) => {}
-        Ok(Ended::Stopped(signal)) => say(format_args!("ratite: stopped by {signal}")),
-        Err(Failure::Sentence(sentence) | Failure::Usage(sentence)) => {
-            say(format_args!("ratite: {sentence}"))
+fn tell(ended: &Outcome<Ended>, closed: &ratite::base::Result<()>, kept: &Outcome<()>) -> bool {
+    if let Ok(Ended::Stopped(signal)) = ended {
+        say(format_args!("ratite: stopped by {signal}"));
+    }
+    for failure in [ended.as_ref().err(), kept.as_ref().err()].into_iter().flatten() {
+        if let Failure::Sentence(sentence) | Failure::Usage(sentence) = failure {
+            say(format_args!("ratite: {sentence}"));
         }
-        Err(Failure::PipeClosed | Failure::Said) => {}
     }
     if let Err(error) = closed {
         say(format_args!("ratite: {error}"));
     }
-    matches!(ended, Ok(Ended::AtTheEnd)) && closed.is_ok()
+    matches!(ended, Ok(Ended::AtTheEnd)) && closed.is_ok() && kept.is_ok()
 }
 
 enum Ended {
@@ -126,7 +159,8 @@ fn pump(shared: &Arc<Shared>, signals: &Signals, in_flight: usize) -> Outcome<En
     let worker_count = threads::cores();
     let under_way_max = (in_flight / 2 / worker_count).max(1); // 3.
     let (chunks_in, chunks) = bounded(2 * worker_count);
-    let reader = threads::spawn("read-stdin", move || lines::read(io::stdin().lock(), &chunks_in));
+    let reading = shared.clone();
+    let reader = threads::spawn("import-read", move || reading.inputs.read(&chunks_in));
     let (stop_in, stop) = bounded(0);
     let (done_in, done) = bounded(worker_count);
     let start = |i| {
@@ -148,7 +182,7 @@ fn pump(shared: &Arc<Shared>, signals: &Signals, in_flight: usize) -> Outcome<En
         result.and(joined)?;
         return Ok(stopped.map_or(Ended::AtTheEnd, Ended::Stopped));
     }
-    reader.join()?.map_err(|e| Failure::input(&e))?;
+    reader.join()??;
     Ok(Ended::AtTheEnd)
 }
 
@@ -180,17 +214,10 @@ fn watch(
                 Err(_all_are) => break,
             },
             recv(tick) -> _ => {
-                shared.progress.set(shared.tally.bytes(), shared.tally.lines());
+                shared.progress.set(shared.inputs.bytes_read(), shared.tally.lines());
             }
         }
     }
     drop(stop);
     (stopped, result)
-}
-
-/// How much there is to read, if standard input is a file.
-fn input_bytes() -> Option<u64> {
-    let mut file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
-    let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some(found.len().saturating_sub(file.stream_position().ok()?))
 }

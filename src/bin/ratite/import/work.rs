@@ -2,9 +2,10 @@
 
 use super::lines::Chunk;
 use super::tally::{Counts, Fate};
-use super::{Shared, Stop};
+use super::{Place, Shared, Stop};
 use crate::output::say;
 use crossbeam::channel::{Receiver, TryRecvError, select};
+use memchr::{memchr, memrchr};
 use ratite::base::{Error, Key, Result};
 use ratite::nostr::json::Refused;
 use ratite::nostr::rules::{self, reason_text};
@@ -25,7 +26,7 @@ impl Worker {
     ///
     /// # Errors
     /// If the store takes no more events.
-    pub fn run(&self, chunks: &Receiver<Chunk>, stop: &Stop) -> Result<()> {
+    pub fn run(&self, chunks: &Receiver<(usize, Chunk)>, stop: &Stop) -> Result<()> {
         let mut desk = Desk {
             shared: &self.shared,
             under_way_max: self.under_way_max,
@@ -49,7 +50,7 @@ impl Worker {
                     }
                 }
             };
-            desk.take(chunk)?;
+            desk.take(chunk.0, chunk.1)?;
         }
         desk.settle(0)
     }
@@ -66,38 +67,42 @@ struct Desk<'a> {
     under_way_max: usize,
     /// The body of the event at hand; its memory is used for all of them.
     body: Vec<u8>,
-    /// Line numbers, and where their answers come, in the order of the inserts.
-    under_way: VecDeque<(u64, Pending<'a>)>,
+    /// Lines, and where their answers come, in the order of the inserts.
+    under_way: VecDeque<(Place, Pending<'a>)>,
     counts: Counts,
 }
 
 impl Desk<'_> {
-    fn take(&mut self, chunk: Chunk) -> Result<()> {
+    fn take(&mut self, input: usize, chunk: Chunk) -> Result<()> {
         match chunk {
             Chunk::TooLong { line, bytes } => {
                 let why = format!("the line has {bytes} bytes");
-                self.reject(line, &Rejected { fate: Fate::TooLarge, why });
-                self.counts.read(bytes + 1);
+                let place = Place { input, line };
+                self.reject(place, &Rejected { fate: Fate::TooLarge, why }, None);
             }
             Chunk::Lines { first, bytes } => {
                 let lines = bytes.strip_suffix(b"\n").unwrap_or(&bytes).split(|b| *b == b'\n');
-                for (number, line) in (first..).zip(lines) {
-                    if !line.trim_ascii().is_empty() {
-                        self.line(number, line)?;
+                for (line, text) in (first..).zip(lines) {
+                    let text = text.trim_ascii();
+                    if !text.is_empty() {
+                        self.line(Place { input, line }, text)?;
                     }
                 }
-                self.counts.read(bytes.len() as u64);
             }
         }
         self.shared.tally.add(&mut self.counts);
         Ok(())
     }
 
-    fn line(&mut self, number: u64, line: &[u8]) -> Result<()> {
-        let key = match check(line, self.shared.verify, &mut self.body) {
-            Ok(key) => key,
+    fn line(&mut self, place: Place, line: &[u8]) -> Result<()> {
+        let key = match self.check(line) {
+            Ok(Checked::New(key)) => key,
+            Ok(Checked::Stored) => {
+                self.counts.count(Fate::Duplicate);
+                return Ok(());
+            }
             Err(rejected) => {
-                self.reject(number, &rejected);
+                self.reject(place, &rejected, Some(line));
                 return Ok(());
             }
         };
@@ -109,9 +114,10 @@ impl Desk<'_> {
             .map_err(|error| Error::invalid("event", error.to_string()))
             .and_then(|event| self.shared.store.insert(&event));
         match inserted {
-            Ok(pending) => self.under_way.push_back((number, pending)),
+            Ok(pending) => self.under_way.push_back((place, pending)),
             Err(error @ (Error::Invalid { .. } | Error::Full { .. })) => {
-                self.reject(number, &Rejected { fate: Fate::TooLarge, why: error.to_string() });
+                let rejected = Rejected { fate: Fate::TooLarge, why: error.to_string() };
+                self.reject(place, &rejected, Some(line));
             }
             Err(error) => return Err(error),
         }
@@ -121,7 +127,7 @@ impl Desk<'_> {
     /// Takes answers until at most `left` inserts are under way.
     fn settle(&mut self, left: usize) -> Result<()> {
         while self.under_way.len() > left {
-            let Some((number, pending)) = self.under_way.pop_front() else { break };
+            let Some((place, pending)) = self.under_way.pop_front() else { break };
             let reason = match pending.wait()? {
                 Inserted::Stored => Ok(Fate::Inserted),
                 Inserted::Replaced => Ok(Fate::Replaced),
@@ -137,7 +143,8 @@ impl Desk<'_> {
             match reason {
                 Ok(fate) => self.counts.count(fate),
                 Err((fate, reason)) => {
-                    self.reject(number, &Rejected { fate, why: reason_text(reason).into() });
+                    // Its text is gone, and it was that of an event.
+                    self.reject(place, &Rejected { fate, why: reason_text(reason).into() }, None);
                 }
             }
         }
@@ -145,30 +152,72 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn reject(&mut self, number: u64, rejected: &Rejected) {
-        self.counts.count(rejected.fate);
+    fn reject(&mut self, place: Place, rejected: &Rejected, text: Option<&[u8]>) {
         let Rejected { fate, why } = rejected;
-        let line = || say(format_args!("line {number}: {}: {why}", fate.name()));
-        self.shared.tally.reject(self.shared.show, || self.shared.progress.aside(line));
+        self.counts.count(*fate);
+        let file = self.shared.inputs.name(place.input);
+        let line = || match file {
+            Some(file) => format!("{}: line {}", file.display(), place.line),
+            None => format!("line {}", place.line),
+        };
+        let show = || say(format_args!("{}: {}: {why}", line(), fate.name()));
+        self.shared.tally.reject(self.shared.show, || self.shared.progress.aside(show));
+        if let Some(refused) = self.shared.refused.as_ref().filter(|_| fate.is_refused()) {
+            refused.write(file, place, *fate, why, text);
+        }
+    }
+
+    /// Parses a line into `body` and, if that is asked for, checks id and signature.
+    fn check(&mut self, line: &[u8]) -> std::result::Result<Checked, Rejected> {
+        let body = &mut self.body;
+        let key = parse_event(event_of(line), &JsonLimits::WIDEST, body).map_err(Rejected::from)?;
+        if !self.shared.verify {
+            return Ok(Checked::New(key));
+        }
+        let rejected = |fate, why: &str| Rejected { fate, why: why.into() };
+        let event = EventRef::new(key, body)
+            .map_err(|error| rejected(Fate::InvalidJson, &error.to_string()))?;
+        if !id::check(&event) {
+            return Err(rejected(Fate::BadId, "the id is not the hash of the event"));
+        }
+        // An id that is right stands for the whole event but its signature, which was checked then.
+        if self.shared.resume && matches!(self.shared.store.get(event.id()), Ok(Some(_))) {
+            return Ok(Checked::Stored);
+        }
+        if !verify::signature(&event) {
+            return Err(rejected(Fate::BadSignature, "the signature is not the author's"));
+        }
+        Ok(Checked::New(key))
     }
 }
 
-/// Parses `line` into `body` and, with `verify`, checks id and signature.
-fn check(line: &[u8], verify: bool, body: &mut Vec<u8>) -> std::result::Result<Key, Rejected> {
-    let key = parse_event(line, &JsonLimits::WIDEST, body).map_err(Rejected::from)?;
-    if !verify {
-        return Ok(key);
+/// What a line is that is not rejected.
+enum Checked {
+    /// An event with this key.
+    New(Key),
+    /// An event that an earlier import has stored.
+    Stored,
+}
+
+/// The event in a line, which may stand in a message of the protocol, as programs that listen to relays
+/// keep them: `["EVENT","sub",{...}]`.
+fn event_of(line: &[u8]) -> &[u8] {
+    if !line.starts_with(b"[") || !line.ends_with(b"]") {
+        return line;
     }
-    let rejected = |fate, why: &str| Rejected { fate, why: why.into() };
-    let event = EventRef::new(key, body)
-        .map_err(|error| rejected(Fate::InvalidJson, &error.to_string()))?;
-    if !id::check(&event) {
-        return Err(rejected(Fate::BadId, "the id is not the hash of the event"));
+    let (first, last) = (memchr(b'{', line), memrchr(b'}', line));
+    match first.zip(last) {
+        Some((first, last)) if is_head(&line[..first]) && line[last + 1..].trim_ascii() == b"]" => {
+            &line[first..=last]
+        }
+        _ => line,
     }
-    if !verify::signature(&event) {
-        return Err(rejected(Fate::BadSignature, "the signature is not the author's"));
-    }
-    Ok(key)
+}
+
+/// Whether this is the `["EVENT",` or `["EVENT","sub",` of a message.
+fn is_head(head: &[u8]) -> bool {
+    let rest = head[1..].trim_ascii().strip_prefix(b"\"EVENT\"").map(<[u8]>::trim_ascii);
+    rest.is_some_and(|rest| rest.starts_with(b",") && rest.ends_with(b","))
 }
 
 impl From<ParseError> for Rejected {
@@ -178,5 +227,23 @@ impl From<ParseError> for Rejected {
             _ => Fate::InvalidJson,
         };
         Rejected { fate, why: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_found_in_the_message_that_carries_it() {
+        let event = r#"{"id":"a","content":"}]"}"#;
+        for head in ["[\"EVENT\",", "[ \"EVENT\" , \"sub\" , "] {
+            let line = format!("{head}{event} ]");
+            assert_eq!(event_of(line.as_bytes()), event.as_bytes(), "{line}");
+        }
+        let others = [event.to_string(), format!("[{event}]"), format!("[\"REQ\",\"s\",{event}]")];
+        for line in others.into_iter().chain(["[".into(), "[]".into(), "[\"EVENT\"]".into()]) {
+            assert_eq!(event_of(line.as_bytes()), line.as_bytes());
+        }
     }
 }

@@ -58,6 +58,7 @@ fn effects() -> Vec<Effect> {
         "relay.auth" = "required" => "Required", |b| b.relay.auth;
         "relay.private-kinds" = "4,1059" => "[4, 1059]", |b| b.relay.private_kinds;
         "relay.compression" = "off" => "false", |b| b.relay.compression;
+        "relay.metrics-listen" = "127.0.0.1:9100" => "At(127.0.0.1:9100)", |b| b.relay.metrics;
         "relay.relay-url" = "wss://a.example; ws://b.example/x" => "[\"wss://a.example\", \"ws://b.example/x\"]", |b| b.relay_urls;
         "relay.max-event" = "1 MiB" => "(1048576, 983040, 2097152, 8388608)", |b| (b.relay.limits.event.json_bytes, b.relay.limits.event.content_bytes, b.relay.limits.message_bytes, b.relay.limits.outbound_bytes);
         "relay.max-event-tags" = "5" => "5", |b| b.relay.limits.event.tags;
@@ -90,6 +91,7 @@ fn effects() -> Vec<Effect> {
         "about.languages" = "en; de-AT" => "[\"en\", \"de-AT\"]", |b| b.relay.about.languages;
         "about.tags" = "birds; sfw-only" => "[\"birds\", \"sfw-only\"]", |b| b.relay.about.tags;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
+        "log.format" = "json" => "Json", |b| b.log_format;
     }.into()
 }
 
