@@ -1,6 +1,7 @@
 //! How a relay is set up.
 
 use super::limits::Limits;
+use super::policy::PolicyConfig;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The settings of a relay. `Default` listens on this machine only.
@@ -19,6 +20,8 @@ pub struct Config {
     pub pubkey: Option<[u8; 32]>,
     /// What clients may do.
     pub limits: Limits,
+    /// What is let in.
+    pub policy: PolicyConfig,
     /// Front-end threads, each with a runtime, a listener and a feed. Default: the cores at hand.
     pub threads: usize,
 }
@@ -32,6 +35,7 @@ impl Default for Config {
             contact: None,
             pubkey: None,
             limits: Limits::default(),
+            policy: PolicyConfig::default(),
             threads: crate::io::threads::cores(),
         }
     }

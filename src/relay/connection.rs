@@ -9,6 +9,7 @@
 //!     client that does not read its answers is not read either.
 //! I2. A connection that the relay ends is told why, and given a bounded time to hear it.
 
+use super::client::Client;
 use super::front::Front;
 use super::limits::Limits;
 use super::outbox::{Ending, Outbox};
@@ -70,12 +71,12 @@ enum End {
 }
 
 /// Serves a client until it leaves, breaks a rule, or the relay stops.
-pub(super) async fn run(front: Rc<Front>, socket: Socket) {
+pub(super) async fn run(front: Rc<Front>, socket: Socket, client: Client) {
     front.counters.websockets.add();
     let outbox = front.connect();
     let (sink, mut frames) = socket.split();
     let mut writer = pin!(write(sink, outbox.clone()));
-    let mut session = Session::new(front.clone(), outbox.clone());
+    let mut session = Session::new(front.clone(), outbox.clone(), client);
     let end = serve(&front, &mut session, &outbox, &mut frames, writer.as_mut()).await;
     let closing = front.limits().closing;
     let frame = match end {

@@ -4,8 +4,11 @@
 use super::config::Config;
 use super::limits::Limits;
 use super::live::{Live, Position};
+use super::manage::Manager;
 use super::message::SubId;
 use super::outbox::Outbox;
+use super::plugin::Plugin;
+use super::policy::Policy;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
 use crate::nostr::{Event, EventRef, EventStore, Filter, write_event};
@@ -22,12 +25,24 @@ const COUNTS_MAX: usize = 2;
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
 pub(super) const EPHEMERAL_MAX: usize = 1024;
 
+/// What decides on what is let in, shared by all threads.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) policy: Arc<Policy>,
+    pub(super) plugin: Option<Arc<Plugin>>,
+    pub(super) manager: Option<Arc<Manager>>,
+}
+
 /// One front-end thread's own.
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
     pub(super) config: Arc<Config>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) plugin: Option<Arc<Plugin>>,
+    /// `None` if nobody may manage the relay.
+    pub(super) manager: Option<Arc<Manager>>,
     /// The feeds of all threads, this one's included.
     ephemeral: Vec<Sender<Arc<Event>>>,
     subscriptions: RefCell<Subscriptions<Rc<Live>>>,
@@ -43,6 +58,7 @@ impl Front {
         store: Arc<EventStore>,
         config: Arc<Config>,
         counters: Arc<Counters>,
+        gate: Gate,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
@@ -50,6 +66,9 @@ impl Front {
             config,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            policy: gate.policy,
+            plugin: gate.plugin,
+            manager: gate.manager,
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),
             json: RefCell::default(),

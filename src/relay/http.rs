@@ -3,6 +3,7 @@
 //! ```text
 //!   GET with Upgrade: websocket            -> 101, then `connection`
 //!   GET with Accept: application/nostr+json, GET /nip11 -> the document
+//!   POST of application/nostr+json+rpc     -> `manage`
 //!   OPTIONS                                -> 204, for browsers that ask before
 //!   GET /                                  -> the page
 //! ```
@@ -10,9 +11,12 @@
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
 use super::connection::{self, websocket_config};
+use super::client::Client;
+use super::doors::Entry;
 use super::front::Front;
 use super::info;
 use super::linger::Lingering;
+use super::manage;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,7 +26,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use tokio::net::TcpStream;
@@ -41,13 +45,16 @@ const KEY_CHARS: usize = 24;
 const NOSTR_JSON: &str = "application/nostr+json";
 
 /// Serves one connection from its first byte to its last.
-pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    front: Rc<Front>,
+    stream: TcpStream,
+    entry: Entry,
+    mut stop: watch::Receiver<bool>,
+) {
     let limits = front.limits();
-    let upgrade = Rc::new(Cell::new(None));
-    let service = service_fn(|request| {
-        let response = respond(&front, request, &upgrade);
-        std::future::ready(Ok::<_, Infallible>(response))
-    });
+    let (upgrade, entry) = (Cell::new(None), RefCell::new(entry));
+    let service =
+        service_fn(async |request| Ok::<_, Infallible>(respond(&front, request, &entry, &upgrade).await));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -67,16 +74,31 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
     let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf.into());
     let config = Some(websocket_config(limits));
     let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-    connection::run(front, socket).await;
+    let client = Client::new(&front.policy, entry.borrow().from());
+    connection::run(front, socket, client).await;
 }
 
-fn respond(
+async fn respond(
     front: &Front,
     mut request: Request<Incoming>,
+    entry: &RefCell<Entry>,
     upgrade: &Cell<Option<OnUpgrade>>,
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
+    if let Err(refused) = let_in(front, headers, entry) {
+        return refused;
+    }
+    if let Some(manager) = &front.manager
+        && manage::is_call(request.method(), headers)
+    {
+        let (status, json) = manage::answer(front, manager, request).await;
+        let mut response = open(answer(status, "application/json", json));
+        if status == StatusCode::UNAUTHORIZED {
+            put(&mut response, header::WWW_AUTHENTICATE, "Nostr");
+        }
+        return response;
+    }
     match route(request.method(), request.version(), request.uri().path(), headers) {
         Route::Websocket(accept) => {
             upgrade.set(Some(hyper::upgrade::on(&mut request)));
@@ -87,7 +109,7 @@ fn respond(
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
             response
         }
-        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
+        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config, &front.policy))),
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => page(front, headers),
         Route::Refused(status, text) => {
@@ -104,6 +126,25 @@ fn respond(
     }
 }
 
+/// Whether who is behind a proxy may come in; from here on the connection counts as theirs.
+fn let_in(
+    front: &Front,
+    headers: &HeaderMap,
+    entry: &RefCell<Entry>,
+) -> Result<(), Response<Full<Bytes>>> {
+    let mut entry = entry.borrow_mut();
+    let from = front.policy.proxies().client(entry.from(), headers);
+    let refused = |status, text: &'static str| {
+        front.counters.connections_refused.add();
+        Err(answer(status, "text/plain", text))
+    };
+    match front.policy.admit_address(from) {
+        Err(refusal) => refused(StatusCode::FORBIDDEN, refusal.0),
+        Ok(()) if entry.move_to(from) => Ok(()),
+        Ok(()) => refused(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n"),
+    }
+}
+
 fn page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
@@ -115,7 +156,7 @@ fn page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
         (s.segment_records + s.memtable_records).saturating_sub(dead)
     };
     let events = stats.iter().map(live).sum();
-    let page = info::page(&front.config, host, secure, events);
+    let page = info::page(&front.config, &front.policy.told(), host, secure, events);
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page);
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     put(&mut response, header::CONTENT_SECURITY_POLICY, policy);
@@ -198,7 +239,7 @@ fn answer(status: StatusCode, kind: &str, body: impl Into<Bytes>) -> Response<Fu
 fn open(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     put(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS");
+    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
     response
 }
 

@@ -2,20 +2,33 @@
 
 use super::config::Config;
 use super::limits::SUBID_CHARS_MAX;
+use super::policy::{Policy, Told};
 use serde::Serialize;
 
-/// NIPs that are there: the protocol, this document, COUNT.
+/// NIPs that are always there: the protocol, this document, COUNT.
 const SUPPORTED_NIPS: [u16; 3] = [1, 11, 45];
+
+/// All NIPs that are there, as configured: with work, with management.
+fn supported_nips(config: &Config) -> Vec<u16> {
+    let work = (config.policy.pow_bits > 0).then_some(13);
+    let management = (!config.policy.admins.is_empty()).then_some([86, 98]);
+    let mut nips = SUPPORTED_NIPS.to_vec();
+    nips.extend(work.into_iter().chain(management.into_iter().flatten()));
+    nips.sort_unstable();
+    nips
+}
 
 #[derive(Serialize)]
 struct Document<'a> {
     name: &'a str,
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pubkey: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contact: Option<&'a str>,
-    supported_nips: &'a [u16],
+    supported_nips: Vec<u16>,
     software: &'a str,
     version: &'a str,
     limitation: Limitation,
@@ -41,14 +54,15 @@ struct Limitation {
 }
 
 /// The document of NIP-11, as JSON.
-pub(super) fn document(config: &Config) -> Vec<u8> {
-    let limits = &config.limits;
+pub(super) fn document(config: &Config, policy: &Policy) -> Vec<u8> {
+    let (limits, told) = (&config.limits, policy.told());
     let document = Document {
-        name: &config.name,
-        description: &config.description,
+        name: told.name.as_deref().unwrap_or(&config.name),
+        description: told.description.as_deref().unwrap_or(&config.description),
+        icon: told.icon.as_deref(),
         pubkey: config.pubkey.map(const_hex::encode),
         contact: config.contact.as_deref(),
-        supported_nips: &SUPPORTED_NIPS,
+        supported_nips: supported_nips(config),
         software: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         limitation: Limitation {
@@ -62,10 +76,10 @@ pub(super) fn document(config: &Config) -> Vec<u8> {
             max_content_length: limits.event.content_bytes,
             created_at_lower_limit: limits.past_seconds,
             created_at_upper_limit: limits.future_seconds,
-            min_pow_difficulty: 0,
+            min_pow_difficulty: config.policy.pow_bits,
             auth_required: false,
             payment_required: false,
-            restricted_writes: false,
+            restricted_writes: policy.restricts_writes() || config.policy.plugin.is_some(),
         },
     };
     serde_json::to_vec(&document).unwrap_or_default()
@@ -73,8 +87,9 @@ pub(super) fn document(config: &Config) -> Vec<u8> {
 
 /// The page at `/`. `host` is the client's word for this relay, `secure` whether a proxy says that
 /// it came by TLS, `events` how many records the store holds.
-pub(super) fn page(config: &Config, host: &str, secure: bool, events: u64) -> String {
-    let (name, description) = (escaped(&config.name), escaped(&config.description));
+pub(super) fn page(config: &Config, told: &Told, host: &str, secure: bool, events: u64) -> String {
+    let name = escaped(told.name.as_deref().unwrap_or(&config.name));
+    let description = escaped(told.description.as_deref().unwrap_or(&config.description));
     let (host, scheme) = (escaped(host), if secure { "wss" } else { "ws" });
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -110,12 +125,17 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::{Backend, system};
 
     #[test]
     fn the_document_says_what_the_limits_say() {
         let mut config = Config { pubkey: Some([0xab; 32]), ..Config::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let env = system(Backend::Posix).unwrap();
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config)).unwrap()
+            let policy = &config.policy;
+            let policy = Policy::open(policy, &config.limits.rates, &env, dir.path()).unwrap();
+            serde_json::from_slice(&document(config, &policy)).unwrap()
         };
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
@@ -126,12 +146,18 @@ mod tests {
         assert!(document.get("contact").is_none());
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
+        assert_eq!(json(&config)["limitation"]["restricted_writes"], false);
+        (config.policy.pow_bits, config.policy.admins) = (20, vec![[1; 32]]);
+        let document = json(&config);
+        assert_eq!(document["supported_nips"], serde_json::json!([1, 11, 13, 45, 86, 98]));
+        assert_eq!(document["limitation"]["min_pow_difficulty"], 20);
+        assert_eq!(document["limitation"]["restricted_writes"], true);
     }
 
     #[test]
     fn the_page_holds_nobody_elses_markup() {
         let config = Config { name: "<b>&".into(), ..Config::default() };
-        let page = page(&config, "x\"><script>", true, 12);
+        let page = page(&config, &Told::default(), "x\"><script>", true, 12);
         assert!(page.contains("<h1>&lt;b&gt;&amp;</h1>"), "{page}");
         assert!(page.contains("wss://x&quot;&gt;&lt;script&gt;/") && page.contains("12 events"));
         assert!(!page.contains("<script"));

@@ -3,20 +3,22 @@
 //! ```text
 //!   server      a front-end thread per core: its own runtime, listener, connections, feed
 //!     http        handshake, NIP-11, page
+//!     manage      NIP-86: who, what
 //!     connection  one task per client: frames in, answers out, deadlines
 //!       session     what the client has under way: writes, requests, subscriptions
-//!       publish     EVENT: limits -> id -> signature -> store
+//!       publish     EVENT: limits -> policy -> id -> signature -> plugin -> store
 //!       request     REQ, COUNT: filters, stored events in slices
 //!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
 //!   ------------------------------------------------------------------------------------------
 //!   front       what the tasks of one thread share      doors   how many clients, from where
+//!   policy      what is let in, and how fast             plugin  a program that is asked about events
 //!   subscriptions, live, outbox, message, reply, split, limits, config, stats
 //! ```
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
-//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
-//! `server`.
+//! `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `session`,
+//! `connection`, `info`, `linger`, `manage`, `http`, `runtime`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
@@ -24,6 +26,8 @@
 //! I3. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
 //!     neither another client nor the store.
 
+mod background;
+mod client;
 mod config;
 mod connection;
 mod doors;
@@ -34,8 +38,11 @@ mod info;
 mod limits;
 mod linger;
 mod live;
+mod manage;
 mod message;
 mod outbox;
+mod plugin;
+mod policy;
 mod publish;
 mod reply;
 mod request;
@@ -50,5 +57,8 @@ mod tests;
 
 pub use config::Config;
 pub use limits::{Limits, SUBID_CHARS_MAX};
+pub use policy::{
+    Network, POW_BITS_MAX, PluginConfig, Policy, PolicyConfig, Proxies, Rate, Rates, Rule, Speeds, Subject,
+};
 pub use server::Relay;
 pub use stats::RelayStats;

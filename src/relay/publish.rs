@@ -1,40 +1,53 @@
 //! EVENT: an event's way from a client's JSON to the store, the cheap checks before the dear ones.
 //!
 //! ```text
-//!   size -> parse -> created_at -> id (a hash) -> signature (some 50 us) -> store | broadcast
+//!   rate -> size -> parse -> lists, work -> created_at -> id (a hash) -> signature (some 50 us)
+//!        -> plugin -> store | broadcast
 //! ```
 
+use super::client::Client;
 use super::front::Front;
+use super::plugin::{Question, Verdict};
+use super::policy::{Refusal, Spent, Unwanted};
 use super::reply;
 use super::split::member;
 use crate::base::Result;
-use crate::nostr::{Class, Event, EventStore, Inserted, class, id, verify};
-use std::sync::Arc;
+use crate::nostr::{Class, Event, EventRef, Inserted, class, id, verify};
+use std::net::IpAddr;
+use std::rc::Rc;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// What is to be done about an EVENT message.
 pub(super) enum Publish {
     /// The answer is known.
     Answer(Message),
-    /// The store has to answer.
+    /// The plugin or the store has to answer.
     Store(Event),
 }
 
 /// Checks the event in a client's message; delivers it if it is ephemeral.
-pub(super) fn receive(front: &Front, json: &[u8]) -> Publish {
+pub(super) fn receive(front: &Front, client: &Client, json: &[u8]) -> Publish {
     let (limits, counters) = (front.limits(), &front.counters);
+    let unread = |text: &str| {
+        Publish::Answer(match claimed_id(json) {
+            Some(id) => reply::ok(&id, false, text),
+            None => reply::notice(text),
+        })
+    };
+    if let Err(Refusal(text)) = client.may(front, Spent::Event, json.len()) {
+        return unread(text);
+    }
     let event = match Event::from_json(json, &limits.event) {
         Ok(event) => event,
         Err(error) => {
             counters.events_malformed.add();
-            let text = format!("invalid: {error}");
-            return Publish::Answer(match claimed_id(json) {
-                Some(id) => reply::ok(&id, false, &text),
-                None => reply::notice(&text),
-            });
+            return unread(&format!("invalid: {error}"));
         }
     };
     let refuse = |text: &str| Publish::Answer(reply::ok(event.id(), false, text));
+    if let Some(text) = unwanted(front, &event.as_ref()) {
+        return refuse(&text);
+    }
     let now = front.now();
     if event.created_at() > now.saturating_add(limits.future_seconds) {
         counters.events_untimely.add();
@@ -52,23 +65,68 @@ pub(super) fn receive(front: &Front, json: &[u8]) -> Publish {
         counters.events_bad_signature.add();
         return refuse("invalid: bad signature");
     }
-    if class(event.kind()) == Class::Ephemeral {
-        counters.events_ephemeral.add();
-        let answer = reply::ok(event.id(), true, "");
-        front.broadcast(event);
-        return Publish::Answer(answer);
+    match front.plugin.is_none() && class(event.kind()) == Class::Ephemeral {
+        true => Publish::Answer(broadcast(front, event)),
+        false => Publish::Store(event),
     }
-    Publish::Store(event)
 }
 
-/// Waits for what the store says of an event.
-pub(super) async fn store(store: Arc<EventStore>, event: Event) -> ([u8; 32], Result<Inserted>) {
-    let inserted = store.insert_async(&event.as_ref()).await;
-    (*event.id(), inserted)
+/// Why lists or work keep an event out, as the client is told.
+fn unwanted(front: &Front, event: &EventRef<'_>) -> Option<String> {
+    let unwanted = front.policy.admit(event).err()?;
+    front.counters.events_unwanted.add();
+    Some(match unwanted {
+        Unwanted::Listed(Refusal(text)) => text.into(),
+        Unwanted::Work(asked, done) => {
+            format!("pow: an id here begins with {asked} zero bits, and this one counts for {done}")
+        }
+    })
+}
+
+fn broadcast(front: &Front, event: Event) -> Message {
+    front.counters.events_ephemeral.add();
+    let answer = reply::ok(event.id(), true, "");
+    front.broadcast(event);
+    answer
+}
+
+/// Waits for what the plugin and the store say of an event, and gives the answer to the client.
+pub(super) async fn store(front: Rc<Front>, event: Event, from: IpAddr) -> Message {
+    if let Some(answer) = ask(&front, &event, from).await {
+        return answer;
+    }
+    if class(event.kind()) == Class::Ephemeral {
+        return broadcast(&front, event);
+    }
+    let inserted = front.store.insert_async(&event.as_ref()).await;
+    answer(&front, event.id(), inserted)
+}
+
+/// Asks the plugin, if there is one; the answer to the client if the event is not to be stored.
+async fn ask(front: &Front, event: &Event, from: IpAddr) -> Option<Message> {
+    let plugin = front.plugin.as_ref()?;
+    let question = Question { event: event.as_ref(), received_at: front.now(), from };
+    let counters = &front.counters;
+    let (counter, refused) = match plugin.ask(&question).await {
+        Verdict::Accept => (&counters.plugin_accepted, None),
+        Verdict::Reject(text) => (&counters.plugin_rejected, Some((false, text))),
+        Verdict::ShadowReject => (&counters.plugin_shadowed, Some((true, String::new()))),
+        Verdict::Failed if plugin.accepts_on_failure => (&counters.plugin_unanswered, None),
+        Verdict::Failed => {
+            let text = "error: this relay's policy gave no answer; try again later";
+            (&counters.plugin_unanswered, Some((false, text.into())))
+        }
+    };
+    counter.add();
+    if let Some((accepted, text)) = refused {
+        return Some(reply::ok(event.id(), accepted, &text));
+    }
+    // It may have been banned while the plugin thought about it.
+    unwanted(front, &event.as_ref()).map(|text| reply::ok(event.id(), false, &text))
 }
 
 /// The answer to the client once the store has given its own.
-pub(super) fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
+fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
     let counters = &front.counters;
     let (counter, accepted, text) = match inserted {
         Ok(Inserted::Stored | Inserted::Replaced) => (&counters.events_stored, true, ""),

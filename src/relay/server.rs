@@ -10,12 +10,16 @@
 //!
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
+use super::background::Background;
 use super::config::Config;
 use super::connection::LINGER;
 use super::doors::{Doors, Entry};
 use super::feed::{Bell, follow};
-use super::front::{EPHEMERAL_MAX, Front};
+use super::front::{EPHEMERAL_MAX, Front, Gate};
 use super::http;
+use super::manage::Manager;
+use super::plugin::Plugin;
+use super::policy::Policy;
 use super::runtime::Runtime;
 use super::stats::{Counters, RelayStats};
 use crate::base::{Error, Result};
@@ -23,7 +27,7 @@ use crate::io::{Wake, threads};
 use crate::nostr::{Event, EventStore};
 use crossbeam::channel;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +49,9 @@ pub struct Relay {
     threads: Mutex<Vec<threads::Thread<()>>>,
     counters: Vec<Arc<Counters>>,
     doors: Arc<Doors>,
+    policy: Arc<Policy>,
+    /// After the threads, which ask its plugin.
+    background: Mutex<Option<Background>>,
 }
 
 /// What a thread is started with.
@@ -53,6 +60,7 @@ struct Seat {
     config: Arc<Config>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
+    gate: Gate,
     socket: TcpSocket,
     stop: watch::Receiver<bool>,
     feeds: Vec<mpsc::Sender<Arc<Event>>>,
@@ -65,13 +73,16 @@ impl Relay {
     /// The store is the caller's: stop the relay before closing it.
     ///
     /// # Errors
-    /// `Invalid` limits or no threads; `Io` if the address cannot be listened on.
+    /// `Invalid` limits, policy or no threads; `Io` if the address cannot be listened on; what the files of the
+    /// policy met.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
         config.limits.check()?;
         if config.threads == 0 {
             return Err(Error::invalid("threads", "a relay needs at least one"));
         }
         let count = config.threads;
+        let counters: Vec<Arc<Counters>> = (0..=count).map(|_| Arc::default()).collect();
+        let (gate, background) = gate(&store, &config, counters[count].clone())?;
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
@@ -82,8 +93,10 @@ impl Relay {
             address,
             stop,
             threads: Mutex::default(),
-            counters: (0..count).map(|_| Arc::default()).collect(),
+            counters,
             doors: Doors::new(&config.limits),
+            policy: gate.policy.clone(),
+            background: Mutex::new(Some(background)),
         };
         let (ready, readiness) = channel::bounded(count);
         for (number, (socket, feed)) in sockets.into_iter().zip(feed_ends).enumerate() {
@@ -92,6 +105,7 @@ impl Relay {
                 config: config.clone(),
                 counters: relay.counters[number].clone(),
                 doors: relay.doors.clone(),
+                gate: gate.clone(),
                 socket,
                 stop: stopped.clone(),
                 feeds: feeds.clone(),
@@ -102,7 +116,7 @@ impl Relay {
             let thread = threads::spawn(format!("ratite-relay-{number}"), run);
             relay.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        drop(ready);
+        drop((ready, gate));
         // A thread that could not start, or died, has dropped its sender without a word.
         let started: Vec<io::Result<()>> = readiness.iter().collect();
         let all = started.len() == count;
@@ -120,6 +134,11 @@ impl Relay {
     /// The address that it listens on, with the port it was given.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it lets in, to be loaded anew.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// What it has done so far.
@@ -141,6 +160,8 @@ impl Relay {
         self.stop.send_replace(true);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<Result<()>> = threads.drain(..).map(threads::Thread::join).collect();
+        // Nobody asks the plugin any more, so it ends.
+        drop(self.background.lock().unwrap_or_else(PoisonError::into_inner).take());
         ended.into_iter().collect()
     }
 }
@@ -151,6 +172,27 @@ impl Drop for Relay {
             tracing::error!(%error, "a thread of the relay ended badly");
         }
     }
+}
+
+/// Makes what decides on what is let in, and starts what works for it.
+fn gate(
+    store: &Arc<EventStore>,
+    config: &Config,
+    counters: Arc<Counters>,
+) -> Result<(Gate, Background)> {
+    let engine = store.engine();
+    let policy =
+        Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir()).map(Arc::new)?;
+    let manager = Manager::new(&config.policy, &policy, store)?.map(Arc::new);
+    let (plugin, served) = match &config.policy.plugin {
+        None => (None, None),
+        Some(config) => {
+            let (plugin, asks) = Plugin::new(config);
+            (Some(Arc::new(plugin)), Some((config.clone(), asks)))
+        }
+    };
+    let background = Background::start(&policy, served, counters)?;
+    Ok((Gate { policy, plugin, manager }, background))
 }
 
 /// Binds a socket for each thread; port 0 becomes the one that the first is given.
@@ -182,7 +224,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, doors, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, counters, doors, gate, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -190,7 +232,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell: Arc<Bell> = Arc::default();
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, counters, feeds));
+        let front = Rc::new(Front::new(store, config, counters, gate, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.
@@ -220,7 +262,7 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => match doors.enter(from.ip()) {
+                Ok((stream, from)) => match enter(front, doors, from.ip()) {
                     Some(entry) => {
                         front.counters.connections_accepted.add();
                         clients.spawn_local(client(front.clone(), stream, entry, stopped.clone()));
@@ -246,12 +288,19 @@ async fn accept(
     }
 }
 
+/// Lets a connection in, if its address may and there is room for it. Of what a proxy brings, the address is
+/// known later.
+fn enter(front: &Front, doors: &Arc<Doors>, from: IpAddr) -> Option<Entry> {
+    let policy = &front.policy;
+    let may = policy.proxies().believe(from) || policy.admit_address(from).is_ok();
+    if may { doors.enter(from) } else { None }
+}
+
 async fn client(front: Rc<Front>, stream: TcpStream, entry: Entry, stop: watch::Receiver<bool>) {
     // Answers are gathered before they are written; waiting for more would only delay them.
     if stream.set_nodelay(true).is_ok() {
-        http::serve(front, stream, stop).await;
+        http::serve(front, stream, entry, stop).await;
     }
-    drop(entry);
 }
 
 fn is_clients_own(error: &io::Error) -> bool {

@@ -10,28 +10,33 @@
 //!     id puts itself in that one's place.
 //! I2. What a client has under way is bounded: nothing more is read while `may_read` says no.
 
+use super::client::Client;
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
 use super::outbox::Outbox;
+use super::policy::Spent;
 use super::publish::{self, Publish};
 use super::reply;
 use super::request::{self, Counting, Kind, Request, Running, Stored};
 use super::subscriptions::SubKey;
 use crate::base::Result;
-use crate::nostr::{Filter, Inserted};
+use crate::nostr::Filter;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use tokio_tungstenite::tungstenite::protocol::Message;
 
-type Write = Pin<Box<dyn Future<Output = ([u8; 32], Result<Inserted>)>>>;
+/// An event on its way; what comes out is the answer.
+type Write = Pin<Box<dyn Future<Output = Message>>>;
 
 /// The state of one client. Dropping it ends its subscriptions; events handed over are stored.
 pub(super) struct Session {
     front: Rc<Front>,
     outbox: Rc<Outbox>,
+    client: Client,
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
     running: Option<Running>,
@@ -46,10 +51,11 @@ struct Subscribed {
 }
 
 impl Session {
-    pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>) -> Session {
+    pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>, client: Client) -> Session {
         Session {
             front,
             outbox,
+            client,
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             running: None,
@@ -72,10 +78,11 @@ impl Session {
         match parse(text.as_bytes(), self.front.limits().filters) {
             Ok(ClientMessage::Event(json)) => {
                 counters.messages_event.add();
-                match publish::receive(&self.front, json) {
+                match publish::receive(&self.front, &self.client, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
-                        let write = publish::store(self.front.store.clone(), event);
+                        let from = self.client.address;
+                        let write = publish::store(self.front.clone(), event, from);
                         self.writes.push(Box::pin(write));
                     }
                 }
@@ -111,8 +118,8 @@ impl Session {
         }
         let Session { front, outbox, writes, running, .. } = self;
         let stepped = tokio::select! {
-            Some((id, inserted)) = writes.next() => {
-                outbox.push(publish::answer(front, &id, inserted));
+            Some(answer) = writes.next() => {
+                outbox.push(answer);
                 return;
             }
             Some(stepped) = step(running, front, outbox), if !outbox.is_full() => stepped,
@@ -123,8 +130,8 @@ impl Session {
 
     /// Waits until the store has answered every event that was handed to it.
     pub(super) async fn finish_writes(&mut self) {
-        while let Some((id, inserted)) = self.writes.next().await {
-            self.outbox.push(publish::answer(&self.front, &id, inserted));
+        while let Some(answer) = self.writes.next().await {
+            self.outbox.push(answer);
         }
     }
 
@@ -132,6 +139,10 @@ impl Session {
     fn ask(&mut self, id: SubId, json: &[&[u8]], kind: Kind) {
         if kind == Kind::Events {
             self.end(&id); // I1
+        }
+        let bytes = json.iter().map(|filter| filter.len()).sum();
+        if let Err(refusal) = self.client.may(&self.front, Spent::Request, bytes) {
+            return self.refuse(&id, refusal.0);
         }
         let limits = self.front.limits();
         let filters = match request::filters(limits, json) {
