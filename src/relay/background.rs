@@ -36,7 +36,8 @@ impl Background {
     ) -> Result<Background> {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Error::io("start the runtime of", "the policy", error))?;
+        let runtime =
+            runtime.map_err(|error| Error::io("start the runtime of", "the policy", error))?;
         let policy = policy.clone();
         let thread = threads::spawn("ratite-policy", move || {
             runtime.block_on(async {

@@ -75,7 +75,8 @@ mod tests {
     use super::*;
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
-    use crate::relay::RelayStats;
+    use crate::relay::front::Gate;
+    use crate::relay::{Policy, RelayStats};
     use crate::relay::message::{ClientMessage, SubId, parse};
     use crate::store::Options;
 
@@ -97,7 +98,10 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::<Bell>::default();
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front = Front::new(store.clone(), Arc::default(), Arc::default(), Vec::new());
+        let (policy, rates) = Default::default();
+        let policy = Policy::open(&policy, &rates, store.engine().env(), store.engine().dir());
+        let gate = Gate { policy: Arc::new(policy.unwrap()), plugin: None, manager: None };
+        let front = Front::new(store.clone(), Arc::default(), Arc::default(), gate, Vec::new());
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live

@@ -10,8 +10,8 @@
 //!
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
-use super::connection::{self, websocket_config};
 use super::client::Client;
+use super::connection::{self, websocket_config};
 use super::doors::Entry;
 use super::front::Front;
 use super::info;
@@ -53,8 +53,9 @@ pub(super) async fn serve(
 ) {
     let limits = front.limits();
     let (upgrade, entry) = (Cell::new(None), RefCell::new(entry));
-    let service =
-        service_fn(async |request| Ok::<_, Infallible>(respond(&front, request, &entry, &upgrade).await));
+    let service = service_fn(async |request| {
+        Ok::<_, Infallible>(respond(&front, request, &entry, &upgrade).await)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -109,7 +110,9 @@ async fn respond(
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
             response
         }
-        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config, &front.policy))),
+        Route::Document => {
+            open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config, &front.policy)))
+        }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => page(front, headers),
         Route::Refused(status, text) => {
@@ -141,7 +144,9 @@ fn let_in(
     match front.policy.admit_address(from) {
         Err(refusal) => refused(StatusCode::FORBIDDEN, refusal.0),
         Ok(()) if entry.move_to(from) => Ok(()),
-        Ok(()) => refused(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n"),
+        Ok(()) => {
+            refused(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n")
+        }
     }
 }
 

@@ -58,7 +58,8 @@ mod tests;
 pub use config::Config;
 pub use limits::{Limits, SUBID_CHARS_MAX};
 pub use policy::{
-    Network, POW_BITS_MAX, PluginConfig, Policy, PolicyConfig, Proxies, Rate, Rates, Rule, Speeds, Subject,
+    Network, POW_BITS_MAX, PluginConfig, Policy, PolicyConfig, Proxies, Rate, Rates, Rule, Speeds,
+    Subject,
 };
 pub use server::Relay;
 pub use stats::RelayStats;

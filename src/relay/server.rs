@@ -181,8 +181,8 @@ fn gate(
     counters: Arc<Counters>,
 ) -> Result<(Gate, Background)> {
     let engine = store.engine();
-    let policy =
-        Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir()).map(Arc::new)?;
+    let policy = Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
+        .map(Arc::new)?;
     let manager = Manager::new(&config.policy, &policy, store)?.map(Arc::new);
     let (plugin, served) = match &config.policy.plugin {
         None => (None, None),

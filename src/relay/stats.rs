@@ -18,7 +18,7 @@ impl Counter {
         (self.0.fetch_add(1, Relaxed) + 1).is_power_of_two()
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

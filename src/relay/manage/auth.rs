@@ -227,7 +227,10 @@ mod tests {
             let mut draft = draft();
             change(&mut draft);
             let refused = admit(&guard, &draft).unwrap_err();
-            assert!(matches!(refused, Refused::Unproven(text) if text.contains(why)), "{at}: {refused:?}");
+            assert!(
+                matches!(refused, Refused::Unproven(text) if text.contains(why)),
+                "{at}: {refused:?}"
+            );
         }
         let forged: [(fn(&Event) -> String, &str); 2] = [
             (|e| forge(e, "\"content\":\"\"", "\"content\":\"x\""), "hash"),
@@ -235,7 +238,10 @@ mod tests {
         ];
         for (wrap, why) in forged {
             let refused = admit(&guard, &Draft { wrap, ..draft() }).unwrap_err();
-            assert!(matches!(refused, Refused::Unproven(text) if text.contains(why)), "{refused:?}");
+            assert!(
+                matches!(refused, Refused::Unproven(text) if text.contains(why)),
+                "{refused:?}"
+            );
         }
         let other = Draft { signer: signer(2), ..draft() };
         assert_eq!(admit(&guard, &other), Err(Refused::Forbidden));
@@ -278,6 +284,9 @@ mod tests {
         let of = |host, path, other: &str| Url::of(host, path).is(&Url::parse(other).unwrap());
         assert!(of("a.b", "/", "wss://a.b") && of("a.b:99", "/x", "http://a.b:99/x"));
         assert!(!of("a.b", "/", "wss://a.c"));
-        assert_eq!((Url::parse("a.b"), Url::parse("ftp://a"), Url::parse("http://")), (None, None, None));
+        assert_eq!(
+            (Url::parse("a.b"), Url::parse("ftp://a"), Url::parse("http://")),
+            (None, None, None)
+        );
     }
 }

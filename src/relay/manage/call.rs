@@ -109,7 +109,9 @@ impl Call {
         let (name, verb) = known.ok_or("this method is not supported")?;
         let first = asked.params.first();
         let call = match *verb {
-            Set(allow, sort) => Call::Set(rule(allow, subject(sort, first)?), reason(&asked.params)),
+            Set(allow, sort) => {
+                Call::Set(rule(allow, subject(sort, first)?), reason(&asked.params))
+            }
             Unset(allow, sort) => Call::Unset(rule(allow, subject(sort, first)?)),
             List(allow, sort) => Call::List(allow, sort),
             Tell(field) => Call::Tell(field, told(first)?),
@@ -120,10 +122,7 @@ impl Call {
     }
 
     /// What it changes; `None` for one that only asks.
-    pub(super) fn change(
-        &self,
-        managed: &mut Managed,
-    ) -> Option<Result<(), String>> {
+    pub(super) fn change(&self, managed: &mut Managed) -> Option<Result<(), String>> {
         match self {
             Call::Set(rule, reason) => Some(managed.set(rule.clone(), reason.clone())),
             Call::Unset(rule) => {
@@ -249,7 +248,8 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_refused() {
-        let long = json!({ "method": "changerelayname", "params": ["x".repeat(5_000)] }).to_string();
+        let long =
+            json!({ "method": "changerelayname", "params": ["x".repeat(5_000)] }).to_string();
         for (body, why) in [
             ("", "no call"),
             ("[]", "no call"),
@@ -278,7 +278,10 @@ mod tests {
             call.answer(&managed)
         };
         assert_eq!(make("banpubkey", json!([hex, "spam"])), json!(true));
-        assert_eq!(make("listbannedpubkeys", json!([])), json!([{ "pubkey": hex, "reason": "spam" }]));
+        assert_eq!(
+            make("listbannedpubkeys", json!([])),
+            json!([{ "pubkey": hex, "reason": "spam" }])
+        );
         make("allowpubkey", json!([hex]));
         assert_eq!(make("listbannedpubkeys", json!([])), json!([]));
         assert_eq!(make("listallowedpubkeys", json!([])), json!([{ "pubkey": hex, "reason": "" }]));
@@ -289,7 +292,10 @@ mod tests {
         assert_eq!(make("listallowedkinds", json!([])), json!([1]));
         assert_eq!(make("listdisallowedkinds", json!([])), json!([4]));
         make("blockip", json!(["10.0.0.1", "flood"]));
-        assert_eq!(make("listblockedips", json!([])), json!([{ "ip": "10.0.0.1", "reason": "flood" }]));
+        assert_eq!(
+            make("listblockedips", json!([])),
+            json!([{ "ip": "10.0.0.1", "reason": "flood" }])
+        );
         make("banevent", json!([hex]));
         assert_eq!(make("listbannedevents", json!([])), json!([{ "id": hex, "reason": "" }]));
         assert_eq!(make("listeventsneedingmoderation", json!([])), json!([]));

@@ -160,7 +160,10 @@ pub(super) async fn answer(
     let url = Url::of(&text(header::HOST).unwrap_or_default(), path);
     let proof = Proof { header: text(header::AUTHORIZATION), url, now: front.now() };
     let (status, json) = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-        Err(_) => error(StatusCode::PAYLOAD_TOO_LARGE, format!("a call has {BODY_BYTES_MAX} bytes at most")),
+        Err(_) => error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a call has {BODY_BYTES_MAX} bytes at most"),
+        ),
         Ok(body) => {
             let (manager, body) = (manager.clone(), body.to_bytes());
             // It writes to disk, and waits for it.

@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn lines_come_out_of_pieces_by_hand() {
         assert_eq!(lines(&[b"ab", b"c\r\n\n \nd", b"\ne"], 9), ["abc", "d"]);
-        assert_eq!(lines(&[b"1234\n12345\n1", b"2345", b"6\n7\n"], 4), ["1234", "(too long)", "(too long)", "7"]);
+        assert_eq!(
+            lines(&[b"1234\n12345\n1", b"2345", b"6\n7\n"], 4),
+            ["1234", "(too long)", "(too long)", "7"]
+        );
     }
 
     #[test]
@@ -92,7 +95,10 @@ mod tests {
             let ended = text.split(|&b| b == b'\n').count() - 1;
             let twin: Vec<&[u8]> = text.split(|&b| b == b'\n').take(ended).collect();
             let short = |line: &&&[u8]| (1..=4).contains(&line.len());
-            assert_eq!(whole.iter().filter(|l| *l != "(too long)").count(), twin.iter().filter(short).count());
+            assert_eq!(
+                whole.iter().filter(|l| *l != "(too long)").count(),
+                twin.iter().filter(short).count()
+            );
         }
     }
 }

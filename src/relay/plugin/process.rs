@@ -76,7 +76,8 @@ impl Process {
         // Gone once it was waited for; then its number may be another's.
         if let Some(pid) = self.child.id() {
             let group = format!("kill -KILL -{pid}");
-            let killed = Command::new("/bin/sh").args(["-c", &group]).stderr(Stdio::null()).status();
+            let killed =
+                Command::new("/bin/sh").args(["-c", &group]).stderr(Stdio::null()).status();
             if let Err(error) = killed.await {
                 tracing::warn!(%error, "cannot end the processes of the plugin");
             }

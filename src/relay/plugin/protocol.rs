@@ -116,7 +116,10 @@ mod tests {
         });
         assert_eq!(asked, expected);
         let asked = ask("2001:db8::1");
-        assert_eq!((&asked["sourceType"], &asked["sourceInfo"]), (&json!("IP6"), &json!("2001:db8::1")));
+        assert_eq!(
+            (&asked["sourceType"], &asked["sourceInfo"]),
+            (&json!("IP6"), &json!("2001:db8::1"))
+        );
     }
 
     #[test]
@@ -139,7 +142,12 @@ mod tests {
         for bad in ["", "7", "{}", "null", "\u{feff}{}", "{\"id\":\"0a\",\"action\":\"accept\"}"] {
             parse(bad.as_bytes()).unwrap_err();
         }
-        for bad in ["\"action\":\"Accept\"", "\"action\":1", "\"msg\":\"x\"", "\"action\":\"reject\",\"msg\":7"] {
+        for bad in [
+            "\"action\":\"Accept\"",
+            "\"action\":1",
+            "\"msg\":\"x\"",
+            "\"action\":\"reject\",\"msg\":7",
+        ] {
             said(bad).unwrap_err();
         }
     }

@@ -145,7 +145,10 @@ mod tests {
             }
             let most = rate.burst as f64 + rate.count as f64 * (now as f64 / SECOND as f64);
             assert!(taken as f64 <= most + 1e-3, "{rate:?}: {taken} of {most}");
-            assert!(taken as f64 >= most * 0.9 - rate.burst as f64 - 2.0, "{rate:?}: only {taken} of {most}");
+            assert!(
+                taken as f64 >= most * 0.9 - rate.burst as f64 - 2.0,
+                "{rate:?}: only {taken} of {most}"
+            );
         }
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn load(disk: &dyn Disk, dir: &Path) -> Result<Managed> {
     let file = disk.open_read(&path)?;
     let bytes = file.len();
     if bytes > BYTES_MAX || !bytes.is_multiple_of(file.align() as u64) {
-        let what = format!("{bytes} bytes are not what was written: whole blocks, {BYTES_MAX} at most");
+        let what =
+            format!("{bytes} bytes are not what was written: whole blocks, {BYTES_MAX} at most");
         return Err(Error::corrupt(path, bytes, what));
     }
     let mut buf = Buf::zeroed(bytes as usize, file.align());

@@ -150,7 +150,10 @@ impl Lists {
         self.decide(
             |sets| sets.addresses.contain(address),
             |sets| !sets.addresses.is_empty(),
-            ["blocked: this address is blocked here", "restricted: only listed addresses may connect"],
+            [
+                "blocked: this address is blocked here",
+                "restricted: only listed addresses may connect",
+            ],
         )
     }
 
@@ -192,7 +195,8 @@ mod tests {
         let none = lists(&[], &[]);
         assert_eq!(said(&none, 1, 1, 1), "passes");
         assert!(!none.restrict_writes());
-        let (author, event) = (format!("allow pubkey {}", hex(2)), format!("allow event {}", hex(9)));
+        let (author, event) =
+            (format!("allow pubkey {}", hex(2)), format!("allow event {}", hex(9)));
         let some = lists(&[&event], &[&author, "deny kind 4-5"]);
         assert_eq!(said(&some, 1, 2, 1), "passes");
         assert_eq!(said(&some, 1, 2, 4), "blocked");
@@ -224,7 +228,8 @@ mod tests {
         for keys in [true, false] {
             let all = [managed, configured];
             let named = all.iter().find_map(|rules| {
-                let mut found = rules.iter().filter(|rule| about(rule, keys) == Some(true)).peekable();
+                let mut found =
+                    rules.iter().filter(|rule| about(rule, keys) == Some(true)).peekable();
                 found.peek()?;
                 Some(found.all(|rule| rule.allow))
             });

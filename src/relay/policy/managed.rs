@@ -84,7 +84,9 @@ impl Managed {
         }
         self.rules.retain(|other| other.rule.subject != rule.subject);
         if self.rules.len() >= RULES_MAX {
-            return Err(format!("there are {RULES_MAX} rules already; put more into a file of rules"));
+            return Err(format!(
+                "there are {RULES_MAX} rules already; put more into a file of rules"
+            ));
         }
         self.rules.push(Reasoned { rule, reason });
         Ok(())

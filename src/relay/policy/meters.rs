@@ -192,6 +192,8 @@ mod tests {
         rates.loopback = true;
         let meters = Meters::new(&rates, 1);
         let local = meter(&meters, "127.0.0.1");
-        assert!(meters.take(&local, Spent::Bytes(10), 0) && !meters.take(&local, Spent::Bytes(1), 0));
+        assert!(
+            meters.take(&local, Spent::Bytes(10), 0) && !meters.take(&local, Spent::Bytes(1), 0)
+        );
     }
 }

@@ -150,17 +150,10 @@ impl Policy {
             all.extend(rule::parse_lines(&text).map_err(named)?);
         }
         let configured = Arc::new(Layer::new(&all));
-        self.lists.rcu(|lists| Lists {
-            managed: lists.managed.clone(),
-            configured: configured.clone(),
-        });
+        self.lists
+            .rcu(|lists| Lists { managed: lists.managed.clone(), configured: configured.clone() });
         *sources = Sources { rules, files, seen };
         Ok(())
-    }
-
-    /// Whether there are files to watch.
-    pub(super) fn has_files(&self) -> bool {
-        !lock(&self.sources).files.is_empty()
     }
 
     /// Whether lists and work let an event in.
@@ -229,10 +222,8 @@ impl Policy {
             return Err(format!("it could not be kept ({})", error.code()));
         }
         let layer = layer(&changed);
-        self.lists.rcu(|lists| Lists {
-            managed: layer.clone(),
-            configured: lists.configured.clone(),
-        });
+        self.lists
+            .rcu(|lists| Lists { managed: layer.clone(), configured: lists.configured.clone() });
         self.told.store(Arc::new(changed.told.clone()));
         *managed = changed;
         Ok(())

@@ -151,7 +151,9 @@ mod tests {
             assert_eq!(network(text).to_string(), printed);
             assert_eq!(network(printed), network(text), "{text}");
         }
-        for bad in ["", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "::/129", "a/8", "1.2.3.4/8/9"] {
+        for bad in
+            ["", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "::/129", "a/8", "1.2.3.4/8/9"]
+        {
             bad.parse::<Network>().unwrap_err();
         }
     }
@@ -175,7 +177,8 @@ mod tests {
         let mut rng = Rng::new(86);
         for _ in 0..200 {
             let mut draw = || (rng.below(8) as u128) << 125 | rng.below(8) as u128;
-            let all: Vec<Network> = (0..4).map(|_| Network::of(draw(), draw() as u8 % 129)).collect();
+            let all: Vec<Network> =
+                (0..4).map(|_| Network::of(draw(), draw() as u8 % 129)).collect();
             let mut set = Networks::default();
             all.iter().for_each(|network| set.insert(*network));
             for _ in 0..20 {

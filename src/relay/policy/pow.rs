@@ -22,7 +22,8 @@ pub(super) fn work(event: &EventRef<'_>) -> u32 {
 
 /// What the first `nonce` tag commits to, if it does so with a number.
 fn target(event: &EventRef<'_>) -> Option<u32> {
-    let nonce = event.tags().find(|tag| tag.name().is_some_and(|name| name == Item::Text("nonce")))?;
+    let nonce =
+        event.tags().find(|tag| tag.name().is_some_and(|name| name == Item::Text("nonce")))?;
     let mut text = String::new();
     nonce.items().nth(2)?.write(&mut text);
     text.parse().ok()
@@ -56,7 +57,8 @@ mod tests {
         let lucky = (0u32..).map(|n| n.to_string()).find(|n| work_of(&["nonce", n, "1"]).1 >= 4);
         let n = lucky.unwrap();
         assert_eq!(work_of(&["nonce", &n, "1"]).0, 1);
-        for tag in [&["nonce", &n][..], &["nonce", &n, "x"], &["nonce", &n, "99"], &["t", &n, "0"]] {
+        for tag in [&["nonce", &n][..], &["nonce", &n, "x"], &["nonce", &n, "99"], &["t", &n, "0"]]
+        {
             let (work, bits) = work_of(tag);
             assert_eq!(work, bits, "{tag:?}");
         }

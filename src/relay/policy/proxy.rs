@@ -71,8 +71,7 @@ mod tests {
 
     #[test]
     fn a_header_counts_as_far_as_trusted_proxies_wrote_it() {
-        let mut proxies =
-            Proxies { header: Some("x-forwarded-for".into()), ..Proxies::default() };
+        let mut proxies = Proxies { header: Some("x-forwarded-for".into()), ..Proxies::default() };
         proxies.trusted.push("10.0.0.0/8".parse().unwrap());
         let client = |peer: &str, lines: &[&str]| {
             let line = |line: &&str| {

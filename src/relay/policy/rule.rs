@@ -54,7 +54,9 @@ impl FromStr for Rule {
             "kind" => Subject::Kinds(kinds(value)?),
             "address" => Subject::Address(value.parse()?),
             _ => {
-                return Err(format!("a rule is about a pubkey, kind, address or event, not {what:?}"));
+                return Err(format!(
+                    "a rule is about a pubkey, kind, address or event, not {what:?}"
+                ));
             }
         };
         Ok(Rule { allow, subject })
@@ -122,7 +124,9 @@ mod tests {
     #[test]
     fn rules_are_read_and_printed_in_one_spelling() {
         let hex = "0a".repeat(32);
-        for text in ["allow kind 1", "deny kind 0-9", "deny address 10.0.0.0/8", "allow address ::1"] {
+        for text in
+            ["allow kind 1", "deny kind 0-9", "deny address 10.0.0.0/8", "allow address ::1"]
+        {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
         for text in [format!("allow pubkey {hex}"), format!("deny event {hex}")] {
@@ -130,8 +134,18 @@ mod tests {
         }
         assert_eq!("  deny\tkind 7-7 ".parse::<Rule>().unwrap().to_string(), "deny kind 7");
         for bad in [
-            "", "deny", "deny kind", "deny kind 1 2", "ban kind 1", "deny word x", "deny kind 9-1",
-            "deny kind 65536", "deny kind +1", "deny kind -", "deny pubkey 0a", "deny address x",
+            "",
+            "deny",
+            "deny kind",
+            "deny kind 1 2",
+            "ban kind 1",
+            "deny word x",
+            "deny kind 9-1",
+            "deny kind 65536",
+            "deny kind +1",
+            "deny kind -",
+            "deny pubkey 0a",
+            "deny address x",
         ] {
             bad.parse::<Rule>().unwrap_err();
         }

@@ -5,10 +5,14 @@
 
 mod events;
 mod live;
+mod manage;
+mod plugin;
+mod policy;
 mod requests;
 mod web;
 
 use super::{Config, Relay};
+use crate::io::{Backend, Env, ManualClock, system};
 use crate::nostr::{Event, EventStore, Filter, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
@@ -35,6 +39,17 @@ fn rig() -> Rig {
 }
 
 fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
+    rig_in(system(Backend::Auto).unwrap(), change)
+}
+
+/// A relay whose time is moved by hand; it begins at [`T0`].
+fn rig_at_t0(change: impl FnOnce(&mut Config)) -> (Rig, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(T0 * 1_000_000));
+    let env = Env { clock: clock.clone(), ..system(Backend::Auto).unwrap() };
+    (rig_in(env, change), clock)
+}
+
+fn rig_in(env: Env, change: impl FnOnce(&mut Config)) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         threads: true,
@@ -43,7 +58,7 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
         ..Options::tiny()
     };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
-    let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
+    let store = Arc::new(EventStore::open_in(dir.path(), &options, env).unwrap());
     let mut config =
         Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 2, ..Config::default() };
     change(&mut config);

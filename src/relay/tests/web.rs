@@ -4,7 +4,7 @@ use super::*;
 use std::io::{Read, Write};
 
 /// The answer to a request of these lines, head and body.
-fn http(rig: &Rig, lines: &str) -> (String, String) {
+pub(super) fn http(rig: &Rig, lines: &str) -> (String, String) {
     let mut stream = rig.dial();
     let head = lines.replace('\n', "\r\n");
     let request = format!("{head}\r\nHost: relay.test\r\nConnection: close\r\n\r\n");
