@@ -76,8 +76,8 @@ mod tests {
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
     use crate::relay::front::Gate;
-    use crate::relay::{Policy, RelayStats};
     use crate::relay::message::{ClientMessage, SubId, parse};
+    use crate::relay::{Policy, RelayStats};
     use crate::store::Options;
 
     fn sub(id: &str) -> SubId {

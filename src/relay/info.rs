@@ -79,7 +79,7 @@ pub(super) fn document(config: &Config, policy: &Policy) -> Vec<u8> {
             min_pow_difficulty: config.policy.pow_bits,
             auth_required: false,
             payment_required: false,
-            restricted_writes: policy.restricts_writes() || config.policy.plugin.is_some(),
+            restricted_writes: policy.restricts_writes() || config.policy.plugin.is_there(),
         },
     };
     serde_json::to_vec(&document).unwrap_or_default()

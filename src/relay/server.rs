@@ -184,11 +184,12 @@ fn gate(
     let policy = Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
         .map(Arc::new)?;
     let manager = Manager::new(&config.policy, &policy, store)?.map(Arc::new);
-    let (plugin, served) = match &config.policy.plugin {
-        None => (None, None),
-        Some(config) => {
-            let (plugin, asks) = Plugin::new(config);
-            (Some(Arc::new(plugin)), Some((config.clone(), asks)))
+    let plugin = &config.policy.plugin;
+    let (plugin, served) = match plugin.is_there() {
+        false => (None, None),
+        true => {
+            let (asker, asks) = Plugin::new(plugin);
+            (Some(Arc::new(asker)), Some((plugin.clone(), asks)))
         }
     };
     let background = Background::start(&policy, served, counters)?;

@@ -44,8 +44,9 @@ impl Rate {
 
     /// The time in which `tokens` come back.
     fn nanos(&self, tokens: u64) -> u64 {
-        // 2^64 tokens of an hour each would be too much for a product of 64 bits.
-        let nanos = u128::from(tokens) * self.per.as_nanos() / u128::from(self.count.max(1));
+        // What is too long for 128 bits is too long for the clock.
+        let nanos = u128::from(tokens).saturating_mul(self.per.as_nanos());
+        let nanos = nanos / u128::from(self.count.max(1));
         // Half the range, so that sums with a clock's time stay in it: 292 years.
         u64::try_from(nanos).unwrap_or(u64::MAX).min(u64::MAX / 2)
     }
@@ -141,7 +142,7 @@ mod tests {
                 if let Some(after) = rate.take(full_at, now, 1) {
                     (full_at, taken) = (after, taken + 1);
                 }
-                now += rng.below(SECOND / rate.count);
+                now += rng.below(SECOND / rate.count / 8);
             }
             let most = rate.burst as f64 + rate.count as f64 * (now as f64 / SECOND as f64);
             assert!(taken as f64 <= most + 1e-3, "{rate:?}: {taken} of {most}");

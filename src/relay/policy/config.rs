@@ -16,7 +16,7 @@ pub struct PolicyConfig {
     /// Zero bits that the id of an event must begin with, by NIP-13. Default 0.
     pub pow_bits: u8,
     /// A program that is asked about every event.
-    pub plugin: Option<PluginConfig>,
+    pub plugin: PluginConfig,
     /// Public keys of those who may manage the relay over NIP-86. Default: nobody may.
     pub admins: Vec<[u8; 32]>,
     /// The URL under which the relay is managed, as clients see it. Default `None`: whatever host a request
@@ -31,8 +31,8 @@ pub struct PolicyConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct PluginConfig {
-    /// The command, for a shell. Without a blank in it, it is a path, and the plugin is started again when
-    /// that file changes.
+    /// The command, for a shell; empty, the default: there is none. Without a blank in it, it is a path, and the
+    /// plugin is started again when that file changes.
     pub command: String,
     /// Time in which an event must have its answer. Default 5 s.
     pub timeout: Duration,
@@ -43,7 +43,18 @@ pub struct PluginConfig {
 impl PluginConfig {
     /// This command, and the defaults.
     pub fn new(command: impl Into<String>) -> PluginConfig {
+        PluginConfig { command: command.into(), ..PluginConfig::default() }
+    }
+
+    /// Whether there is a plugin.
+    pub(in crate::relay) fn is_there(&self) -> bool {
+        !self.command.is_empty()
+    }
+}
+
+impl Default for PluginConfig {
+    fn default() -> PluginConfig {
         let timeout = Duration::from_secs(5);
-        PluginConfig { command: command.into(), timeout, accepts_on_failure: false }
+        PluginConfig { command: String::new(), timeout, accepts_on_failure: false }
     }
 }

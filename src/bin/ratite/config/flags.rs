@@ -117,8 +117,8 @@ flags! {
 }
 
 flags! {
-    /// The flags of [relay] and [retention].
-    RelayFlags: Relay "Relay" LongHelp, Retention "Retention" LongHelp
+    /// The flags of [relay], [policy] and [retention].
+    RelayFlags: Relay "Relay" LongHelp, Policy "Policy" LongHelp, Retention "Retention" LongHelp
 }
 
 flags! {
@@ -127,7 +127,8 @@ flags! {
         Store "[store]" Reference,
         Compaction "[compaction]" Reference,
         Retention "[retention]" Reference,
-        Relay "[relay]" Reference
+        Relay "[relay]" Reference,
+        Policy "[policy]" Reference
 }
 
 impl Args for Settings {

@@ -19,6 +19,7 @@ mod layers;
 mod nearest;
 mod print;
 mod resolve;
+mod rows_policy;
 mod rows_relay;
 mod rows_retention;
 mod rows_store;

@@ -76,6 +76,27 @@ fn effects() -> Vec<Effect> {
         "relay.head-timeout" = "21 s" => "21s", |b| b.relay.limits.head;
         "relay.http-timeout" = "22 s" => "22s", |b| b.relay.limits.http;
         "relay.close-timeout" = "23 s" => "23s", |b| b.relay.limits.closing;
+        "policy.rules" = "deny kind 4; allow address 10.0.0.0/8" => "[\"deny kind 4\", \"allow address 10.0.0.0/8\"]", |b| b.relay.policy.rules.iter().map(|rule| rule.to_string()).collect::<Vec<_>>();
+        "policy.files" = "/etc/a.rules; b.rules" => "[\"/etc/a.rules\", \"b.rules\"]", |b| b.relay.policy.files;
+        "policy.pow" = "20" => "20", |b| b.relay.policy.pow_bits;
+        "policy.plugin" = "/opt/plugin.py --x" => "\"/opt/plugin.py --x\"", |b| b.relay.policy.plugin.command;
+        "policy.plugin-timeout" = "7 s" => "7s", |b| b.relay.policy.plugin.timeout;
+        "policy.plugin-failure" = "accept" => "true", |b| b.relay.policy.plugin.accepts_on_failure;
+        "policy.admins" = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a" => "[10]", |b| b.relay.policy.admins.iter().map(|key| key[31]).collect::<Vec<_>>();
+        "policy.url" = "wss://relay.example" => "Some(\"wss://relay.example\")", |b| b.relay.policy.url;
+        "policy.real-ip-header" = "x-real-ip" => "Some(\"x-real-ip\")", |b| b.relay.policy.proxies.header;
+        "policy.trusted-proxies" = "10.0.0.0/8" => "[\"10.0.0.0/8\"]", |b| b.relay.policy.proxies.trusted.iter().map(|net| net.to_string()).collect::<Vec<_>>();
+        "policy.events" = "10/s burst 20" => "Some((10, 20))", |b| b.relay.limits.rates.connection.events.map(|rate| (rate.count, rate.burst));
+        "policy.bytes" = "1 KiB/s" => "Some((1024, 1024))", |b| b.relay.limits.rates.connection.bytes.map(|rate| (rate.count, rate.burst));
+        "policy.requests" = "60/min" => "Some((60, 60))", |b| b.relay.limits.rates.connection.requests.map(|rate| (rate.count, rate.burst));
+        "policy.address-events" = "10/s burst 20" => "Some((10, 20))", |b| b.relay.limits.rates.address.events.map(|rate| (rate.count, rate.burst));
+        "policy.address-bytes" = "1 KiB/s" => "Some((1024, 1024))", |b| b.relay.limits.rates.address.bytes.map(|rate| (rate.count, rate.burst));
+        "policy.address-requests" = "60/min" => "Some((60, 60))", |b| b.relay.limits.rates.address.requests.map(|rate| (rate.count, rate.burst));
+        "policy.total-events" = "10/s burst 20" => "Some((10, 20))", |b| b.relay.limits.rates.total.events.map(|rate| (rate.count, rate.burst));
+        "policy.total-bytes" = "1 KiB/s" => "Some((1024, 1024))", |b| b.relay.limits.rates.total.bytes.map(|rate| (rate.count, rate.burst));
+        "policy.total-requests" = "60/min" => "Some((60, 60))", |b| b.relay.limits.rates.total.requests.map(|rate| (rate.count, rate.burst));
+        "policy.addresses" = "100" => "100", |b| b.relay.limits.rates.addresses;
+        "policy.loopback" = "limited" => "true", |b| b.relay.limits.rates.loopback;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
     }.into()
 }
