@@ -81,6 +81,9 @@ async fn watch_files(policy: Arc<Policy>, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = look.tick() => {}
         }
+        if !policy.has_files() {
+            continue;
+        }
         let reading = policy.clone();
         // Large files take their time, which the plugin shall not wait for.
         let read = tokio::task::spawn_blocking(move || reading.refresh()).await;

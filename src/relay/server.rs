@@ -82,9 +82,10 @@ impl Relay {
         }
         let count = config.threads;
         let counters: Vec<Arc<Counters>> = (0..=count).map(|_| Arc::default()).collect();
-        let (gate, background) = gate(&store, &config, counters[count].clone())?;
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
+        // After the binding: what may fail first costs no start of a plugin.
+        let (gate, background) = gate(&store, &config, counters[count].clone())?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let config = Arc::new(config);

@@ -156,6 +156,11 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether there are files to watch.
+    pub(super) fn has_files(&self) -> bool {
+        !lock(&self.sources).files.is_empty()
+    }
+
     /// Whether lists and work let an event in.
     pub(super) fn admit(&self, event: &EventRef<'_>) -> std::result::Result<(), Unwanted> {
         let listed = self.lists.load().event(event.id(), event.pubkey(), event.kind());
