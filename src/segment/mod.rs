@@ -42,6 +42,7 @@ mod numbers;
 mod pages;
 mod postings;
 mod reader;
+mod warm;
 
 pub use bodies::Body;
 pub use builder::Builder;

@@ -180,6 +180,10 @@ impl Segment {
         &self.pages
     }
 
+    pub(super) fn filter_region(&self) -> Region {
+        self.filter_region
+    }
+
     pub(super) fn dictionary(&self) -> &Dictionary {
         &self.dictionary
     }
