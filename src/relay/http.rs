@@ -87,7 +87,7 @@ async fn respond(
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
-    if let Err(refused) = let_in(front, headers, entry) {
+    if let Some(refused) = turn_away(front, headers, entry) {
         return refused;
     }
     if let Some(manager) = &front.manager
@@ -129,21 +129,22 @@ async fn respond(
     }
 }
 
-/// Whether who is behind a proxy may come in; from here on the connection counts as theirs.
-fn let_in(
+/// The answer to a client that may not come in, now that its proxy has said who it is; from here on the connection
+/// counts as its own.
+fn turn_away(
     front: &Front,
     headers: &HeaderMap,
     entry: &RefCell<Entry>,
-) -> Result<(), Response<Full<Bytes>>> {
+) -> Option<Response<Full<Bytes>>> {
     let mut entry = entry.borrow_mut();
     let from = front.policy.proxies().client(entry.from(), headers);
     let refused = |status, text: &'static str| {
         front.counters.connections_refused.add();
-        Err(answer(status, "text/plain", text))
+        Some(answer(status, "text/plain", text))
     };
     match front.policy.admit_address(from) {
         Err(refusal) => refused(StatusCode::FORBIDDEN, refusal.0),
-        Ok(()) if entry.move_to(from) => Ok(()),
+        Ok(()) if entry.move_to(from) => None,
         Ok(()) => {
             refused(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n")
         }

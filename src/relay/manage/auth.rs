@@ -232,7 +232,8 @@ mod tests {
                 "{at}: {refused:?}"
             );
         }
-        let forged: [(fn(&Event) -> String, &str); 2] = [
+        type Forge = fn(&Event) -> String;
+        let forged: [(Forge, &str); 2] = [
             (|e| forge(e, "\"content\":\"\"", "\"content\":\"x\""), "hash"),
             (|e| forge(e, &const_hex::encode(&e.sig()[..2]), "0000"), "signature"),
         ];
