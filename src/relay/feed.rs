@@ -75,10 +75,19 @@ mod tests {
     use super::*;
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
+    use crate::relay::auth::Identity;
     use crate::relay::front::Gate;
     use crate::relay::message::{ClientMessage, SubId, parse};
     use crate::relay::{Policy, RelayStats};
     use crate::store::Options;
+
+    fn front(store: &Arc<EventStore>) -> Front {
+        let (policy, rates) = Default::default();
+        let policy = Policy::open(&policy, &rates, store.engine().env(), store.engine().dir());
+        let gate = Gate { policy: Arc::new(policy.unwrap()), plugin: None, manager: None };
+        let (config, counters) = Default::default();
+        Front::new(store.clone(), config, [].into(), counters, gate, Vec::new())
+    }
 
     fn sub(id: &str) -> SubId {
         match parse(format!("[\"CLOSE\",\"{id}\"]").as_bytes(), 1) {
@@ -98,23 +107,39 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::<Bell>::default();
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let (policy, rates) = Default::default();
-        let policy = Policy::open(&policy, &rates, store.engine().env(), store.engine().dir());
-        let gate = Gate { policy: Arc::new(policy.unwrap()), plugin: None, manager: None };
-        let front = Front::new(store.clone(), Arc::default(), Arc::default(), gate, Vec::new());
+        let front = front(&store);
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
         };
         let outbox = front.connect();
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
         let all = [Filter::default()];
         (1..=4).for_each(put);
-        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox);
+        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox, &viewer);
         (5..=7).for_each(put);
         let mut stored = store.query_at(&snapshot, &all, Order::Newest).unwrap();
         let count = std::iter::from_fn(|| stored.next().unwrap().map(|_| ())).count();
         assert_eq!((count, poll_all(), poll_all()), (4, 3, 3));
         put(8);
         assert_eq!(poll_all(), 4);
+    }
+
+    #[test]
+    fn nothing_is_delivered_that_has_expired_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
+        let front = front(&store);
+        let outbox = front.connect();
+        let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
+        let now = front.now();
+        let sent_with = |expiration: &str| {
+            let event = Event::from_parts([1; 32], 1, 1, &[["expiration", expiration]], "");
+            front.deliver(None, &event.as_ref());
+            RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
+        };
+        assert_eq!((sent_with("1"), sent_with(&now.to_string())), (0, 0));
+        assert_eq!((sent_with(&(now + 1_000).to_string()), sent_with("soon")), (1, 2));
     }
 }

@@ -6,8 +6,10 @@
 //!     manage      NIP-86: who, what
 //!     connection  one task per client: frames in, answers out, deadlines
 //!       session     what the client has under way: writes, requests, subscriptions
+//!       auth        AUTH: which keys are the client's
 //!       publish     EVENT: limits -> policy -> id -> signature -> plugin -> store
 //!       request     REQ, COUNT: filters, stored events in slices
+//!       visibility  who may see what: of a client's filters, what its keys may see
 //!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
 //!   ------------------------------------------------------------------------------------------
 //!   front       what the tasks of one thread share      doors   how many clients, from where
@@ -16,20 +18,23 @@
 //! ```
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
-//! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
-//! `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `session`,
-//! `connection`, `info`, `linger`, `manage`, `http`, `runtime`, `server`.
+//! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`,
+//! `doors`, `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `session`,
+//! `connection`, `info`, `linger`, `deflate`, `transport`, `manage`, `http`, `runtime`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
 //!     was stored after it live.
-//! I3. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
+//! I3. An event of a private kind goes to its author and recipients only, once they have authenticated.
+//! I4. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
 //!     neither another client nor the store.
 
+mod auth;
 mod background;
 mod client;
 mod config;
 mod connection;
+mod deflate;
 mod doors;
 mod feed;
 mod front;
@@ -54,9 +59,11 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod visibility;
 
-pub use config::Config;
-pub use limits::{Limits, SUBID_CHARS_MAX};
+pub use config::{About, AuthMode, Config};
+pub use limits::{AUTH_KEYS_MAX, Limits, SUBID_CHARS_MAX};
 pub use policy::{
     Network, POW_BITS_MAX, PluginConfig, Policy, PolicyConfig, Proxies, Rate, Rates, Rule, Speeds,
     Subject,

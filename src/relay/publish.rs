@@ -1,11 +1,13 @@
 //! EVENT: an event's way from a client's JSON to the store, the cheap checks before the dear ones.
 //!
 //! ```text
-//!   rate -> size -> parse -> lists, work -> created_at -> id (a hash) -> signature (some 50 us)
-//!        -> plugin -> store | broadcast
+//!   rate -> size -> parse -> who may publish it -> lists, work -> created_at -> id (a hash)
+//!        -> signature (some 50 us) -> plugin -> store | broadcast
 //! ```
 
+use super::auth::{AUTH_KIND, Identity};
 use super::client::Client;
+use super::config::AuthMode;
 use super::front::Front;
 use super::plugin::{Question, Verdict};
 use super::policy::{Refusal, Spent, Unwanted};
@@ -17,6 +19,16 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
+/// Kinds whose content may be an event (NIP-18).
+const REPOSTS: [u16; 2] = [6, 16];
+
+/// Whom an event comes from.
+pub(super) struct Sender {
+    pub(super) address: IpAddr,
+    /// The first key that the client has proved to be its own.
+    pub(super) key: Option<[u8; 32]>,
+}
+
 /// What is to be done about an EVENT message.
 pub(super) enum Publish {
     /// The answer is known.
@@ -26,25 +38,24 @@ pub(super) enum Publish {
 }
 
 /// Checks the event in a client's message; delivers it if it is ephemeral.
-pub(super) fn receive(front: &Front, client: &Client, json: &[u8]) -> Publish {
+pub(super) fn receive(front: &Front, client: &Client, identity: &Identity, json: &[u8]) -> Publish {
     let (limits, counters) = (front.limits(), &front.counters);
-    let unread = |text: &str| {
-        Publish::Answer(match claimed_id(json) {
-            Some(id) => reply::ok(&id, false, text),
-            None => reply::notice(text),
-        })
-    };
     if let Err(Refusal(text)) = client.may(front, Spent::Event, json.len()) {
-        return unread(text);
+        return Publish::Answer(unread(json, text));
     }
     let event = match Event::from_json(json, &limits.event) {
         Ok(event) => event,
         Err(error) => {
             counters.events_malformed.add();
-            return unread(&format!("invalid: {error}"));
+            return Publish::Answer(unread(json, &format!("invalid: {error}")));
         }
     };
     let refuse = |text: &str| Publish::Answer(reply::ok(event.id(), false, text));
+    let refusal = identity.refusal(&front.config);
+    if let Some(text) = refusal.or_else(|| authorship(front, identity, &event.as_ref())) {
+        counters.events_unauthenticated.add();
+        return refuse(text);
+    }
     if let Some(text) = unwanted(front, &event.as_ref()) {
         return refuse(&text);
     }
@@ -71,6 +82,32 @@ pub(super) fn receive(front: &Front, client: &Client, json: &[u8]) -> Publish {
     }
 }
 
+/// Why the event may not be published by this client, if it may not: protected events (NIP-70) come from
+/// their author alone, and are not passed on inside a repost.
+fn authorship(front: &Front, identity: &Identity, event: &EventRef<'_>) -> Option<&'static str> {
+    if event.kind() == AUTH_KIND {
+        return Some("invalid: this kind is for AUTH and is not published");
+    }
+    if REPOSTS.contains(&event.kind()) {
+        let embedded = Event::from_json(event.content_bytes(), &front.limits().event);
+        if embedded.is_ok_and(|inner| is_protected(&inner.as_ref())) {
+            return Some("blocked: a repost does not embed a protected event");
+        }
+    }
+    if !is_protected(event) || identity.keys().contains(event.pubkey()) {
+        return None;
+    }
+    Some(match (front.config.auth, identity.keys().is_empty()) {
+        (AuthMode::Off, _) => "blocked: protected events are not taken here",
+        (_, true) => "auth-required: this event is taken from its author only",
+        (_, false) => "restricted: this event is taken from its author only",
+    })
+}
+
+fn is_protected(event: &EventRef<'_>) -> bool {
+    event.tags().any(|tag| tag.name().is_some_and(|name| name == "-"))
+}
+
 /// Why lists or work keep an event out, as the client is told.
 fn unwanted(front: &Front, event: &EventRef<'_>) -> Option<String> {
     let unwanted = front.policy.admit(event).err()?;
@@ -83,7 +120,15 @@ fn unwanted(front: &Front, event: &EventRef<'_>) -> Option<String> {
     })
 }
 
+/// Delivers an ephemeral event. What would not be stored if it were of another kind is not delivered either.
 fn broadcast(front: &Front, event: Event) -> Message {
+    match front.store.refusal(&event.as_ref()) {
+        Ok(None) => {}
+        refused => {
+            let refused = refused.map(|inserted| inserted.unwrap_or(Inserted::Ephemeral));
+            return answer(front, event.id(), refused);
+        }
+    }
     front.counters.events_ephemeral.add();
     let answer = reply::ok(event.id(), true, "");
     front.broadcast(event);
@@ -91,8 +136,8 @@ fn broadcast(front: &Front, event: Event) -> Message {
 }
 
 /// Waits for what the plugin and the store say of an event, and gives the answer to the client.
-pub(super) async fn store(front: Rc<Front>, event: Event, from: IpAddr) -> Message {
-    if let Some(answer) = ask(&front, &event, from).await {
+pub(super) async fn store(front: Rc<Front>, event: Event, sender: Sender) -> Message {
+    if let Some(answer) = ask(&front, &event, &sender).await {
         return answer;
     }
     if class(event.kind()) == Class::Ephemeral {
@@ -103,9 +148,14 @@ pub(super) async fn store(front: Rc<Front>, event: Event, from: IpAddr) -> Messa
 }
 
 /// Asks the plugin, if there is one; the answer to the client if the event is not to be stored.
-async fn ask(front: &Front, event: &Event, from: IpAddr) -> Option<Message> {
+async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
     let plugin = front.plugin.as_ref()?;
-    let question = Question { event: event.as_ref(), received_at: front.now(), from };
+    let question = Question {
+        event: event.as_ref(),
+        received_at: front.now(),
+        from: sender.address,
+        authed: sender.key,
+    };
     let counters = &front.counters;
     let (counter, refused) = match plugin.ask(&question).await {
         Verdict::Accept => (&counters.plugin_accepted, None),
@@ -135,6 +185,22 @@ fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
         }
         Ok(Inserted::Older) => (&counters.events_older, true, "duplicate: have a newer version"),
         Ok(Inserted::Ephemeral) => (&counters.events_ephemeral, true, ""),
+        Ok(Inserted::Deleted) => {
+            (&counters.events_deleted, false, "blocked: the deletion of this event was asked for")
+        }
+        Ok(Inserted::Vanished) => (
+            &counters.events_deleted,
+            false,
+            "blocked: its author or recipient asked to vanish from this relay",
+        ),
+        Ok(Inserted::Expired) => {
+            (&counters.events_expired, false, "invalid: this event has expired")
+        }
+        Ok(Inserted::InvalidDelete) => (
+            &counters.events_invalid_deletes,
+            false,
+            "invalid: only the author of an event can ask for its deletion",
+        ),
         Ok(Inserted::Malformed) => {
             (&counters.events_malformed, false, "invalid: the store does not take this event")
         }
@@ -151,8 +217,16 @@ fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
     reply::ok(id, accepted, text)
 }
 
+/// The answer about an event that was not read.
+pub(super) fn unread(json: &[u8], text: &str) -> Message {
+    match claimed_id(json) {
+        Some(id) => reply::ok(&id, false, text),
+        None => reply::notice(text),
+    }
+}
+
 /// The id that a malformed event claims, if that much of it can be read.
-fn claimed_id(json: &[u8]) -> Option<[u8; 32]> {
+pub(super) fn claimed_id(json: &[u8]) -> Option<[u8; 32]> {
     let [b'"', hex @ .., b'"'] = member(json, "id")? else { return None };
     let lower = hex.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if lower { const_hex::decode_to_array(hex).ok() } else { None }

@@ -58,6 +58,14 @@ pub(super) fn count(id: &SubId, count: u64) -> Message {
     Message::Text(format!("[\"COUNT\",{},{{\"count\":{count}}}]", id.json()).into())
 }
 
+/// `["AUTH",<challenge>]`.
+pub(super) fn auth(challenge: &str) -> Message {
+    let mut out = String::from("[\"AUTH\",");
+    string(challenge, &mut out);
+    out.push(']');
+    Message::Text(out.into())
+}
+
 /// `["NOTICE",<text>]`.
 pub(super) fn notice(text: &str) -> Message {
     let mut out = String::from("[\"NOTICE\",");
@@ -101,6 +109,7 @@ mod tests {
         assert_eq!(text(eose(&id)), r#"["EOSE","a\"\n"]"#);
         assert_eq!(text(closed(&id, "error: x")), r#"["CLOSED","a\"\n","error: x"]"#);
         assert_eq!(text(count(&id, 12)), r#"["COUNT","a\"\n",{"count":12}]"#);
+        assert_eq!(text(auth("0a")), r#"["AUTH","0a"]"#);
         assert_eq!(text(notice("error: \t")), r#"["NOTICE","error: \t"]"#);
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
+use super::auth;
 use super::background::Background;
 use super::config::Config;
 use super::connection::LINGER;
@@ -58,6 +59,7 @@ pub struct Relay {
 struct Seat {
     store: Arc<EventStore>,
     config: Arc<Config>,
+    hosts: Arc<[String]>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
     gate: Gate,
@@ -73,13 +75,10 @@ impl Relay {
     /// The store is the caller's: stop the relay before closing it.
     ///
     /// # Errors
-    /// `Invalid` limits, policy or no threads; `Io` if the address cannot be listened on; what the files of the
-    /// policy met.
+    /// `Invalid` limits or settings ([`Config::check`]) or rules; `Io` if the address cannot be listened on; what
+    /// the files of the policy met.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
-        config.limits.check()?;
-        if config.threads == 0 {
-            return Err(Error::invalid("threads", "a relay needs at least one"));
-        }
+        config.check()?;
         let count = config.threads;
         let counters: Vec<Arc<Counters>> = (0..=count).map(|_| Arc::default()).collect();
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
@@ -88,6 +87,7 @@ impl Relay {
         let (gate, background) = gate(&store, &config, counters[count].clone())?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
+        let hosts: Arc<[String]> = auth::hosts(&config, address).into();
         let config = Arc::new(config);
         let (stop, stopped) = watch::channel(false);
         let mut relay = Relay {
@@ -104,6 +104,7 @@ impl Relay {
             let seat = Seat {
                 store: store.clone(),
                 config: config.clone(),
+                hosts: hosts.clone(),
                 counters: relay.counters[number].clone(),
                 doors: relay.doors.clone(),
                 gate: gate.clone(),
@@ -184,7 +185,7 @@ fn gate(
     let engine = store.engine();
     let policy = Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
         .map(Arc::new)?;
-    let manager = Manager::new(&config.policy, &policy, store)?.map(Arc::new);
+    let manager = Manager::new(config, &policy, store).map(Arc::new);
     let plugin = &config.policy.plugin;
     let (plugin, served) = match plugin.is_there() {
         false => (None, None),
@@ -226,7 +227,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, doors, gate, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, hosts, counters, doors, gate, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -234,7 +235,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell: Arc<Bell> = Arc::default();
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, counters, gate, feeds));
+        let front = Rc::new(Front::new(store, config, hosts, counters, gate, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.

@@ -10,15 +10,18 @@
 //!     id puts itself in that one's place.
 //! I2. What a client has under way is bounded: nothing more is read while `may_read` says no.
 
+use super::auth::{self, Identity};
 use super::client::Client;
+use super::config::AuthMode;
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
 use super::outbox::Outbox;
 use super::policy::Spent;
-use super::publish::{self, Publish};
+use super::publish::{self, Publish, Sender};
 use super::reply;
 use super::request::{self, Counting, Kind, Request, Running, Stored};
 use super::subscriptions::SubKey;
+use super::visibility::{Narrowed, asks_private_only};
 use crate::base::Result;
 use crate::nostr::Filter;
 use futures_util::StreamExt;
@@ -37,6 +40,7 @@ pub(super) struct Session {
     front: Rc<Front>,
     outbox: Rc<Outbox>,
     client: Client,
+    identity: Rc<Identity>,
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
     running: Option<Running>,
@@ -52,10 +56,15 @@ struct Subscribed {
 
 impl Session {
     pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>, client: Client) -> Session {
+        let identity = Rc::new(Identity::new(&*front.store.engine().env().entropy));
+        if front.config.auth != AuthMode::Off {
+            outbox.push(reply::auth(identity.challenge()));
+        }
         Session {
             front,
             outbox,
             client,
+            identity,
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             running: None,
@@ -78,14 +87,24 @@ impl Session {
         match parse(text.as_bytes(), self.front.limits().filters) {
             Ok(ClientMessage::Event(json)) => {
                 counters.messages_event.add();
-                match publish::receive(&self.front, &self.client, json) {
+                match publish::receive(&self.front, &self.client, &self.identity, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
-                        let from = self.client.address;
-                        let write = publish::store(self.front.clone(), event, from);
+                        let key = self.identity.keys().first().copied();
+                        let sender = Sender { address: self.client.address, key };
+                        let write = publish::store(self.front.clone(), event, sender);
                         self.writes.push(Box::pin(write));
                     }
                 }
+            }
+            Ok(ClientMessage::Auth(json)) => {
+                counters.messages_auth.add();
+                // A signature is checked, as for an event.
+                let answer = match self.client.may(&self.front, Spent::Event, json.len()) {
+                    Ok(()) => auth::receive(&self.front, &self.identity, json),
+                    Err(refusal) => publish::unread(json, refusal.0),
+                };
+                self.outbox.push(answer);
             }
             Ok(ClientMessage::Req(id, filters)) => {
                 counters.messages_req.add();
@@ -141,14 +160,23 @@ impl Session {
             self.end(&id); // I1
         }
         let bytes = json.iter().map(|filter| filter.len()).sum();
-        if let Err(refusal) = self.client.may(&self.front, Spent::Request, bytes) {
-            return self.refuse(&id, refusal.0);
+        let may = self.client.may(&self.front, Spent::Request, bytes).map_err(|refusal| refusal.0);
+        let refusal = may.err().or_else(|| self.identity.refusal(&self.front.config));
+        if let Some(text) = refusal {
+            return self.refuse(&id, text);
         }
         let limits = self.front.limits();
-        let filters = match request::filters(limits, json) {
+        let filters = request::filters(limits, json)
+            .and_then(|filters| request::adopted(&self.front.store, filters));
+        let filters = match filters {
             Ok(filters) => filters,
             Err(text) => return self.refuse(&id, &text),
         };
+        let private = &self.front.config.private_kinds;
+        let asks_private = |filter: &Filter| asks_private_only(filter, private);
+        if self.identity.keys().is_empty() && filters.iter().all(asks_private) {
+            return self.refuse(&id, "auth-required: these kinds are shown to their parties only");
+        }
         let values: usize = filters.iter().map(request::values).sum();
         if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
             let text = format!(
@@ -162,7 +190,8 @@ impl Session {
             let text = format!("restricted: a connection's filters have at most {max} values");
             return self.refuse(&id, &text);
         }
-        self.waiting.push_back(Request { id, filters, kind });
+        let keys = Box::from(&*self.identity.keys());
+        self.waiting.push_back(Request { id, filters, kind, keys });
     }
 
     fn refuse(&self, id: &SubId, text: &str) {
@@ -176,19 +205,21 @@ impl Session {
 
     /// Starts the request that has waited longest.
     fn begin_next(&mut self) {
-        let Some(Request { id, filters, kind }) = self.waiting.pop_front() else { return };
+        let Some(Request { id, filters, kind, keys }) = self.waiting.pop_front() else { return };
+        let asked = Narrowed::new(&filters, &self.front.config.private_kinds, &keys);
         self.running = Some(match kind {
-            Kind::Count => Running::Count(Counting::new(&self.front, id, filters)),
-            Kind::Events => self.begin_events(id, filters),
+            Kind::Count => Running::Count(Counting::new(&self.front, id, asked.filters)),
+            Kind::Events => self.begin_events(id, filters, asked),
         });
     }
 
-    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>) -> Running {
+    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>, asked: Narrowed) -> Running {
         let values = filters.iter().map(request::values).sum();
-        let (key, live, snapshot) = self.front.subscribe(id.clone(), filters.clone(), &self.outbox);
+        let (key, live, snapshot) =
+            self.front.subscribe(id.clone(), filters, &self.outbox, &self.identity);
         self.live.insert(id, Subscribed { key, values });
         self.live_values += values;
-        Running::Events(Stored::new(live, snapshot, filters))
+        Running::Events(Stored::new(live, snapshot, asked))
     }
 
     fn stepped(&mut self, stepped: Result<bool>) {

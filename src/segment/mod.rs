@@ -38,6 +38,7 @@ pub mod format;
 mod header;
 mod ids;
 mod invert;
+mod mask;
 mod numbers;
 mod pages;
 mod postings;
@@ -49,6 +50,7 @@ pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;
 pub use entries::Entry;
+pub use mask::Mask;
 pub use postings::{Cursor, Postings};
 pub use reader::{Expect, Segment};
 

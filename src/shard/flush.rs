@@ -146,7 +146,7 @@ mod tests {
     use crate::base::{Key, PageSize, StoreId};
     use crate::io::sim::Faults;
     use crate::memtable;
-    use crate::model::{Decision, Model};
+    use crate::model::{Decision, Model, Probes};
     use crate::pool::Pool;
 
     struct Plain;
@@ -162,7 +162,7 @@ mod tests {
             0
         }
         fn terms(&self, _record: Record<'_>, _out: &mut Terms) {}
-        fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+        fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}
         fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
             Decision::Store { kills: Vec::new() }
         }

@@ -40,8 +40,8 @@ pub(super) enum Refused {
 pub(super) struct Request<'a> {
     /// The `Authorization` header.
     pub(super) header: Option<&'a str>,
-    /// The URL that it was made to, or a host and a path if only these are known.
-    pub(super) url: Url,
+    /// The URLs that it may have been made to; of one, only a host and a path may be known.
+    pub(super) urls: &'a [Url],
     pub(super) body: &'a [u8],
     /// Seconds since 1970.
     pub(super) now: u64,
@@ -134,7 +134,8 @@ fn proof(request: &Request<'_>) -> Result<Event, Refused> {
     let apart = event.created_at().abs_diff(request.now);
     check(apart <= WINDOW_SECONDS, "the Authorization is not of this minute")?;
     let url = tag(&event, "u").and_then(|url| Url::parse(&url));
-    check(url.is_some_and(|url| request.url.is(&url)), "the tag u is not this relay's URL")?;
+    let is_ours = |url: Url| request.urls.iter().any(|own| own.is(&url));
+    check(url.is_some_and(is_ours), "the tag u is not this relay's URL")?;
     check(tag(&event, "method").as_deref() == Some("POST"), "the tag method is not POST")?;
     let payload = const_hex::encode(Sha256::digest(request.body));
     check(tag(&event, "payload") == Some(payload), "the tag payload is not the body's SHA-256")?;
@@ -184,8 +185,8 @@ mod tests {
     fn admit(guard: &Guard, draft: &Draft) -> Result<[u8; 32], Refused> {
         let Draft { kind, at, tags, signer, wrap } = draft;
         let event = Event::from_parts(*signer.pubkey(), *at, *kind, tags, "").sign(signer);
-        let url = Url::parse("wss://Relay.Test:443").unwrap();
-        guard.admit(&Request { header: Some(&wrap(&event)), url, body: BODY, now: NOW })
+        let urls = ["ws://else.test", "wss://Relay.Test:443"].map(|url| Url::parse(url).unwrap());
+        guard.admit(&Request { header: Some(&wrap(&event)), urls: &urls, body: BODY, now: NOW })
     }
 
     fn guard() -> Guard {
@@ -246,7 +247,7 @@ mod tests {
         }
         let other = Draft { signer: signer(2), ..draft() };
         assert_eq!(admit(&guard, &other), Err(Refused::Forbidden));
-        let none = Request { header: None, url: Url::of("", ""), body: BODY, now: NOW };
+        let none = Request { header: None, urls: &[], body: BODY, now: NOW };
         assert!(matches!(guard.admit(&none), Err(Refused::Unproven(_))));
         assert!(guard.seen.lock().unwrap().is_empty(), "I2");
     }

@@ -16,11 +16,11 @@ mod base64;
 pub(super) mod base64;
 mod call;
 
+use super::config::Config;
 use super::front::Front;
-use super::policy::{Policy, PolicyConfig, Subject};
+use super::policy::{Policy, Subject};
 use crate::base::Result;
-use crate::model::Model;
-use crate::nostr::{EventModel, EventStore};
+use crate::nostr::EventStore;
 use auth::{Guard, Refused, Url};
 use call::Call;
 use http_body_util::{BodyExt, Limited};
@@ -39,7 +39,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Who may manage a relay, and what they manage.
 pub(super) struct Manager {
     guard: Guard,
-    url: Option<Url>,
+    /// What clients know the relay by; none: whatever host a request names.
+    urls: Vec<Url>,
     policy: Arc<Policy>,
     store: Arc<EventStore>,
 }
@@ -53,29 +54,22 @@ fn error(status: StatusCode, text: impl Into<String>) -> Answer {
 
 impl Manager {
     /// `None` if nobody may.
-    ///
-    /// # Errors
-    /// `Invalid` if the relay's URL is none.
     pub(super) fn new(
-        config: &PolicyConfig,
+        config: &Config,
         policy: &Arc<Policy>,
         store: &Arc<EventStore>,
-    ) -> Result<Option<Manager>> {
-        let url = config.url.as_deref().map(|text| {
-            let why = "it is not a URL like wss://relay.example";
-            Url::parse(text).ok_or_else(|| crate::base::Error::invalid("url", why))
-        });
-        let url = url.transpose()?;
+    ) -> Option<Manager> {
+        let admins = config.policy.admins.clone();
+        let urls = config.relay_urls.iter().filter_map(|url| Url::parse(url)).collect();
         let (policy, store) = (policy.clone(), store.clone());
-        let guard = Guard::new(config.admins.clone());
-        Ok((!config.admins.is_empty()).then_some(Manager { guard, url, policy, store }))
+        (!admins.is_empty()).then(|| Manager { guard: Guard::new(admins), urls, policy, store })
     }
 
     /// Does what a call asks for. Blocks for disk.
     fn serve(&self, proof: &Proof, body: &[u8]) -> Answer {
         let request = auth::Request {
             header: proof.header.as_deref(),
-            url: self.url.clone().unwrap_or_else(|| proof.url.clone()),
+            urls: if self.urls.is_empty() { std::slice::from_ref(&proof.url) } else { &self.urls },
             body,
             now: proof.now,
         };
@@ -124,8 +118,10 @@ impl Manager {
     /// Removes an event from the store, if it is there (I2).
     fn remove(&self, id: &[u8; 32]) -> Result<()> {
         if let Some(event) = self.store.get(id)? {
-            let route = EventModel.route(event.as_ref().record());
-            let _removed = self.store.engine().remove(route, &[*id])?;
+            let engine = self.store.engine();
+            // A shard's number is a route to it.
+            let shard = engine.shard_number(event.as_ref().record());
+            let _removed = engine.remove(shard as u64, &[*id])?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The lines of strfry's plugin protocol.
 //!
 //! ```text
-//!   -> {"type":"new","event":{..},"receivedAt":<s>,"sourceType":"IP4"|"IP6","sourceInfo":"<address>"}
+//!   -> {"type":"new","event":{..},"receivedAt":<s>,"sourceType":"IP4"|"IP6","sourceInfo":"<address>",
+//!       "authed":"<hex, if the client has authenticated>"}
 //!   <- {"id":"<hex>","action":"accept"|"reject"|"shadowReject","msg":"<text, if rejected>"}
 //! ```
 
@@ -24,6 +25,8 @@ pub(in crate::relay) struct Question<'a> {
     pub(in crate::relay) received_at: u64,
     /// Where its sender is.
     pub(in crate::relay) from: IpAddr,
+    /// The key that it has authenticated.
+    pub(in crate::relay) authed: Option<[u8; 32]>,
 }
 
 impl Question<'_> {
@@ -35,10 +38,16 @@ impl Question<'_> {
         let from = self.from.to_canonical();
         let kind = if from.is_ipv4() { "IP4" } else { "IP6" };
         let rest = format!(
-            ",\"receivedAt\":{},\"sourceType\":\"{kind}\",\"sourceInfo\":\"{from}\"}}\n",
+            ",\"receivedAt\":{},\"sourceType\":\"{kind}\",\"sourceInfo\":\"{from}\"",
             self.received_at
         );
         line.extend_from_slice(rest.as_bytes());
+        if let Some(key) = self.authed {
+            line.extend_from_slice(
+                format!(",\"authed\":\"{}\"", const_hex::encode(key)).as_bytes(),
+            );
+        }
+        line.extend_from_slice(b"}\n");
         line
     }
 }
@@ -97,25 +106,27 @@ mod tests {
     #[test]
     fn a_question_is_one_line_of_json() {
         let event = Event::from_parts([1; 32], 5, 1, &[["t", "a\nb"]], "line\none \u{2028}");
-        let ask = |from: &str| {
+        let ask = |from: &str, authed| {
             let question = Question {
                 event: event.as_ref(),
                 received_at: 1_700_000_000,
                 from: from.parse().unwrap(),
+                authed,
             };
             let mut line = question.to_line();
             assert_eq!(line.pop(), Some(b'\n'));
             assert!(!line.contains(&b'\n'));
             serde_json::from_slice::<Value>(&line).unwrap()
         };
-        let asked = ask("::ffff:192.0.2.1");
+        let asked = ask("::ffff:192.0.2.1", None);
         let own: Value = serde_json::from_slice(&event.to_json()).unwrap();
         let expected = json!({
             "type": "new", "event": own, "receivedAt": 1_700_000_000,
             "sourceType": "IP4", "sourceInfo": "192.0.2.1",
         });
         assert_eq!(asked, expected);
-        let asked = ask("2001:db8::1");
+        let asked = ask("2001:db8::1", Some([10; 32]));
+        assert_eq!(asked["authed"], "0a".repeat(32));
         assert_eq!(
             (&asked["sourceType"], &asked["sourceInfo"]),
             (&json!("IP6"), &json!("2001:db8::1"))

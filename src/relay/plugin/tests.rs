@@ -27,7 +27,12 @@ fn event(n: u64) -> Event {
 }
 
 fn ask<'a>(plugin: &'a Plugin, event: &'a Event) -> impl Future<Output = Verdict> + 'a {
-    let question = Question { event: event.as_ref(), received_at: 7, from: [192, 0, 2, 1].into() };
+    let question = Question {
+        event: event.as_ref(),
+        received_at: 7,
+        from: [192, 0, 2, 1].into(),
+        authed: None,
+    };
     async move { plugin.ask(&question).await }
 }
 

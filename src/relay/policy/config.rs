@@ -17,12 +17,11 @@ pub struct PolicyConfig {
     pub pow_bits: u8,
     /// A program that is asked about every event.
     pub plugin: PluginConfig,
-    /// Public keys of those who may manage the relay over NIP-86. Default: nobody may.
+    /// Public keys of those who may manage the relay over NIP-86. Default: nobody may. Without
+    /// [`Config::relay_urls`](crate::relay::Config::relay_urls) whatever host a request names is taken for this
+    /// relay's, which lets whoever is given a request that an admin made for another relay use it here too, for
+    /// a minute.
     pub admins: Vec<[u8; 32]>,
-    /// The URL under which the relay is managed, as clients see it. Default `None`: whatever host a request
-    /// names, which lets whoever is given a request that an admin made for another relay use it here too,
-    /// for a minute.
-    pub url: Option<String>,
     /// Who is believed about where clients come from.
     pub proxies: Proxies,
 }

@@ -98,7 +98,7 @@ fn only_a_proven_admin_calls_and_each_proof_counts_once() {
 
 #[test]
 fn a_configured_url_is_the_one_that_counts_and_without_admins_there_is_no_management() {
-    let (rig, _) = managed(|config| config.policy.url = Some("wss://bird.example/relay".into()));
+    let (rig, _) = managed(|config| config.relay_urls = vec!["wss://bird.example/relay".into()]);
     let body = r#"{"method":"listallowedkinds"}"#;
     assert_eq!(post(&rig, &proof(ADMIN, 0, body, "wss://relay.test/"), body).0, 401);
     let right = proof(ADMIN, 0, body, "https://bird.example/relay/");
@@ -167,7 +167,7 @@ fn what_is_decided_outlives_the_relay() {
     let stream = TcpStream::connect(relay.local_addr()).unwrap();
     let url = format!("ws://{}/", relay.local_addr());
     let (socket, _) = tungstenite::client(url, stream).unwrap();
-    let mut client = Client { socket };
+    let mut client = rig.client_on(socket);
     assert!(client.publish(&note(1, 0, "")).1.starts_with("blocked: "));
     drop(client);
     relay.stop().unwrap();

@@ -88,15 +88,6 @@ fn header(built: &mut Built, text: &str) -> Result<String, String> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn url(built: &mut Built, text: &str) -> Result<String, String> {
-    let schemes = ["wss://", "ws://", "https://", "http://"];
-    match schemes.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
-        true => built.relay.policy.url = Some(text.into()),
-        false => return Err("it is not a URL like wss://relay.example".into()),
-    }
-    Ok(text.into())
-}
-
 const UNITS: [(&str, u64); 4] = [("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400)];
 
 /// A rate in words, and as it is printed: `10/s`, `60/min burst 100`. The burst is the count if not said.
@@ -184,14 +175,6 @@ pub static POLICY: &[Setting] = &[
         "What becomes of an event about which it gives no answer",
     ),
     policy("admins", "policy-admins", ADMINS, "", "Who may manage the relay over NIP-86").common(),
-    policy(
-        "url",
-        "policy-url",
-        text("URL", "a URL", url),
-        "",
-        "The URL under which the relay is managed; empty: whatever host a request names",
-    )
-    .word(),
     policy(
         "real-ip-header",
         "policy-real-ip-header",
