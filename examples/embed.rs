@@ -1,17 +1,16 @@
-//! A store in a program: JSON in, many inserts under way, queries, counts, and what comes in live.
+//! A store in a program: JSON in, a batch, queries, counts, what comes in live, and every change.
 //!
 //! `cargo run --example embed` uses a directory that it throws away.
 #![expect(clippy::print_stdout, reason = "an example shows what it found")]
 
-use ratite::io::Wake;
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::{
-    Event, EventStore, Filter, Inserted, JsonLimits, Signer, TagValue, id, verify, write_event,
+    Change, Event, EventStore, Filter, Inserted, JsonLimits, Signer, TagValue, Update, id, verify,
+    write_event,
 };
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::error::Error;
-use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
@@ -52,14 +51,11 @@ fn publish(store: &EventStore) -> Result<(), Box<dyn Error>> {
 fn import(store: &EventStore) -> Result<(), Box<dyn Error>> {
     let config = Config { events: 1000, ..Config::default() };
     let mut generator = Generator::new(1, &config);
-    let mut under_way = Vec::new();
-    for _ in 0..1000 {
-        let event = generator.next_unsigned().sign();
-        under_way.push(store.insert(&event.as_ref())?);
-    }
+    let events: Vec<Event> = (0..1000).map(|_| generator.next_unsigned().sign()).collect();
+    let views: Vec<_> = events.iter().map(Event::as_ref).collect();
     let mut stored = 0;
-    for pending in under_way {
-        stored += usize::from(matches!(pending.wait()?, Inserted::Stored | Inserted::Replaced));
+    for answer in store.insert_batch(&views) {
+        stored += usize::from(matches!(answer?, Inserted::Stored | Inserted::Replaced));
     }
     println!("{stored} of 1000 events stored");
     Ok(())
@@ -79,23 +75,26 @@ fn ask(store: &EventStore) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is stored after a moment, exactly once, without a gap to the query before it.
+/// What is stored, then what comes in, exactly once; and every change since a position.
 fn follow(store: &EventStore) -> Result<(), Box<dyn Error>> {
-    #[derive(Debug)]
-    struct Bell;
-    impl Wake for Bell {
-        // A program with something else to do would be told here that `poll` has news.
-        fn wake(&self) {}
-    }
-    let bell: Arc<dyn Wake> = Arc::new(Bell);
-    let snapshot = store.snapshot();
-    let mut tails = store.tails(&snapshot, &bell);
+    let position = store.position();
+    let newest = Filter { limit: Some(2), ..Filter::default() };
+    // Both are streams of any executor too.
+    let mut updates = store.subscribe(&[newest]).blocking();
     let event = Event::from_parts([9; 32], 1_800_000_000, 1, &[["t", "live"]], "new");
     store.insert(&event.as_ref())?.wait()?;
-    let mut seen = 0;
-    for tail in &mut tails {
-        seen += tail.poll(&mut |_seq, record| assert_eq!(record.key, event.key()));
+    for update in updates.by_ref() {
+        match update? {
+            Update::Stored(event) => println!("stored: {}", event.created_at()),
+            Update::Eose => println!("what follows is new"),
+            Update::Live(live) => {
+                assert_eq!(*live, event);
+                break;
+            }
+        }
     }
-    assert_eq!(seen, 1);
+    let mut changes = store.changes(&position)?.blocking();
+    let change = changes.next().ok_or("the feed has ended")??;
+    assert_eq!(change, Change::Stored { event, removed: Vec::new() });
     Ok(())
 }

@@ -80,3 +80,8 @@ pub mod wal;
 #[cfg(all(doctest, feature = "nostr"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;
+
+/// Compiles and runs the code in the guide for embedders.
+#[cfg(all(doctest, feature = "nostr"))]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingExample;

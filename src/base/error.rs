@@ -3,6 +3,7 @@
 //! What a caller treats as an answer (a duplicate, a replaced event) is no error: it is an outcome.
 //! A `Display` text is a sentence that names what and where and, where there is one, the remedy.
 
+use super::{Lsn, ShardId};
 use std::path::PathBuf;
 
 /// Shorthand for results of this crate.
@@ -86,6 +87,26 @@ pub enum Error {
         /// Why, with the offending value.
         why: String,
     },
+    /// A subscriber took its events too slowly; what was queued for it was still given.
+    #[error(
+        "the subscription fell behind: its queue of {limit} {what} was full; subscribe again from the last event seen"
+    )]
+    Lagged {
+        /// What its queue was full of: `events` or `bytes`.
+        what: &'static str,
+        /// How many fit.
+        limit: u64,
+    },
+    /// The log no longer reaches back to a position of a change feed.
+    #[error(
+        "shard {shard} no longer has its log from {position} on; begin again from all that is stored"
+    )]
+    ChangesGone {
+        /// The shard.
+        shard: ShardId,
+        /// The position.
+        position: Lsn,
+    },
     /// The store is closing or closed.
     #[error("the store is closed")]
     Closed,
@@ -103,6 +124,8 @@ impl Error {
             Error::Poisoned { .. } => "ERR_POISONED",
             Error::Full { .. } => "ERR_FULL",
             Error::Invalid { .. } => "ERR_INVALID",
+            Error::Lagged { .. } => "ERR_LAGGED",
+            Error::ChangesGone { .. } => "ERR_CHANGES_GONE",
             Error::Closed => "ERR_CLOSED",
         }
     }

@@ -19,6 +19,19 @@ impl Event {
         tags: &[T],
         content: &str,
     ) -> Event {
+        let mut event = Event::without_id(pubkey, created_at, kind, tags, content);
+        event.set_id(id::compute(&event.as_ref()));
+        event
+    }
+
+    /// The event of these parts, with an id and a signature of zeros.
+    pub(super) fn without_id<T: AsRef<[S]>, S: AsRef<str>>(
+        pubkey: [u8; 32],
+        created_at: u64,
+        kind: u16,
+        tags: &[T],
+        content: &str,
+    ) -> Event {
         let items = tags.iter().flat_map(|tag| tag.as_ref().iter());
         let size: usize = items.map(|item| item.as_ref().len() + 2).sum();
         let mut body = Vec::with_capacity(TAGS_AT + 20 + size + tags.len() + content.len());
@@ -35,9 +48,7 @@ impl Event {
         put_varint(&mut body, content.len() as u64);
         body.extend_from_slice(content.as_bytes());
         let key = Key { time: created_at, id: [0; 32] };
-        let mut event = Event::new(key, body).expect("a body just encoded, below 4 GiB");
-        event.set_id(id::compute(&event.as_ref()));
-        event
+        Event::new(key, body).expect("a body just encoded, below 4 GiB")
     }
 
     /// The event with the signature of its id by `signer`, whose key the author's has to be.

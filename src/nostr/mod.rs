@@ -8,10 +8,16 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `search` (words of events, and their rank), `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `requests`, `search` (words of events, and their rank), `retention` (which events go, and when), `generate` (events
+//! for tests and benches), `deletions`, `ranked`, `store`; for embedders `batch`, `streams`, `hub` and `subscribe`, `changes`, `open`,
+//! and by feature `types` (from and to the `nostr` crate) and `database` (its `NostrDatabase`). A later rule adds a probe
 //! and a step in `rules`; nothing else here knows them.
 
+mod batch;
 mod build;
+mod changes;
+#[cfg(feature = "nostr-database")]
+mod database;
 mod deletions;
 mod event;
 pub mod expiration;
@@ -19,8 +25,10 @@ mod filter;
 mod filter_json;
 pub mod format;
 pub mod generate;
+mod hub;
 pub mod id;
 pub mod json;
+mod open;
 mod plan;
 mod ranked;
 pub mod requests;
@@ -28,9 +36,14 @@ pub mod retention;
 pub mod rules;
 pub mod search;
 mod store;
+mod streams;
+mod subscribe;
 pub mod terms;
+#[cfg(feature = "nostr-types")]
+mod types;
 pub mod verify;
 
+pub use changes::{Change, Changes, Position};
 pub use event::{Event, EventRef, Item, TagRef};
 pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
@@ -40,4 +53,6 @@ pub use plan::{select, selects_at};
 pub use rules::{Class, EventModel, class};
 pub use search::{Search, SearchKinds};
 pub use store::{EventOptions, EventStore, Events, Inserted, Pending};
+pub use streams::{Blocking, EventStream};
+pub use subscribe::{Queue, Subscription, Update};
 pub use verify::Signer;

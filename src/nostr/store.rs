@@ -4,17 +4,18 @@ use super::deletions::{Deleter, Entered, Reply};
 use super::event::{Event, EventRef};
 use super::filter::Filter;
 use super::format::FormatError;
+use super::hub::Hub;
 use super::plan::selects_at;
 use super::ranked::{Answer, Ranked};
 use super::rules::{self, EventModel};
 use super::search::SearchKinds;
 use super::{expiration, requests};
-use crate::base::{Error, Result, hash64};
+use crate::base::{Error, Key, Result, hash64};
 use crate::io::threads::Thread;
 use crate::io::{self, Backend, Env, Wake};
 use crate::maintain::{Transferred, backup};
 use crate::model::Record;
-use crate::query::Order;
+use crate::query::{Cursor, Order, Select};
 use crate::shard::{Outcome, Tail};
 use crate::store::{self, Options, Store, StoreSnapshot};
 use std::borrow::Cow;
@@ -123,6 +124,8 @@ pub struct EventStore {
     /// Taken when it is closed.
     worker: Mutex<Option<Thread<()>>>,
     search: SearchKinds,
+    /// Behind the store, so that it ends after it.
+    pub(super) hub: Hub,
 }
 
 impl EventStore {
@@ -163,7 +166,7 @@ impl EventStore {
         Ok(())
     }
 
-    fn adopted<'a>(&self, filters: &'a [Filter]) -> Result<Cow<'a, [Filter]>> {
+    pub(super) fn adopted<'a>(&self, filters: &'a [Filter]) -> Result<Cow<'a, [Filter]>> {
         if filters.iter().all(|filter| filter.ranked().is_none()) {
             return Ok(filters.into());
         }
@@ -183,7 +186,7 @@ impl EventStore {
         let store = Arc::new(Store::open(dir, model.clone(), &options.store, env)?);
         let (strict, threads) = (options.refuse_foreign_deletes, options.store.threads);
         let (deleter, worker) = Deleter::start(store, model, strict, threads);
-        Ok(EventStore { deleter, worker: Mutex::new(worker), search })
+        Ok(EventStore { deleter, worker: Mutex::new(worker), search, hub: Hub::new(threads) })
     }
 
     /// The engine below, for figures and settings. What is inserted there passes by the rules about gift wraps.
@@ -261,6 +264,31 @@ impl EventStore {
         }
     }
 
+    /// As [`EventStore::insert`], but `None` instead of waiting for room.
+    ///
+    /// # Errors
+    /// As [`EventStore::insert`].
+    pub fn try_insert(&self, event: &EventRef<'_>) -> Result<Option<Pending<'_>>> {
+        // Nobody is to be told of room: who wants some takes an answer, and asks again.
+        let context = &mut Context::from_waker(std::task::Waker::noop());
+        let awaited = match self.way(event) {
+            Way::Nowhere => Poll::Ready(Ok(Awaited::Known(Inserted::Expired))),
+            Way::Shard => match self.engine().try_insert(event.record())? {
+                Some(pending) => Poll::Ready(Ok(Awaited::Shard(pending))),
+                None => Poll::Pending,
+            },
+            Way::Wrap => self.poll_wrap(event, context),
+            Way::Deleter => {
+                let asked = self.deleter.poll_ask(event, context);
+                asked.map_ok(|reply| Awaited::Deleter(reply, self.engine()))
+            }
+        };
+        match awaited {
+            Poll::Ready(awaited) => awaited.map(|awaited| Some(Pending(awaited))),
+            Poll::Pending => Ok(None),
+        }
+    }
+
     fn poll_wrap(
         &self,
         event: &EventRef<'_>,
@@ -320,12 +348,13 @@ impl EventStore {
         order: Order,
     ) -> Result<Events> {
         let (filters, now) = (self.adopted(filters)?, self.now());
-        Ok(Events(if filters.iter().all(|filter| filter.ranked().is_none()) {
+        let answer = if filters.iter().all(|filter| filter.ranked().is_none()) {
             let selects = selects_at(&filters, now);
             Answer::Ordered(self.engine().query_at(snapshot, &selects, order)?)
         } else {
             Answer::Ranked(Box::new(Ranked::open(self.engine(), snapshot, &filters, order, now)?))
-        }))
+        };
+        Ok(Events { answer, last: None })
     }
 
     /// How many events a query without limits would give. Reads no events where posting lists decide.
@@ -334,6 +363,13 @@ impl EventStore {
     /// `Corrupt` or `Io`.
     pub fn count(&self, filters: &[Filter]) -> Result<u64> {
         self.engine().count(&selects_at(&self.adopted(filters)?, self.now()))
+    }
+
+    /// The selections of `filters`, without what has expired now. A search in a store that was created without finds
+    /// nothing: it has no words.
+    pub(super) fn selects(&self, filters: &[Filter]) -> Vec<Select> {
+        let filters = self.adopted(filters).unwrap_or(filters.into());
+        selects_at(&filters, self.now())
     }
 
     /// How a query would be answered, for a person.
@@ -359,13 +395,15 @@ impl EventStore {
         backup::of(self.engine(), target)
     }
 
-    /// Answers all writes that came in, syncs, and ends the shards.
+    /// Answers all writes that came in, syncs, ends the shards, and then the subscriptions, behind the last event.
     ///
     /// # Errors
     /// The first failure to make something durable.
     pub fn close(&self) -> Result<()> {
         let ended = self.end_worker();
-        self.engine().close().and(ended)
+        let closed = self.engine().close().and(ended);
+        self.hub.end();
+        closed
     }
 
     /// Lets the worker do what came before, and end.
@@ -437,19 +475,28 @@ impl Pending<'_> {
     }
 }
 
-/// The answer to a query, event by event.
-pub struct Events(Answer);
+/// The answer to a query, event by event. It owns its snapshot: it is `Send` and `'static`, and keeps the memtables
+/// and segments of its moment until it is dropped, whatever is flushed, merged or removed meanwhile.
+pub struct Events {
+    answer: Answer,
+    last: Option<Key>,
+}
 
 impl Events {
-    /// The next event, good until the next call; `None` at the end.
+    pub(super) fn over(cursor: Cursor) -> Events {
+        Events { answer: Answer::Ordered(cursor), last: None }
+    }
+
+    /// The next event, good until the next call; `None` at the end. No allocation and no copy.
     ///
     /// # Errors
     /// `Corrupt` or `Io`; the answer ends there.
     #[expect(clippy::should_implement_trait, reason = "the event borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<EventRef<'_>>> {
-        match &mut self.0 {
+        match &mut self.answer {
             Answer::Ordered(cursor) => {
                 let Some(record) = cursor.next()? else { return Ok(None) };
+                self.last = Some(record.key);
                 EventRef::stored(record).map(Some).map_err(damaged)
             }
             Answer::Ranked(ranked) => ranked.next(),
@@ -459,10 +506,16 @@ impl Events {
     /// From here on, what has expired by `now` is not given: for an answer that is held open for seconds. Limits
     /// count as they did when the query began. Each event is looked at then.
     pub fn pass_time(&mut self, now: u64) {
-        match &mut self.0 {
+        match &mut self.answer {
             Answer::Ordered(cursor) => cursor.pass_time(now),
             Answer::Ranked(ranked) => ranked.pass_time(now),
         }
+    }
+
+    /// The place of the event that was given last: where [`EventStore::query_after`] goes on, in this process or
+    /// another one. None in an answer that is ranked.
+    pub fn position(&self) -> Option<Key> {
+        self.last
     }
 }
 

@@ -3,7 +3,7 @@
 use super::merge::Merged;
 use super::scatter::{Readers, scatter};
 use super::{Expired, Order, Select};
-use crate::base::Result;
+use crate::base::{Key, Result};
 use crate::model::Record;
 use crate::shard::Snapshot;
 
@@ -39,6 +39,34 @@ impl Cursor {
                 }
                 None => Merged::open(select, order, snapshots),
             });
+        }
+        let later = None;
+        Ok(Cursor { order, selections, given: Vec::new(), later, failed: false })
+    }
+
+    /// As [`Cursor::open`], of what comes behind `last` in `order`, on the caller's thread alone. What is left out
+    /// counts for no limit, so that answers of `limit` records follow each other without a gap.
+    ///
+    /// # Errors
+    /// As [`Cursor::open`].
+    pub fn open_after(
+        selects: &[Select],
+        order: Order,
+        snapshots: &[Snapshot],
+        last: Key,
+    ) -> Result<Cursor> {
+        let mut selections = Vec::with_capacity(selects.len());
+        for select in selects.iter().filter(|s| !s.is_empty()) {
+            let mut select = select.clone();
+            match order {
+                Order::Newest => select.until = select.until.min(last.time),
+                Order::Oldest => select.since = select.since.max(last.time),
+            }
+            // Sources know the limit too, and would count what is left out.
+            let limit = select.limit.take();
+            let mut merged = Merged::open(select, order, snapshots);
+            merged.skip_through(last, limit)?;
+            selections.push(merged);
         }
         let later = None;
         Ok(Cursor { order, selections, given: Vec::new(), later, failed: false })

@@ -100,6 +100,20 @@ impl Merged {
         self.sources[nearest].record()
     }
 
+    /// Leaves out all matches up to `last`, itself included, and gives `limit` of those behind it. The merge was opened
+    /// without a limit, and begins at the time of `last`: a step for each match of one time.
+    pub(super) fn skip_through(&mut self, last: Key, limit: Option<usize>) -> Result<()> {
+        while self.peek_time()?.is_some() {
+            let key = self.peek_key();
+            if key != last && (key > last) == (self.order == Order::Oldest) {
+                break;
+            }
+            self.advance()?;
+        }
+        self.left = self.left.min(limit.unwrap_or(usize::MAX));
+        Ok(())
+    }
+
     /// Steps over the next match.
     pub(super) fn advance(&mut self) -> Result<()> {
         let Some(nearest) = self.nearest.take() else { return Ok(()) };

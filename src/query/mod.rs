@@ -11,7 +11,8 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `get`, `explain`.
+//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `get`, `explain`; `slices` and
+//! `task` for callers who do not wait.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
@@ -27,6 +28,8 @@ mod merge;
 mod scatter;
 mod segment;
 mod select;
+mod slices;
+mod task;
 mod walk;
 
 pub use count::{count, postings};
@@ -36,3 +39,5 @@ pub use explain::explain;
 pub use get::get;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};
+pub use slices::{Next, Produce, Slices};
+pub use task::Task;

@@ -21,7 +21,11 @@ use std::sync::{Mutex, PoisonError};
 const CHUNK_RECORDS: usize = 256;
 const CHUNK_BYTES: usize = 256 * 1024;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What a reader thread does next.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// `None` ends the thread that takes it: whoever still holds a sender does not keep it alive.
+pub(super) type Jobs = Sender<Option<Job>>;
 
 /// From what size on a selection is scattered.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +46,19 @@ impl Default for Large {
 /// Threads that read for large queries. Dropping it ends them.
 pub struct Readers {
     large: Large,
-    jobs: Mutex<Option<Sender<Job>>>,
+    jobs: Mutex<Option<Jobs>>,
     threads: Mutex<Vec<Thread<()>>>,
 }
 
 impl Readers {
     /// Starts `count` threads for what is `large`; with none, nothing is ever scattered.
     pub fn start(count: usize, large: Large) -> Readers {
-        let (jobs, next) = unbounded::<Job>();
+        let (jobs, next) = unbounded::<Option<Job>>();
         let start = |i| {
             let next = next.clone();
-            threads::spawn(format!("ratite-read-{i}"), move || next.iter().for_each(|job| job()))
+            threads::spawn(format!("ratite-read-{i}"), move || {
+                next.iter().map_while(|job| job).for_each(|job| job());
+            })
         };
         let threads = (0..count).map(start).collect();
         let jobs = (count > 0).then_some(jobs);
@@ -60,7 +66,7 @@ impl Readers {
     }
 
     /// A handle to give jobs with, if there are threads.
-    fn sender(&self) -> Option<Sender<Job>> {
+    pub(super) fn sender(&self) -> Option<Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -69,7 +75,7 @@ impl Readers {
         &self,
         select: &Select,
         snapshots: &[Snapshot],
-    ) -> Result<Option<Sender<Job>>> {
+    ) -> Result<Option<Jobs>> {
         if snapshots.len() < 2 || select.limit.is_some_and(|limit| limit <= self.large.limit) {
             return Ok(None);
         }
@@ -80,9 +86,13 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // Cursors and streams that outlive the store hold senders too.
+        for jobs in threads.iter().filter_map(|_| jobs.as_ref()) {
+            let _ended_already = jobs.send(None);
+        }
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!("{error}");
@@ -107,7 +117,7 @@ pub(super) fn estimate(select: &Select, snapshots: &[Snapshot]) -> Result<u64> {
 
 /// Runs `work` for each snapshot on the reader threads and gives the results in any order.
 pub(super) fn run<T: Send + 'static>(
-    sender: &Sender<Job>,
+    sender: &Jobs,
     snapshots: &[Snapshot],
     work: impl Fn(&Snapshot) -> T + Clone + Send + 'static,
 ) -> Result<Vec<T>> {
@@ -118,7 +128,7 @@ pub(super) fn run<T: Send + 'static>(
             // The caller may have gone away; then nobody needs the result.
             let _sent = results.send(work(&snapshot));
         });
-        sender.send(job).map_err(|_| Error::Closed)?;
+        sender.send(Some(job)).map_err(|_| Error::Closed)?;
     }
     drop(results);
     let results: Vec<T> = done.iter().collect();
@@ -127,7 +137,7 @@ pub(super) fn run<T: Send + 'static>(
 
 /// The matches of `select` in `snapshots`, a stream for each.
 pub(super) fn scatter(
-    sender: &Sender<Job>,
+    sender: &Jobs,
     select: &Select,
     order: Order,
     snapshots: &[Snapshot],
@@ -159,7 +169,7 @@ type Filled = Result<(Box<Merged>, Chunk)>;
 
 /// A chunk that was asked for.
 struct Pending {
-    jobs: Sender<Job>,
+    jobs: Jobs,
     chunk: Receiver<Filled>,
 }
 
@@ -171,13 +181,13 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    fn ask(jobs: Sender<Job>, merged: impl FnOnce() -> Merged + Send + 'static) -> Result<Pending> {
+    fn ask(jobs: Jobs, merged: impl FnOnce() -> Merged + Send + 'static) -> Result<Pending> {
         let (filled, chunk) = bounded(1);
         let job: Job = Box::new(move || {
             // The caller may have gone away; then the stream ends here.
             let _sent = filled.send(fill(Box::new(merged())));
         });
-        jobs.send(job).map_err(|_| Error::Closed)?;
+        jobs.send(Some(job)).map_err(|_| Error::Closed)?;
         Ok(Pending { jobs, chunk })
     }
 

@@ -41,8 +41,10 @@ pub(super) fn narrowed(filter: &Filter, private_kinds: &[u16], keys: &[[u8; 32]]
     let (open, private) = match &filter.kinds {
         None => (None, private_kinds.to_vec()),
         Some(kinds) => {
-            let (private, open) = kinds.iter().partition(|kind| is_private(kind));
-            (Some(open), private)
+            let those = |wanted: bool| {
+                kinds.iter().filter(|kind| is_private(kind) == wanted).copied().collect()
+            };
+            (Some(those(false)), those(true))
         }
     };
     let not_kinds = if open.is_none() { private_kinds.to_vec() } else { Vec::new() };

@@ -34,7 +34,7 @@ impl Core {
         let Some(group) = self.group.take_if(|g| !g.is_empty()) else {
             // Nothing to write: everything these answers speak of is durable already (I5).
             let answers = std::mem::take(&mut self.open.answers);
-            self.answer_all(Batch { answers, last: None });
+            self.answer_all(Batch { answers, ..Batch::default() });
             return;
         };
         if self.must_sync_first() {
@@ -57,6 +57,7 @@ impl Core {
         self.shared.stats.commits.fetch_add(1, Relaxed);
         self.shared.stats.log_bytes.fetch_add(bytes, Relaxed);
         self.push(TOKEN_COMMIT, placed.op);
+        self.open.end = placed.end;
         self.flying = Some(std::mem::take(&mut self.open));
         self.group = self.spare_group.take();
     }
@@ -179,6 +180,7 @@ impl Core {
     pub(super) fn answer_all(&mut self, batch: Batch) {
         if let Some(last) = batch.last {
             self.shared.published.advance(last);
+            self.shared.published.log_to(batch.end);
         }
         for (ticket, answer) in batch.answers {
             self.shared.inbox.tickets.answer(ticket, answer);

@@ -115,12 +115,30 @@ impl Inbox {
         record: Record<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Ticket>> {
-        if let Some(done) = self.try_insert(record).transpose() {
+        self.poll_room(context, || self.try_insert(record))
+    }
+
+    /// As [`Inbox::try_send`], waiting for room as a future does (I2).
+    pub(super) fn poll_send(
+        &self,
+        flags: u64,
+        parts: &[&[u8]],
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Ticket>> {
+        self.poll_room(context, || self.try_send(flags, parts))
+    }
+
+    fn poll_room(
+        &self,
+        context: &mut Context<'_>,
+        enter: impl Fn() -> Result<Option<Ticket>>,
+    ) -> Poll<Result<Ticket>> {
+        if let Some(done) = enter().transpose() {
             return Poll::Ready(done);
         }
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
         self.crowded.store(true, SeqCst);
-        match self.try_insert(record).transpose() {
+        match enter().transpose() {
             Some(done) => Poll::Ready(done),
             None => Poll::Pending,
         }

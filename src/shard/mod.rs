@@ -22,6 +22,7 @@
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
 mod ahead;
+mod changes;
 mod checkpoint;
 mod choose;
 mod commit;
@@ -46,6 +47,7 @@ mod view;
 mod work;
 mod write;
 
+pub use changes::{ChangeReader, LogPosition};
 pub use choose::{Compress, Policy};
 pub(crate) use compactor::Gate;
 pub use config::{Config, SyncMode};
@@ -53,7 +55,7 @@ pub use dead::Dead;
 pub use memory::{Adjust, ShardMemory};
 pub use run::{Shard, ShardStats};
 pub use tail::Tail;
-pub use ticket::Ticket;
+pub use ticket::{Ticket, block_on};
 pub use view::{LiveSegment, Snapshot, View};
 
 use crate::base::{Error, Seq};

@@ -107,6 +107,7 @@ pub(super) fn open(
     }
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
+    shared.published.log_to(replayed.end);
     // 5
     remove_orphans(&shared, &replay.segments)?;
     let in_use = log_start.file()..=replayed.end.file();

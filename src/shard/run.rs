@@ -6,7 +6,7 @@ use super::recover::{Opened, create, open};
 use super::ticket::{Ticket, with_thread_waker};
 use super::work::{Finished, Job, Worker};
 use super::write::{COMPACT, Core, FLUSH, REMOVE};
-use super::{Config, Outcome, ShardMemory, Shared, Snapshot, Tail};
+use super::{ChangeReader, Config, LogPosition, Outcome, ShardMemory, Shared, Snapshot, Tail};
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Result, ShardId};
 use crate::io::{Env, Wait, Wake, threads};
@@ -227,6 +227,15 @@ impl Shard {
         })
     }
 
+    /// As [`Shard::remove`], waiting for room as a future does; the ticket's answer is `Removed`.
+    pub(crate) fn poll_remove(
+        &self,
+        ids: &[[u8; 32]],
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Ticket>> {
+        self.shared.inbox.poll_send(REMOVE, &[ids.as_flattened()], context)
+    }
+
     /// Sends a message, waiting for room, and waits for its answer.
     fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
         let ticket = self.send(|inbox| inbox.try_send(tag, parts))?;
@@ -256,6 +265,18 @@ impl Shard {
         let mut tails = self.shared.tails.lock().unwrap_or_else(PoisonError::into_inner);
         tails.push(Arc::downgrade(wake));
         Tail::after(self.shared.clone(), snapshot)
+    }
+
+    /// Where the log of what is published ends.
+    pub(crate) fn log_end(&self) -> LogPosition {
+        LogPosition { block: self.shared.published.log_end(), entry: 0 }
+    }
+
+    /// The entries of the log from `from` on; `wake` is told as by [`Shard::tail`].
+    pub(crate) fn changes(&self, from: LogPosition, wake: &Arc<dyn Wake>) -> ChangeReader {
+        let mut tails = self.shared.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        tails.push(Arc::downgrade(wake));
+        ChangeReader::new(self.shared.clone(), from)
     }
 
     /// Figures.

@@ -204,6 +204,19 @@ pub(super) fn with_thread_waker<T>(f: impl FnOnce(&Waker) -> T) -> T {
     WAKER.with(f)
 }
 
+/// Waits for `future` on this thread. The thread must not be one that `future` needs.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    with_thread_waker(|waker| {
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@
 //!     should see is recorded only in a later view's `Dead`.
 
 use super::Dead;
-use crate::base::{Ordinal, Seq};
+use crate::base::{Lsn, Ordinal, Seq};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use arc_swap::ArcSwap;
@@ -54,16 +54,32 @@ impl View {
 pub(super) struct Published {
     view: ArcSwap<View>,
     seq: AtomicU64,
+    /// Behind the last block of the log whose records are published.
+    log_end: AtomicU64,
 }
 
 impl Published {
     pub(super) fn new(view: View, seq: Seq) -> Published {
-        Published { view: ArcSwap::from_pointee(view), seq: AtomicU64::new(seq) }
+        Published {
+            view: ArcSwap::from_pointee(view),
+            seq: AtomicU64::new(seq),
+            log_end: AtomicU64::new(0),
+        }
     }
 
     /// The records and removals up to `seq` are durable as promised: readers may see them.
     pub(super) fn advance(&self, seq: Seq) {
         self.seq.store(seq, Release);
+    }
+
+    /// The log up to `end` is published: said after `advance`, so that who reads this end and takes a snapshot then has
+    /// all of it.
+    pub(super) fn log_to(&self, end: Lsn) {
+        self.log_end.fetch_max(end.0, AcqRel);
+    }
+
+    pub(super) fn log_end(&self) -> Lsn {
+        Lsn(self.log_end.load(Acquire))
     }
 
     pub(super) fn seq(&self) -> Seq {

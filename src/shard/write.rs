@@ -60,6 +60,8 @@ pub(super) struct Sealed {
 pub(super) struct Batch {
     pub(super) answers: Vec<(u32, Result<Outcome>)>,
     pub(super) last: Option<Seq>,
+    /// Where its block of the log ends.
+    pub(super) end: Lsn,
 }
 
 pub(super) enum Applied {

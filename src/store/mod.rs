@@ -8,12 +8,14 @@
 
 pub(crate) mod birth;
 mod budget;
+mod later;
 mod options;
 mod space;
 
 pub(crate) use birth::settings_of;
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
+pub use later::{Read, Stream};
 pub use options::Options;
 pub use space::Space;
 

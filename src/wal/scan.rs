@@ -112,6 +112,12 @@ impl<'a> LogFile<'a> {
         format::read_file_header(&self.window, self.files.identity(), self.number, &path)
     }
 
+    /// Takes the file for one that ends at `to`, so that no read goes beyond.
+    pub fn end_at(&mut self, to: u32) {
+        let align = self.file.align().max(1) as u64;
+        self.len = self.len.min(u64::from(to).next_multiple_of(align));
+    }
+
     /// Where the first block of a file written on this machine begins.
     pub fn first_block(&self) -> Lsn {
         Lsn::new(self.number, format::grain(self.file.align()) as u32)

@@ -102,6 +102,7 @@ fn pass(rng: &mut Rng, now: u64) -> u64 {
 
 fn simulated_store(seed: u64) {
     let mut world = World::large(seed);
+    world.without_kind(5); // requests have tests of their own
     let (env, _disk, clock) = simulated(seed, Faults::default());
     let mut options = Options::tiny();
     options.shards = Some(pick(&mut world.rng, &[1, 2, 4]));

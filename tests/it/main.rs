@@ -12,6 +12,7 @@ mod clients;
 mod compare;
 #[cfg(feature = "tool")]
 mod config;
+mod embedding;
 mod expiry;
 mod kill;
 mod memory;

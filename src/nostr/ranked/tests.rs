@@ -353,3 +353,30 @@ fn a_store_without_words_says_so() {
     model.terms(event.as_ref().record(), &mut terms);
     assert!(terms.iter().all(|term| term[0] != crate::nostr::terms::WORD));
 }
+
+#[test]
+fn what_expires_is_not_ranked_counted_or_given_from_a_held_answer() {
+    let (env, _disk, clock) = simulated(6, Faults::default());
+    let store = open(&env, None);
+    let over = (store.now() + 10).to_string();
+    let short = Event::from_parts([1; 32], 5, 1, &[["expiration", &over]], "word");
+    insert(&store, &short);
+    insert(&store, &note(4, "word"));
+    for _ in 0..2 {
+        assert_eq!(
+            (ids(&store, &[search("word")]).len(), store.count(&[search("word")]).unwrap()),
+            (2, 2)
+        );
+        store.engine().flush().unwrap();
+    }
+    let mut held = store.query(&[search("word")]).unwrap();
+    clock.advance(std::time::Duration::from_secs(10));
+    assert_eq!(
+        (ids(&store, &[search("word")]).len(), store.count(&[search("word")]).unwrap()),
+        (1, 1)
+    );
+    assert_eq!(store.count(&[search("\"word\"")]).unwrap(), 1);
+    held.pass_time(store.now());
+    assert_eq!(held.next().unwrap().unwrap().created_at(), 4);
+    assert!(held.next().unwrap().is_none());
+}

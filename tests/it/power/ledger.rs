@@ -148,7 +148,10 @@ impl Ledger {
             let all: Vec<_> =
                 given.acknowledged.iter().map(|(ev, _)| ev).chain(&given.tail).collect();
             // A request to delete may have failed before it was handed to its shard, which goes on.
-            let loose: Vec<_> = given.tail.iter().filter(|ev| ev.kind == 5).collect();
+            let mut loose: Vec<_> = given.tail.iter().filter(|ev| ev.kind == 5).collect();
+            // One may have been sent twice.
+            loose.sort_by(|a, b| a.id.cmp(&b.id));
+            loose.dedup_by(|a, b| a.id == b.id);
             let mut state = given.base.clone();
             let mut reached = None;
             for given_count in 0..=all.len() {
@@ -158,7 +161,6 @@ impl Ledger {
                 here.live.extend(there.map(|ev| (*ev).clone()));
                 let mut ids: Vec<_> = here.live.iter().map(|ev| ev.id.clone()).collect();
                 ids.sort();
-                ids.dedup();
                 if ids == found {
                     reached = Some((given_count, here));
                 }
