@@ -2,6 +2,7 @@
 
 use super::auth::host;
 use super::limits::Limits;
+use super::policy::PolicyConfig;
 use crate::base::{Error, Result};
 use crate::nostr::retention::RuleConfig;
 use std::cell::Cell;
@@ -72,6 +73,8 @@ pub struct Config {
     pub compression: bool,
     /// What clients may do.
     pub limits: Limits,
+    /// What is let in.
+    pub policy: PolicyConfig,
     /// Front-end threads, each with a runtime, a listener and a feed. Default: the cores at hand.
     pub threads: usize,
     /// Where figures for Prometheus are served. Default: nowhere.
@@ -105,6 +108,7 @@ impl Default for Config {
             compression: true,
             pubkey: None,
             limits: Limits::default(),
+            policy: PolicyConfig::default(),
             threads: crate::io::threads::cores(),
             metrics: Metrics::default(),
         }

@@ -9,6 +9,7 @@
 //!     client that does not read its answers is not read either.
 //! I2. A connection that the relay ends is told why, and given a bounded time to hear it.
 
+use super::client::Client;
 use super::deflate::Deflate;
 use super::front::Front;
 use super::limits::Limits;
@@ -73,13 +74,13 @@ enum End {
 }
 
 /// Serves a client until it leaves, breaks a rule, or the relay stops. `is_compressed`: what was agreed.
-pub(super) async fn run(front: Rc<Front>, socket: Socket, is_compressed: bool) {
+pub(super) async fn run(front: Rc<Front>, socket: Socket, client: Client, is_compressed: bool) {
     front.counters.websockets.add();
     let outbox = front.connect();
     let (sink, mut frames) = socket.split();
     let deflate = is_compressed.then(|| front.deflate.clone());
     let mut writer = pin!(write(sink, outbox.clone(), deflate));
-    let mut session = Session::new(front.clone(), outbox.clone());
+    let mut session = Session::new(front.clone(), outbox.clone(), client);
     let end = serve(&front, &mut session, &outbox, &mut frames, writer.as_mut()).await;
     let closing = front.limits().closing;
     let frame = match end {

@@ -3,8 +3,9 @@
 //! I1. Who was let in counts until its [`Entry`] is dropped, also if its task panics.
 
 use super::limits::Limits;
+use super::policy::Network;
 use dashmap::DashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -12,14 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub(super) struct Doors {
     total: AtomicUsize,
     total_max: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
+    by_address: DashMap<Network, usize>,
     by_address_max: AtomicUsize,
 }
 
 /// One connection that is in.
 pub(super) struct Entry {
     doors: Arc<Doors>,
-    address: Option<IpAddr>,
+    from: IpAddr,
+    address: Option<Network>,
 }
 
 impl Doors {
@@ -45,16 +47,8 @@ impl Doors {
             return None;
         }
         // From here on the entry gives back what it took.
-        let mut entry = Entry { doors: self.clone(), address: None };
-        if let Some(address) = counted_as(from) {
-            let mut count = self.by_address.entry(address).or_insert(0);
-            if *count >= self.by_address_max.load(Relaxed) {
-                return None;
-            }
-            *count += 1;
-            entry.address = Some(address);
-        }
-        Some(entry)
+        let mut entry = Entry { doors: self.clone(), from, address: None };
+        entry.count_as(from).then_some(entry)
     }
 
     /// Connections that are in.
@@ -63,10 +57,35 @@ impl Doors {
     }
 }
 
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.doors.total.fetch_sub(1, Relaxed);
-        if let Some(address) = self.address {
+impl Entry {
+    /// Where the connection comes from, as far as it is known.
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Counts the connection among those from there instead, if there is room: its proxy says so.
+    pub(super) fn move_to(&mut self, from: IpAddr) -> bool {
+        if from == self.from {
+            return true;
+        }
+        self.forget_address();
+        self.from = from;
+        self.count_as(from)
+    }
+
+    fn count_as(&mut self, from: IpAddr) -> bool {
+        let Some(address) = counted_as(from) else { return true };
+        let mut count = self.doors.by_address.entry(address).or_insert(0);
+        if *count >= self.doors.by_address_max.load(Relaxed) {
+            return false;
+        }
+        *count += 1;
+        self.address = Some(address);
+        true
+    }
+
+    fn forget_address(&mut self) {
+        if let Some(address) = self.address.take() {
             self.doors.by_address.remove_if_mut(&address, |_, count| {
                 *count -= 1;
                 *count == 0
@@ -75,17 +94,16 @@ impl Drop for Entry {
     }
 }
 
-/// What connections of an address are counted under; `None` if they are not.
-fn counted_as(from: IpAddr) -> Option<IpAddr> {
-    let from = from.to_canonical();
-    if from.is_loopback() {
-        return None;
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.doors.total.fetch_sub(1, Relaxed);
+        self.forget_address();
     }
-    Some(match from {
-        IpAddr::V4(_) => from,
-        // A subscriber is given a /64 at least, and can use every address in it.
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-    })
+}
+
+/// What connections of an address are counted under; `None` if they are not.
+fn counted_as(from: IpAddr) -> Option<Network> {
+    (!from.to_canonical().is_loopback()).then(|| Network::of_client(from))
 }
 
 #[cfg(test)]
@@ -109,8 +127,20 @@ mod tests {
         let _local = enter("127.0.0.1").unwrap();
         assert!(enter("127.0.0.1").is_none() && enter("192.0.2.2").is_none(), "4 in total");
         drop(mapped);
-        assert!(doors.by_address.get(&"192.0.2.1".parse::<IpAddr>().unwrap()).is_none());
+        assert!(doors.by_address.get(&"192.0.2.1".parse().unwrap()).is_none());
         let _again = enter("::1").unwrap();
         assert_eq!(doors.count(), 4);
+    }
+
+    #[test]
+    fn what_a_proxy_brings_is_counted_where_it_comes_from() {
+        let limits = Limits { connections_per_address: 1, ..Limits::default() };
+        let doors = Doors::new(&limits);
+        let enter = || doors.enter("127.0.0.1".parse().unwrap()).unwrap();
+        let (mut a, mut b, client) = (enter(), enter(), "192.0.2.1".parse().unwrap());
+        assert!(a.move_to(client) && a.move_to(client) && !b.move_to(client));
+        assert_eq!((a.from(), doors.count()), (client, 2));
+        drop((a, b));
+        assert!(doors.by_address.is_empty() && enter().move_to(client));
     }
 }

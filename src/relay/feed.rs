@@ -101,10 +101,19 @@ mod tests {
     use super::*;
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
-    use crate::relay::RelayStats;
     use crate::relay::auth::Identity;
+    use crate::relay::front::Gate;
     use crate::relay::message::{ClientMessage, SubId, parse};
+    use crate::relay::{Policy, RelayStats};
     use crate::store::Options;
+
+    fn front(store: &Arc<EventStore>) -> Front {
+        let (policy, rates) = Default::default();
+        let policy = Policy::open(&policy, &rates, store.engine().env(), store.engine().dir());
+        let gate = Gate { policy: Arc::new(policy.unwrap()), plugin: None, manager: None };
+        let (config, counters) = (Box::leak(Box::default()), Arc::default());
+        Front::new(store.clone(), config, [].into(), counters, gate, Vec::new())
+    }
 
     fn sub(id: &str) -> SubId {
         match parse(format!("[\"CLOSE\",\"{id}\"]").as_bytes(), 1) {
@@ -124,13 +133,7 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front = Front::new(
-            store.clone(),
-            Box::leak(Box::default()),
-            [].into(),
-            Arc::default(),
-            Vec::new(),
-        );
+        let front = front(&store);
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
@@ -153,8 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
         let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
-        let front =
-            Front::new(store, Box::leak(Box::default()), [].into(), Arc::default(), Vec::new());
+        let front = front(&store);
         let outbox = front.connect();
         let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
         let now = front.now();

@@ -6,8 +6,11 @@ use super::config::{Config, Current};
 use super::deflate::Deflate;
 use super::limits::Limits;
 use super::live::{Live, Position};
+use super::manage::Manager;
 use super::message::SubId;
 use super::outbox::Outbox;
+use super::plugin::Plugin;
+use super::policy::Policy;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
 use super::visibility::may_see;
@@ -25,6 +28,14 @@ const COUNTS_MAX: usize = 2;
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
 pub(super) const EPHEMERAL_MAX: usize = 1024;
 
+/// What decides on what is let in, shared by all threads.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) policy: Arc<Policy>,
+    pub(super) plugin: Option<Arc<Plugin>>,
+    pub(super) manager: Option<Arc<Manager>>,
+}
+
 /// One front-end thread's own.
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
@@ -33,6 +44,10 @@ pub(super) struct Front {
     pub(super) hosts: Arc<[String]>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) plugin: Option<Arc<Plugin>>,
+    /// `None` if nobody may manage the relay.
+    pub(super) manager: Option<Arc<Manager>>,
     /// Of all clients whose messages are compressed.
     pub(super) deflate: Rc<RefCell<Deflate>>,
     /// The feeds of all threads, this one's included.
@@ -51,6 +66,7 @@ impl Front {
         config: &'static Config,
         hosts: Arc<[String]>,
         counters: Arc<Counters>,
+        gate: Gate,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
@@ -59,6 +75,9 @@ impl Front {
             hosts,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            policy: gate.policy,
+            plugin: gate.plugin,
+            manager: gate.manager,
             deflate: Rc::new(RefCell::new(Deflate::new())),
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),

@@ -3,6 +3,7 @@
 //! ```text
 //!   GET with Upgrade: websocket            -> 101, then `connection`
 //!   GET with Accept: application/nostr+json, GET /nip11 -> the document
+//!   POST of application/nostr+json+rpc     -> `manage`
 //!   OPTIONS                                -> 204, for browsers that ask before
 //!   GET /                                  -> the page; /stats.json, its figures
 //!   GET /health, /ready                    -> how the relay is; /metrics, if that is public
@@ -11,11 +12,14 @@
 //!
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
+use super::client::Client;
 use super::config::Metrics;
 use super::connection::{self, websocket_config};
 use super::deflate;
+use super::doors::Entry;
 use super::front::Front;
 use super::linger::Lingering;
+use super::manage;
 use super::metrics::{Asked, MEDIA_TYPE, Vitals};
 use super::transport::{Frames, Transport};
 use super::{info, page};
@@ -28,7 +32,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,13 +56,13 @@ pub(super) async fn serve(
     front: Rc<Front>,
     vitals: Arc<Vitals>,
     stream: TcpStream,
+    entry: Entry,
     mut stop: watch::Receiver<bool>,
 ) {
     let limits = front.limits();
-    let upgrade = Rc::new(Cell::new(None));
-    let service = service_fn(|request| {
-        let response = respond(&front, &vitals, request, &upgrade);
-        async { Ok::<_, Infallible>(response.await) }
+    let (upgrade, entry) = (Cell::new(None), RefCell::new(entry));
+    let service = service_fn(async |request| {
+        Ok::<_, Infallible>(respond(&front, &vitals, request, &entry, &upgrade).await)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -82,17 +86,32 @@ pub(super) async fn serve(
     let transport = Transport::new(stream, &parts.read_buf, frames);
     let config = Some(websocket_config(limits));
     let socket = WebSocketStream::from_raw_socket(transport, Role::Server, config).await;
-    connection::run(front, socket, is_compressed).await;
+    let client = Client::new(&front.policy, entry.borrow().from());
+    connection::run(front, socket, client, is_compressed).await;
 }
 
 async fn respond(
     front: &Front,
     vitals: &Arc<Vitals>,
     mut request: Request<Incoming>,
+    entry: &RefCell<Entry>,
     upgrade: &Cell<Option<(OnUpgrade, bool)>>,
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
+    if let Some(refused) = turn_away(front, headers, entry) {
+        return refused;
+    }
+    if let Some(manager) = &front.manager
+        && manage::is_call(request.method(), headers)
+    {
+        let (status, json) = manage::answer(front, manager, request).await;
+        let mut response = open(answer(status, "application/json", json));
+        if status == StatusCode::UNAUTHORIZED {
+            put(&mut response, header::WWW_AUTHENTICATE, "Nostr");
+        }
+        return response;
+    }
     let route = route(request.method(), request.version(), request.uri().path(), headers);
     match route {
         Route::Websocket(accept) => {
@@ -110,7 +129,7 @@ async fn respond(
         }
         Route::Document => {
             let searches = !front.store.search_kinds().is_off();
-            let document = info::document(&front.config, searches);
+            let document = info::document(&front.config, &front.policy, searches);
             open(answer(StatusCode::OK, NOSTR_JSON, document))
         }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
@@ -166,7 +185,7 @@ fn the_page(front: &Front, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let host = text(header::HOST).unwrap_or_default();
     let secure = text(HeaderName::from_static("x-forwarded-proto")) == Some("https");
     let nonce = page::nonce(&front.store);
-    let html = page::html(&front.config, host, secure, &nonce);
+    let html = page::html(&front.config, &front.policy.told(), (host, secure), &nonce);
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", html);
     put(&mut response, header::CONTENT_SECURITY_POLICY, &page::policy(host, &nonce));
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -202,6 +221,28 @@ impl State {
 
 /// What is said where nothing is.
 pub(super) const NOTHING: &str = "nothing is here\n";
+
+/// The answer to a client that may not come in, now that its proxy has said who it is; from here on the connection
+/// counts as its own.
+fn turn_away(
+    front: &Front,
+    headers: &HeaderMap,
+    entry: &RefCell<Entry>,
+) -> Option<Response<Full<Bytes>>> {
+    let mut entry = entry.borrow_mut();
+    let from = front.policy.proxies().client(entry.from(), headers);
+    let refused = |status, text: &'static str| {
+        front.counters.connections_refused.add();
+        Some(answer(status, "text/plain", text))
+    };
+    match front.policy.admit_address(from) {
+        Err(refusal) => refused(StatusCode::FORBIDDEN, refusal.0),
+        Ok(()) if entry.move_to(from) => None,
+        Ok(()) => {
+            refused(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n")
+        }
+    }
+}
 
 /// What a request asks for.
 #[derive(Debug, PartialEq)]
@@ -292,7 +333,7 @@ pub(super) fn answer(
 fn open(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     put(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
+    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS");
     response
 }
 

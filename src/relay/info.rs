@@ -2,6 +2,7 @@
 
 use super::config::{AuthMode, Config};
 use super::limits::SUBID_CHARS_MAX;
+use super::policy::Policy;
 use crate::nostr::retention::PublishedRule;
 use serde::Serialize;
 
@@ -17,11 +18,21 @@ const WITH_AUTH: [u16; 2] = [42, 70];
 /// Search: there if the store has words.
 const SEARCH_NIP: u16 = 50;
 
+/// Work: there if any is asked for.
+const WORK_NIP: u16 = 13;
+
+/// NIPs that come with admins: management, and how they prove who they are.
+const WITH_ADMINS: [u16; 2] = [86, 98];
+
 fn supported_nips(config: &Config, searches: bool) -> Vec<u16> {
     let mut nips = ALWAYS.to_vec();
     nips.extend(searches.then_some(SEARCH_NIP));
+    nips.extend((config.policy.pow_bits > 0).then_some(WORK_NIP));
     if config.auth != AuthMode::Off {
         nips.extend(WITH_AUTH);
+    }
+    if !config.policy.admins.is_empty() {
+        nips.extend(WITH_ADMINS);
     }
     nips.sort_unstable();
     nips
@@ -123,15 +134,15 @@ fn ranges(mut kinds: Vec<u16>) -> Vec<Kinds> {
 }
 
 /// The document of NIP-11, as JSON; `searches` says whether the store does.
-pub(super) fn document(config: &Config, searches: bool) -> Vec<u8> {
-    let about = &config.about;
+pub(super) fn document(config: &Config, policy: &Policy, searches: bool) -> Vec<u8> {
+    let (about, told) = (&config.about, policy.told());
     let document = Document {
-        name: &config.name,
-        description: &config.description,
+        name: told.name.as_deref().unwrap_or(&config.name),
+        description: told.description.as_deref().unwrap_or(&config.description),
         pubkey: config.pubkey.map(const_hex::encode),
         contact: config.contact.as_deref(),
         about: About {
-            icon: about.icon.as_deref(),
+            icon: told.icon.as_deref().or(about.icon.as_deref()),
             banner: about.banner.as_deref(),
             posting_policy: about.posting_policy.as_deref(),
             privacy_policy: about.privacy_policy.as_deref(),
@@ -143,15 +154,16 @@ pub(super) fn document(config: &Config, searches: bool) -> Vec<u8> {
         supported_nips: supported_nips(config, searches),
         software: SOFTWARE,
         version: env!("CARGO_PKG_VERSION"),
-        limitation: limitation(config),
+        limitation: limitation(config, policy),
         retention: config.retention.iter().filter_map(|r| r.published()).map(Into::into).collect(),
     };
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
-fn limitation(config: &Config) -> Limitation {
+fn limitation(config: &Config, policy: &Policy) -> Limitation {
     let limits = &config.limits;
     let auth_required = config.auth == AuthMode::Required;
+    let is_decided = policy.restricts_writes() || config.policy.plugin.is_there();
     Limitation {
         max_message_length: limits.message_bytes,
         max_subscriptions: limits.subscriptions,
@@ -163,11 +175,11 @@ fn limitation(config: &Config) -> Limitation {
         max_content_length: limits.event.content_bytes,
         created_at_lower_limit: limits.past_seconds,
         created_at_upper_limit: limits.future_seconds,
-        min_pow_difficulty: 0,
+        min_pow_difficulty: config.policy.pow_bits,
         auth_required,
         payment_required: false,
         // Who has to authenticate first has a condition to fulfil.
-        restricted_writes: auth_required,
+        restricted_writes: auth_required || is_decided,
     }
 }
 
@@ -177,14 +189,23 @@ pub(super) const DOCUMENT_PATH: &str = "/nip11";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::{Backend, system};
     use crate::nostr::retention::RuleConfig;
     use serde_json::json;
+
+    /// The document of a relay with this configuration.
+    fn said(config: &Config, searches: bool) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let env = system(Backend::Posix).unwrap();
+        let (policy, rates) = (&config.policy, &config.limits.rates);
+        document(config, &Policy::open(policy, rates, &env, dir.path()).unwrap(), searches)
+    }
 
     #[test]
     fn the_document_says_what_is_on_and_what_is_kept() {
         let mut config = Config::default();
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config, false)).unwrap()
+            serde_json::from_slice(&said(config, false)).unwrap()
         };
         config.about.icon = Some("https://x/i.png".into());
         config.about.countries = vec!["IS".into()];
@@ -222,7 +243,7 @@ mod tests {
     fn the_document_says_what_the_limits_say() {
         let mut config = Config { pubkey: Some([0xab; 32]), ..Config::default() };
         let json = |config: &Config| -> serde_json::Value {
-            serde_json::from_slice(&document(config, false)).unwrap()
+            serde_json::from_slice(&said(config, false)).unwrap()
         };
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
@@ -234,10 +255,15 @@ mod tests {
         for optional in ["contact", "icon", "relay_countries", "tags", "retention"] {
             assert!(document.get(optional).is_none(), "{optional}");
         }
-        let searching: serde_json::Value =
-            serde_json::from_slice(&super::document(&config, true)).unwrap();
+        let searching: serde_json::Value = serde_json::from_slice(&said(&config, true)).unwrap();
         assert_eq!(searching["supported_nips"], json!([1, 9, 11, 40, 42, 45, 50, 62, 70]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
+        assert_eq!(json(&config)["limitation"]["restricted_writes"], false);
+        (config.policy.pow_bits, config.policy.admins) = (20, vec![[1; 32]]);
+        let document = json(&config);
+        assert_eq!(document["supported_nips"], json!([1, 9, 11, 13, 40, 42, 45, 62, 70, 86, 98]));
+        assert_eq!(document["limitation"]["min_pow_difficulty"], 20);
+        assert_eq!(document["limitation"]["restricted_writes"], true);
     }
 }

@@ -3,6 +3,7 @@
 //! Most are published in the `limitation` of NIP-11. The durations are deadlines on sockets; they
 //! run on the runtime's timers, since nothing that is stored depends on them.
 
+use super::policy::Rates;
 use crate::base::{Error, Result};
 use crate::nostr::JsonLimits;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub struct Limits {
     /// Connections from one IPv4 address or IPv6 /64 network. Default 256: many people share an
     /// address. Loopback is exempt: a proxy on this machine brings everyone.
     pub connections_per_address: usize,
+    /// How fast clients may send and ask. Default: as they like.
+    pub rates: Rates,
     /// Silence after which a client is pinged. Default 55 s: proxies cut what is silent for 60 s.
     pub ping: Duration,
     /// Silence after a ping at which the connection is given up. Default 60 s.
@@ -88,6 +91,7 @@ impl Default for Limits {
             outbound_bytes: 4 * 1024 * 1024,
             connections: 10_000,
             connections_per_address: 256,
+            rates: Rates::default(),
             ping: Duration::from_secs(55),
             pong: Duration::from_secs(60),
             head_bytes: HEAD_BYTES_MIN,

@@ -9,6 +9,7 @@
 //! 2. The script puts what it is told into the page as text, so that an event cannot be markup.
 
 use super::config::Config;
+use super::policy::Told;
 use crate::nostr::EventStore;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -23,10 +24,17 @@ pub(super) fn nonce(store: &EventStore) -> String {
 }
 
 /// The page. `host` is the client's word for this relay, `secure` whether a proxy says that it came by TLS.
-pub(super) fn html(config: &Config, host: &str, secure: bool, nonce: &str) -> String {
+/// What an administrator has `told` counts before the configuration.
+pub(super) fn html(
+    config: &Config,
+    told: &Told,
+    (host, secure): (&str, bool),
+    nonce: &str,
+) -> String {
     let scheme = if secure { "wss" } else { "ws" };
     let url = escaped(&format!("{scheme}://{host}/"));
-    let (name, description) = (escaped(&config.name), escaped(&config.description));
+    let name = escaped(told.name.as_deref().unwrap_or(&config.name));
+    let description = escaped(told.description.as_deref().unwrap_or(&config.description));
     let mut page = String::with_capacity(PAGE.len() + STYLE.len() + SCRIPT.len() + 1024);
     // In one walk, so that nothing that is filled in is itself looked at for more.
     let mut rest = PAGE;
@@ -89,7 +97,7 @@ mod tests {
             description: "</p><script>x</script>".into(),
             ..Config::default()
         };
-        let page = html(&config, "x\"><script>", true, "abc");
+        let page = html(&config, &Told::default(), ("x\"><script>", true), "abc");
         assert!(page.contains("<h1>&lt;b&gt;&amp;{{script}}</h1>"), "{page}");
         assert!(page.contains("wss://x&quot;&gt;&lt;script&gt;/"), "{page}");
         assert_eq!(page.matches("<script").count(), 1);

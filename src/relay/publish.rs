@@ -1,43 +1,54 @@
 //! EVENT: an event's way from a client's JSON to the store, the cheap checks before the dear ones.
 //!
 //! ```text
-//!   size -> parse -> who may publish it -> created_at -> id (a hash) -> signature (some 50 us) -> store | broadcast
+//!   rate -> size -> parse -> who may publish it -> lists, work -> created_at -> id (a hash)
+//!        -> signature (some 50 us) -> plugin -> store | broadcast
 //! ```
 
 use super::auth::{AUTH_KIND, Identity};
+use super::client::Client;
 use super::config::AuthMode;
 use super::front::Front;
+use super::plugin::{Question, Verdict};
+use super::policy::{Refusal, Spent, Unwanted};
 use super::reply;
 use super::split::member;
 use super::stats::WriteUnderWay;
 use crate::base::Result;
 use crate::nostr::{Class, Event, EventRef, Inserted, class, id, verify};
+use std::net::IpAddr;
 use std::rc::Rc;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// Kinds whose content may be an event (NIP-18).
 const REPOSTS: [u16; 2] = [6, 16];
 
+/// Whom an event comes from.
+pub(super) struct Sender {
+    pub(super) address: IpAddr,
+    /// The first key that the client has proved to be its own.
+    pub(super) key: Option<[u8; 32]>,
+}
+
 /// What is to be done about an EVENT message.
 pub(super) enum Publish {
     /// The answer is known.
     Answer(Message),
-    /// The store has to answer.
+    /// The plugin or the store has to answer.
     Store(Event),
 }
 
 /// Checks the event in a client's message; delivers it if it is ephemeral.
-pub(super) fn receive(front: &Front, identity: &Identity, json: &[u8]) -> Publish {
+pub(super) fn receive(front: &Front, client: &Client, identity: &Identity, json: &[u8]) -> Publish {
     let (limits, counters) = (front.limits(), &front.counters);
+    if let Err(Refusal(text)) = client.may(front, Spent::Event, json.len()) {
+        return Publish::Answer(unread(json, text));
+    }
     let event = match Event::from_json(json, &limits.event) {
         Ok(event) => event,
         Err(error) => {
             counters.events_malformed.add();
-            let text = format!("invalid: {error}");
-            return Publish::Answer(match claimed_id(json) {
-                Some(id) => reply::ok(&id, false, &text),
-                None => reply::notice(&text),
-            });
+            return Publish::Answer(unread(json, &format!("invalid: {error}")));
         }
     };
     let refuse = |text: &str| Publish::Answer(reply::ok(event.id(), false, text));
@@ -45,6 +56,9 @@ pub(super) fn receive(front: &Front, identity: &Identity, json: &[u8]) -> Publis
     if let Some(text) = refusal.or_else(|| authorship(front, identity, &event.as_ref())) {
         counters.events_unauthenticated.add();
         return refuse(text);
+    }
+    if let Some(text) = unwanted(front, &event.as_ref()) {
+        return refuse(&text);
     }
     let now = front.now();
     if event.created_at() > now.saturating_add(limits.future_seconds) {
@@ -63,21 +77,10 @@ pub(super) fn receive(front: &Front, identity: &Identity, json: &[u8]) -> Publis
         counters.events_bad_signature.add();
         return refuse("invalid: bad signature");
     }
-    if class(event.kind()) == Class::Ephemeral {
-        // What would not be stored if it were of another kind is not delivered either.
-        match front.store.refusal(&event.as_ref()) {
-            Ok(None) => {}
-            refused => {
-                let refused = refused.map(|inserted| inserted.unwrap_or(Inserted::Ephemeral));
-                return Publish::Answer(answer(front, event.id(), refused));
-            }
-        }
-        counters.events_ephemeral.add();
-        let answer = reply::ok(event.id(), true, "");
-        front.broadcast(event);
-        return Publish::Answer(answer);
+    match front.plugin.is_none() && class(event.kind()) == Class::Ephemeral {
+        true => Publish::Answer(broadcast(front, event)),
+        false => Publish::Store(event),
     }
-    Publish::Store(event)
 }
 
 /// Why the event may not be published by this client, if it may not: protected events (NIP-70) come from
@@ -106,16 +109,77 @@ fn is_protected(event: &EventRef<'_>) -> bool {
     event.tags().any(|tag| tag.name().is_some_and(|name| name == "-"))
 }
 
-/// Waits for what the store says of an event.
-pub(super) async fn store(front: Rc<Front>, event: Event) -> ([u8; 32], Result<Inserted>) {
+/// Why lists or work keep an event out, as the client is told.
+fn unwanted(front: &Front, event: &EventRef<'_>) -> Option<String> {
+    let unwanted = front.policy.admit(event).err()?;
+    front.counters.events_unwanted.add();
+    Some(match unwanted {
+        Unwanted::Listed(Refusal(text)) => text.into(),
+        Unwanted::Work(asked, done) => {
+            format!("pow: an id here begins with {asked} zero bits, and this one counts for {done}")
+        }
+    })
+}
+
+/// Delivers an ephemeral event. What would not be stored if it were of another kind is not delivered either.
+fn broadcast(front: &Front, event: Event) -> Message {
+    match front.store.refusal(&event.as_ref()) {
+        Ok(None) => {}
+        refused => {
+            let refused = refused.map(|inserted| inserted.unwrap_or(Inserted::Ephemeral));
+            return answer(front, event.id(), refused);
+        }
+    }
+    front.counters.events_ephemeral.add();
+    let answer = reply::ok(event.id(), true, "");
+    front.broadcast(event);
+    answer
+}
+
+/// Waits for what the plugin and the store say of an event, and gives the answer to the client.
+pub(super) async fn store(front: Rc<Front>, event: Event, sender: Sender) -> Message {
+    if let Some(answer) = ask(&front, &event, &sender).await {
+        return answer;
+    }
+    if class(event.kind()) == Class::Ephemeral {
+        return broadcast(&front, event);
+    }
     let (began, _under_way) = (front.nanos(), WriteUnderWay::begin(&front.counters));
     let inserted = front.store.insert_async(&event.as_ref()).await;
     front.counters.latencies.insert.record(front.nanos().saturating_sub(began));
-    (*event.id(), inserted)
+    answer(&front, event.id(), inserted)
+}
+
+/// Asks the plugin, if there is one; the answer to the client if the event is not to be stored.
+async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
+    let plugin = front.plugin.as_ref()?;
+    let question = Question {
+        event: event.as_ref(),
+        received_at: front.now(),
+        from: sender.address,
+        authed: sender.key,
+    };
+    let counters = &front.counters;
+    let (counter, refused) = match plugin.ask(&question).await {
+        Verdict::Accept => (&counters.plugin_accepted, None),
+        Verdict::Reject(text) => (&counters.plugin_rejected, Some((false, text))),
+        Verdict::ShadowReject => (&counters.plugin_shadowed, Some((true, String::new()))),
+        Verdict::Failed if plugin.accepts_on_failure => (&counters.plugin_unanswered, None),
+        Verdict::Failed => {
+            let text = "error: this relay's policy gave no answer; try again later";
+            (&counters.plugin_unanswered, Some((false, text.into())))
+        }
+    };
+    counter.add();
+    if let Some((accepted, text)) = refused {
+        return Some(reply::ok(event.id(), accepted, &text));
+    }
+    // It may have been banned while the plugin thought about it.
+    unwanted(front, &event.as_ref()).map(|text| reply::ok(event.id(), false, &text))
 }
 
 /// The answer to the client once the store has given its own.
-pub(super) fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
+fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
     let counters = &front.counters;
     let (counter, accepted, text) = match inserted {
         Ok(Inserted::Stored | Inserted::Replaced) => (&counters.events_stored, true, ""),
@@ -154,6 +218,14 @@ pub(super) fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -
     };
     counter.add();
     reply::ok(id, accepted, text)
+}
+
+/// The answer about an event that was not read.
+pub(super) fn unread(json: &[u8], text: &str) -> Message {
+    match claimed_id(json) {
+        Some(id) => reply::ok(&id, false, text),
+        None => reply::notice(text),
+    }
 }
 
 /// The id that a malformed event claims, if that much of it can be read.

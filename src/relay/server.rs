@@ -11,13 +11,17 @@
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
 use super::auth;
+use super::background::Background;
 use super::config::Config;
 use super::connection::LINGER;
 use super::doors::{Doors, Entry};
 use super::feed::{Bell, follow};
-use super::front::{EPHEMERAL_MAX, Front};
+use super::front::{EPHEMERAL_MAX, Front, Gate};
 use super::http;
+use super::manage::Manager;
 use super::metrics::{Readiness, Vitals};
+use super::plugin::Plugin;
+use super::policy::Policy;
 use super::runtime::Runtime;
 use super::scrape::Scrape;
 use super::stats::{Counters, RelayStats};
@@ -26,7 +30,7 @@ use crate::io::{Wake, threads};
 use crate::nostr::{Event, EventStore};
 use crossbeam::channel;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,6 +54,9 @@ pub struct Relay {
     threads: Mutex<Vec<threads::Thread<()>>>,
     vitals: Arc<Vitals>,
     scrape: Option<Scrape>,
+    policy: Arc<Policy>,
+    /// After the threads, which ask its plugin.
+    background: Mutex<Option<Background>>,
 }
 
 /// What a thread is started with.
@@ -60,6 +67,7 @@ struct Seat {
     counters: Arc<Counters>,
     doors: Arc<Doors>,
     vitals: Arc<Vitals>,
+    gate: Gate,
     socket: Socket,
     stop: watch::Receiver<bool>,
     feeds: Vec<mpsc::Sender<Arc<Event>>>,
@@ -72,7 +80,8 @@ impl Relay {
     /// The store is the caller's: stop the relay before closing it.
     ///
     /// # Errors
-    /// `Invalid` limits or settings ([`Config::check`]); `Io` if the address cannot be listened on.
+    /// `Invalid` limits or settings ([`Config::check`]) or rules; `Io` if the address cannot be listened on; what
+    /// the files of the policy met.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
         Relay::start_on(store, config, None)
     }
@@ -89,22 +98,27 @@ impl Relay {
     ) -> Result<Relay> {
         config.check()?;
         let count = config.threads;
+        let counters: Vec<Arc<Counters>> = (0..=count).map(|_| Arc::default()).collect();
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = match listener {
             Some(listener) => share(&listener, count).map_err(cannot_listen)?,
             None => bind(config.listen, count).map_err(cannot_listen)?,
         };
+        // After the binding: what may fail first costs no start of a plugin.
+        let (gate, background) = gate(&store, &config, counters[count].clone())?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let hosts: Arc<[String]> = auth::hosts(&config, address).into();
-        let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
         let doors = Doors::new(&config.limits);
         let vitals = Arc::new(Vitals::new(store.clone(), counters.clone(), doors.clone()));
         let scrape = Scrape::start(&config, &vitals)?;
         let (stop, stopped) = watch::channel(false);
         let (config, configs) = watch::channel(&*Box::leak(Box::new(config)));
         let threads = Mutex::default();
-        let mut relay = Relay { address, stop, config, doors, threads, vitals, scrape };
+        let policy = gate.policy.clone();
+        let background = Mutex::new(Some(background));
+        let mut relay =
+            Relay { address, stop, config, doors, threads, vitals, scrape, policy, background };
         let (ready, readiness) = channel::bounded(count);
         for (number, (socket, feed)) in sockets.into_iter().zip(feed_ends).enumerate() {
             let seat = Seat {
@@ -114,6 +128,7 @@ impl Relay {
                 counters: counters[number].clone(),
                 doors: relay.doors.clone(),
                 vitals: relay.vitals.clone(),
+                gate: gate.clone(),
                 socket,
                 stop: stopped.clone(),
                 feeds: feeds.clone(),
@@ -124,7 +139,7 @@ impl Relay {
             let thread = threads::spawn(format!("ratite-relay-{number}"), run);
             relay.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        drop(ready);
+        drop((ready, gate));
         // A thread that could not start, or died, has dropped its sender without a word.
         let started: Vec<io::Result<()>> = readiness.iter().collect();
         let all = started.len() == count;
@@ -156,6 +171,11 @@ impl Relay {
     /// The address that it listens on, with the port it was given.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it lets in, to be loaded anew.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// What it has done so far.
@@ -194,6 +214,8 @@ impl Relay {
         self.stop.send_replace(true);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let ended: Vec<Result<()>> = threads.drain(..).map(threads::Thread::join).collect();
+        // Nobody asks the plugin any more, so it ends.
+        drop(self.background.lock().unwrap_or_else(PoisonError::into_inner).take());
         ended.into_iter().collect()
     }
 }
@@ -231,6 +253,28 @@ fn share(listener: &std::net::TcpListener, count: usize) -> io::Result<(SocketAd
     Ok((address, shared.collect::<io::Result<_>>()?))
 }
 
+/// Makes what decides on what is let in, and starts what works for it.
+fn gate(
+    store: &Arc<EventStore>,
+    config: &Config,
+    counters: Arc<Counters>,
+) -> Result<(Gate, Background)> {
+    let engine = store.engine();
+    let policy = Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
+        .map(Arc::new)?;
+    let manager = Manager::new(config, &policy, store).map(Arc::new);
+    let plugin = &config.policy.plugin;
+    let (plugin, served) = match plugin.is_there() {
+        false => (None, None),
+        true => {
+            let (asker, asks) = Plugin::new(plugin);
+            (Some(Arc::new(asker)), Some((plugin.clone(), asks)))
+        }
+    };
+    let background = Background::start(&policy, served, counters)?;
+    Ok((Gate { policy, plugin, manager }, background))
+}
+
 /// Binds a socket for each thread; port 0 becomes the one that the first is given.
 fn bind(listen: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Socket>)> {
     let socket = |address: SocketAddr, shared: bool| {
@@ -260,8 +304,8 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, hosts, counters, doors, vitals, socket, stop, feeds, feed } =
-            seat;
+        let Seat { store, config, hosts, counters, doors, vitals, gate, socket, .. } = seat;
+        let Seat { stop, feeds, feed, .. } = seat;
         let listener = match socket.listen() {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -269,7 +313,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell = Arc::new(Bell::new(store.engine().env().clock.clone()));
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, *config.borrow(), hosts, counters, feeds));
+        let front = Rc::new(Front::new(store, *config.borrow(), hosts, counters, gate, feeds));
         let renewer = tokio::task::spawn_local(renew(front.clone(), config));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
@@ -309,7 +353,7 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => match doors.enter(from.ip()) {
+                Ok((stream, from)) => match enter(front, doors, from.ip()) {
                     Some(entry) => {
                         front.counters.connections_accepted.add();
                         let (front, vitals) = (front.clone(), vitals.clone());
@@ -339,6 +383,14 @@ async fn accept(
     }
 }
 
+/// Lets a connection in, if its address may and there is room for it. Of what a proxy brings, the address is
+/// known later.
+fn enter(front: &Front, doors: &Arc<Doors>, from: IpAddr) -> Option<Entry> {
+    let policy = &front.policy;
+    let may = policy.proxies().believe(from) || policy.admit_address(from).is_ok();
+    if may { doors.enter(from) } else { None }
+}
+
 async fn client(
     front: Rc<Front>,
     vitals: Arc<Vitals>,
@@ -348,9 +400,8 @@ async fn client(
 ) {
     // Answers are gathered before they are written; waiting for more would only delay them.
     if stream.set_nodelay(true).is_ok() {
-        http::serve(front, vitals, stream, stop).await;
+        http::serve(front, vitals, stream, entry, stop).await;
     }
-    drop(entry);
 }
 
 fn is_clients_own(error: &io::Error) -> bool {

@@ -11,30 +11,35 @@
 //! I2. What a client has under way is bounded: nothing more is read while `may_read` says no.
 
 use super::auth::{self, Identity};
+use super::client::Client;
 use super::config::AuthMode;
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
 use super::outbox::Outbox;
-use super::publish::{self, Publish};
+use super::policy::Spent;
+use super::publish::{self, Publish, Sender};
 use super::reply;
 use super::request::{self, Counting, Kind, Request, Running, Stored};
 use super::subscriptions::SubKey;
 use super::visibility::{Narrowed, asks_private_only};
 use crate::base::Result;
-use crate::nostr::{Filter, Inserted};
+use crate::nostr::Filter;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use tokio_tungstenite::tungstenite::protocol::Message;
 
-type Write = Pin<Box<dyn Future<Output = ([u8; 32], Result<Inserted>)>>>;
+/// An event on its way; what comes out is the answer.
+type Write = Pin<Box<dyn Future<Output = Message>>>;
 
 /// The state of one client. Dropping it ends its subscriptions; events handed over are stored.
 pub(super) struct Session {
     front: Rc<Front>,
     outbox: Rc<Outbox>,
+    client: Client,
     identity: Rc<Identity>,
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
@@ -52,7 +57,7 @@ struct Subscribed {
 }
 
 impl Session {
-    pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>) -> Session {
+    pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>, client: Client) -> Session {
         let identity = Rc::new(Identity::new(&*front.store.engine().env().entropy));
         if front.config.auth != AuthMode::Off {
             outbox.push(reply::auth(identity.challenge()));
@@ -60,6 +65,7 @@ impl Session {
         Session {
             front,
             outbox,
+            client,
             identity,
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
@@ -85,17 +91,24 @@ impl Session {
         match parse(text.as_bytes(), self.front.limits().filters) {
             Ok(ClientMessage::Event(json)) => {
                 counters.messages_event.add();
-                match publish::receive(&self.front, &self.identity, json) {
+                match publish::receive(&self.front, &self.client, &self.identity, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
-                        let write = publish::store(self.front.clone(), event);
+                        let key = self.identity.keys().first().copied();
+                        let sender = Sender { address: self.client.address, key };
+                        let write = publish::store(self.front.clone(), event, sender);
                         self.writes.push(Box::pin(write));
                     }
                 }
             }
             Ok(ClientMessage::Auth(json)) => {
                 counters.messages_auth.add();
-                self.outbox.push(auth::receive(&self.front, &self.identity, json));
+                // A signature is checked, as for an event.
+                let answer = match self.client.may(&self.front, Spent::Event, json.len()) {
+                    Ok(()) => auth::receive(&self.front, &self.identity, json),
+                    Err(refusal) => publish::unread(json, refusal.0),
+                };
+                self.outbox.push(answer);
             }
             Ok(ClientMessage::Req(id, filters)) => {
                 counters.messages_req.add();
@@ -128,8 +141,8 @@ impl Session {
         }
         let Session { front, outbox, writes, running, .. } = self;
         let stepped = tokio::select! {
-            Some((id, inserted)) = writes.next() => {
-                outbox.push(publish::answer(front, &id, inserted));
+            Some(answer) = writes.next() => {
+                outbox.push(answer);
                 return;
             }
             Some(stepped) = step(running, front, outbox), if !outbox.is_full() => stepped,
@@ -140,8 +153,8 @@ impl Session {
 
     /// Waits until the store has answered every event that was handed to it.
     pub(super) async fn finish_writes(&mut self) {
-        while let Some((id, inserted)) = self.writes.next().await {
-            self.outbox.push(publish::answer(&self.front, &id, inserted));
+        while let Some(answer) = self.writes.next().await {
+            self.outbox.push(answer);
         }
     }
 
@@ -150,7 +163,10 @@ impl Session {
         if kind == Kind::Events {
             self.end(&id); // I1
         }
-        if let Some(text) = self.identity.refusal(&self.front.config) {
+        let bytes = json.iter().map(|filter| filter.len()).sum();
+        let may = self.client.may(&self.front, Spent::Request, bytes).map_err(|refusal| refusal.0);
+        let refusal = may.err().or_else(|| self.identity.refusal(&self.front.config));
+        if let Some(text) = refusal {
             return self.refuse(&id, text);
         }
         let limits = self.front.limits();

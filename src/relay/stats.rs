@@ -145,6 +145,8 @@ counters! {
     events_malformed,
     /// Events refused: created too far in the future or the past.
     events_untimely,
+    /// Events refused: by lists, or for too little work.
+    events_unwanted,
     /// Events refused: the id is not their hash.
     events_bad_id,
     /// Events refused: the signature is not the author's.
@@ -165,6 +167,24 @@ counters! {
     sent_stored,
     /// Events sent or held for sending after it.
     sent_live,
+    /// Messages refused: over a rate.
+    rate_limited,
+    /// Events that the plugin accepted.
+    plugin_accepted,
+    /// Events that the plugin rejected.
+    plugin_rejected,
+    /// Events that the plugin rejected without their sender being told.
+    plugin_shadowed,
+    /// Events about which the plugin gave no answer.
+    plugin_unanswered,
+    /// Lines of the plugin that are no answers.
+    plugin_stray_lines,
+    /// Times that the plugin ended, hung or could not be started.
+    plugin_failures,
+    /// Calls of NIP-86.
+    management_calls,
+    /// Calls of NIP-86 that were refused.
+    management_refused,
     /// Clients dropped because they did not read.
     slow_clients,
     /// Clients dropped because they did not answer a ping.

@@ -7,13 +7,17 @@ mod auth;
 mod compression;
 mod events;
 mod live;
+mod manage;
 mod metrics;
+mod plugin;
+mod policy;
 mod private;
 mod requests;
 mod searches;
 mod web;
 
 use super::{AuthMode, Config, Relay};
+use crate::io::{Backend, Env, ManualClock, system};
 use crate::nostr::{Event, EventOptions, EventStore, Filter, SearchKinds, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
@@ -44,7 +48,18 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
     rig_of(change, None)
 }
 
+/// A relay whose time is moved by hand; it begins at [`T0`].
+fn rig_at_t0(change: impl FnOnce(&mut Config)) -> (Rig, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(T0 * 1_000_000));
+    let env = Env { clock: clock.clone(), ..system(Backend::Auto).unwrap() };
+    (rig_in(env, change, None), clock)
+}
+
 fn rig_of(change: impl FnOnce(&mut Config), search: Option<&SearchKinds>) -> Rig {
+    rig_in(system(Backend::Auto).unwrap(), change, search)
+}
+
+fn rig_in(env: Env, change: impl FnOnce(&mut Config), search: Option<&SearchKinds>) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         threads: true,
@@ -53,7 +68,6 @@ fn rig_of(change: impl FnOnce(&mut Config), search: Option<&SearchKinds>) -> Rig
         ..Options::tiny()
     };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
-    let env = crate::io::system(crate::io::Backend::Auto).unwrap();
     let options = EventOptions { search: search.cloned(), ..EventOptions::from(&options) };
     let store = EventStore::open_with(dir.path(), &options, env).unwrap();
     let store = Arc::new(store);
@@ -76,6 +90,11 @@ impl Rig {
     fn client(&self) -> Client {
         let url = format!("ws://{}/", self.relay.local_addr());
         let (socket, _) = tungstenite::client(url, self.dial()).unwrap();
+        self.client_on(socket)
+    }
+
+    /// A client on a websocket that was just opened.
+    fn client_on(&self, socket: WebSocket<TcpStream>) -> Client {
         let mut client = Client { socket, challenge: String::new(), now: self.now() };
         if self.auth != AuthMode::Off {
             let challenge = client.hear();

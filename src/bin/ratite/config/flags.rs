@@ -117,8 +117,12 @@ flags! {
 }
 
 flags! {
-    /// The flags of [relay], [about] and [retention].
-    RelayFlags: Relay "Relay" LongHelp, About "About the relay" LongHelp, Retention "Retention" LongHelp
+    /// The flags of [relay], [policy], [about] and [retention].
+    RelayFlags:
+        Relay "Relay" LongHelp,
+        Policy "Policy" LongHelp,
+        About "About the relay" LongHelp,
+        Retention "Retention" LongHelp
 }
 
 flags! {
@@ -128,6 +132,7 @@ flags! {
         Compaction "[compaction]" Reference,
         Retention "[retention]" Reference,
         Relay "[relay]" Reference,
+        Policy "[policy]" Reference,
         About "[about]" Reference
 }
 

@@ -20,6 +20,7 @@ mod nearest;
 mod print;
 mod resolve;
 mod rows_about;
+mod rows_policy;
 mod rows_relay;
 mod rows_retention;
 mod rows_store;

@@ -19,7 +19,7 @@
 //! others section and key.
 
 use super::kind::{Built, Kind, Take, Word};
-use super::{rows_about, rows_relay, rows_retention, rows_store};
+use super::{rows_about, rows_policy, rows_relay, rows_retention, rows_store};
 use std::time::Duration;
 
 /// A table of the configuration file.
@@ -33,6 +33,8 @@ pub enum Section {
     Retention,
     /// The relay.
     Relay,
+    /// What the relay lets in.
+    Policy,
     /// What a relay says of itself.
     About,
     /// The log on standard error.
@@ -41,11 +43,12 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub const ALL: [Section; 6] = [
+    pub const ALL: [Section; 7] = [
         Section::Store,
         Section::Compaction,
         Section::Retention,
         Section::Relay,
+        Section::Policy,
         Section::About,
         Section::Log,
     ];
@@ -57,6 +60,7 @@ impl Section {
             Section::Compaction => "compaction",
             Section::Retention => "retention",
             Section::Relay => "relay",
+            Section::Policy => "policy",
             Section::About => "about",
             Section::Log => "log",
         }
@@ -69,6 +73,7 @@ impl Section {
             Section::Compaction => rows_store::COMPACTION,
             Section::Retention => rows_retention::RETENTION,
             Section::Relay => rows_relay::RELAY,
+            Section::Policy => rows_policy::POLICY,
             Section::About => rows_about::ABOUT,
             Section::Log => rows_store::LOG,
         }
