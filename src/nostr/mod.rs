@@ -8,7 +8,8 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `retention` (which events go, and when), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `retention` (which events go, and when), `hll` and `negentropy` (comparing with other relays), `sets` (what
+//! is stored, for these), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod build;
@@ -25,6 +26,7 @@ pub mod negentropy;
 mod plan;
 pub mod retention;
 pub mod rules;
+mod sets;
 mod store;
 pub mod terms;
 pub mod verify;
@@ -36,5 +38,6 @@ pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
 pub use plan::select;
 pub use rules::{Class, EventModel, class};
+pub use sets::{Gathered, ROOM_ITEMS};
 pub use store::{EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

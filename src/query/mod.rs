@@ -11,7 +11,7 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `get`, `explain`.
+//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `get`, `explain`.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
@@ -21,6 +21,7 @@ mod count;
 mod cursor;
 mod explain;
 mod get;
+mod keys;
 mod memtable;
 mod merge;
 mod scatter;
@@ -32,5 +33,6 @@ pub use count::count;
 pub use cursor::Cursor;
 pub use explain::explain;
 pub use get::get;
+pub use keys::keys;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};

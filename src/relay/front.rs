@@ -1,6 +1,7 @@
 //! What the tasks of one front-end thread share. It stays on its thread: no locks, no atomics, but
 //! for the counters that others read.
 
+use super::budget::ItemBudget;
 use super::config::Config;
 use super::limits::Limits;
 use super::live::{Live, Position};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
-/// COUNTs of one thread that are under way at once; they run beside it, on threads of their own.
+/// COUNTs and negentropy messages of one thread that are under way at once; they run beside it, on threads of their own.
 const COUNTS_MAX: usize = 2;
 
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
@@ -28,6 +29,8 @@ pub(super) struct Front {
     pub(super) config: Arc<Config>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
+    /// What negentropy sessions of all threads may hold.
+    pub(super) items: Arc<ItemBudget>,
     /// The feeds of all threads, this one's included.
     ephemeral: Vec<Sender<Arc<Event>>>,
     subscriptions: RefCell<Subscriptions<Rc<Live>>>,
@@ -43,6 +46,7 @@ impl Front {
         store: Arc<EventStore>,
         config: Arc<Config>,
         counters: Arc<Counters>,
+        items: Arc<ItemBudget>,
         ephemeral: Vec<Sender<Arc<Event>>>,
     ) -> Front {
         Front {
@@ -50,6 +54,7 @@ impl Front {
             config,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
+            items,
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),
             json: RefCell::default(),

@@ -4,8 +4,8 @@ use super::config::Config;
 use super::limits::SUBID_CHARS_MAX;
 use serde::Serialize;
 
-/// NIPs that are there: the protocol, this document, COUNT.
-const SUPPORTED_NIPS: [u16; 3] = [1, 11, 45];
+/// NIPs that are there: the protocol, this document, COUNT, negentropy.
+const SUPPORTED_NIPS: [u16; 4] = [1, 11, 45, 77];
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -120,7 +120,7 @@ mod tests {
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
         assert_eq!(document["pubkey"], "ab".repeat(32));
-        assert_eq!(document["supported_nips"], serde_json::json!([1, 11, 45]));
+        assert_eq!(document["supported_nips"], serde_json::json!([1, 11, 45, 77]));
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);
         assert!(document.get("contact").is_none());

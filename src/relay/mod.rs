@@ -7,6 +7,7 @@
 //!       session     what the client has under way: writes, requests, subscriptions
 //!       publish     EVENT: limits -> id -> signature -> store
 //!       request     REQ, COUNT: filters, stored events in slices
+//!       negentropy  NEG-OPEN, NEG-MSG: items of a filter at one moment, compared with a client's
 //!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
 //!   ------------------------------------------------------------------------------------------
 //!   front       what the tasks of one thread share      doors   how many clients, from where
@@ -15,7 +16,7 @@
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
-//! `front`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
+//! `budget`, `front`, `feed`, `publish`, `request`, `negentropy`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
 //! `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
@@ -24,6 +25,7 @@
 //! I3. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
 //!     neither another client nor the store.
 
+mod budget;
 mod config;
 mod connection;
 mod doors;
@@ -35,6 +37,7 @@ mod limits;
 mod linger;
 mod live;
 mod message;
+mod negentropy;
 mod outbox;
 mod publish;
 mod reply;
@@ -42,7 +45,7 @@ mod request;
 mod runtime;
 mod server;
 mod session;
-mod split;
+pub(crate) mod split;
 mod stats;
 mod subscriptions;
 #[cfg(test)]

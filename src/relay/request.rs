@@ -15,6 +15,7 @@ use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
 use crate::base::{Error, Result};
+use crate::nostr::hll::Hll;
 use crate::nostr::{Events, Filter, FilterError, parse_filter};
 use crate::query::Order;
 use crate::store::StoreSnapshot;
@@ -86,8 +87,8 @@ impl Running {
                 stored.slice(front, outbox)
             }
             Running::Count(counting) => {
-                let count = counting.answer.as_mut().await?;
-                outbox.push(reply::count(&counting.id, count));
+                let (count, hll) = counting.answer.as_mut().await?;
+                outbox.push(reply::count(&counting.id, count, hll.as_ref()));
                 Ok(true)
             }
         }
@@ -150,16 +151,24 @@ impl Stored {
 /// A COUNT under way.
 pub(super) struct Counting {
     id: SubId,
-    answer: Pin<Box<dyn Future<Output = Result<u64>>>>,
+    answer: Pin<Box<dyn Future<Output = Result<(u64, Option<Hll>)>>>>,
 }
 
 impl Counting {
     pub(super) fn new(front: &Front, id: SubId, filters: Vec<Filter>) -> Counting {
         let (store, turns) = (front.store.clone(), front.counting.clone());
+        let hll_events = front.limits().hll_events;
         let answer = async move {
             let _turn = turns.acquire_owned().await.map_err(|_| Error::Closed)?;
             // Counting is not done in slices, so it must not be done on the thread that serves.
-            let counted = tokio::task::spawn_blocking(move || store.count(&filters));
+            let counted = tokio::task::spawn_blocking(move || {
+                let count = store.count(&filters)?;
+                let hll = match &filters[..] {
+                    [one] => store.hll(one, hll_events)?,
+                    _ => None,
+                };
+                Ok((count, hll))
+            });
             counted.await.map_err(|_| Error::Closed)?
         };
         Counting { id, answer: Box::pin(answer) }

@@ -10,6 +10,7 @@
 //!
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
+use super::budget::ItemBudget;
 use super::config::Config;
 use super::connection::LINGER;
 use super::doors::{Doors, Entry};
@@ -52,6 +53,7 @@ struct Seat {
     store: Arc<EventStore>,
     config: Arc<Config>,
     counters: Arc<Counters>,
+    items: Arc<ItemBudget>,
     doors: Arc<Doors>,
     socket: TcpSocket,
     stop: watch::Receiver<bool>,
@@ -77,6 +79,7 @@ impl Relay {
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let config = Arc::new(config);
+        let items = Arc::new(ItemBudget::new(&config.limits));
         let (stop, stopped) = watch::channel(false);
         let mut relay = Relay {
             address,
@@ -91,6 +94,7 @@ impl Relay {
                 store: store.clone(),
                 config: config.clone(),
                 counters: relay.counters[number].clone(),
+                items: items.clone(),
                 doors: relay.doors.clone(),
                 socket,
                 stop: stopped.clone(),
@@ -182,7 +186,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, doors, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, counters, items, doors, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -190,7 +194,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell: Arc<Bell> = Arc::default();
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, counters, feeds));
+        let front = Rc::new(Front::new(store, config, counters, items, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.

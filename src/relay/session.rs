@@ -4,6 +4,7 @@
 //!   message --> EVENT --publish--> writes ----+
 //!               REQ, COUNT --> waiting --> running --> outbox
 //!               CLOSE --> subscriptions
+//!               NEG-OPEN, NEG-MSG, NEG-CLOSE --> syncs --> outbox
 //! ```
 //!
 //! I1. A subscription id belongs to at most one request: waiting, running or live. A REQ with a known
@@ -12,6 +13,7 @@
 
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
+use super::negentropy::Syncs;
 use super::outbox::Outbox;
 use super::publish::{self, Publish};
 use super::reply;
@@ -35,6 +37,7 @@ pub(super) struct Session {
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
     running: Option<Running>,
+    syncs: Syncs,
     live: HashMap<SubId, Subscribed>,
     /// Values of all filters of `live`.
     live_values: usize,
@@ -53,6 +56,7 @@ impl Session {
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             running: None,
+            syncs: Syncs::default(),
             live: HashMap::new(),
             live_values: 0,
         }
@@ -63,6 +67,7 @@ impl Session {
         let limits = self.front.limits();
         self.writes.len() < limits.writes
             && self.waiting.len() < limits.subscriptions
+            && self.syncs.may_read(limits)
             && !self.outbox.is_full()
     }
 
@@ -92,6 +97,14 @@ impl Session {
                 counters.messages_close.add();
                 self.end(&id);
             }
+            Ok(
+                negentropy @ (ClientMessage::NegOpen(..)
+                | ClientMessage::NegMsg(..)
+                | ClientMessage::NegClose(_)),
+            ) => {
+                counters.messages_negentropy.add();
+                self.compare(negentropy);
+            }
             Err(Refused::Notice(text)) => {
                 counters.messages_invalid.add();
                 self.outbox.push(reply::notice(&text));
@@ -103,19 +116,33 @@ impl Session {
         }
     }
 
+    /// A message of NIP-77.
+    fn compare(&mut self, message: ClientMessage<'_>) {
+        let Session { front, outbox, syncs, .. } = self;
+        match message {
+            ClientMessage::NegOpen(id, filter, message) => {
+                syncs.begin(front, outbox, id, (filter, message));
+            }
+            ClientMessage::NegMsg(id, message) => syncs.go_on(front, outbox, id, message),
+            ClientMessage::NegClose(id) => syncs.end(&id),
+            _ => {}
+        }
+    }
+
     /// Goes on with what is under way until some of it is done. Dropping it half-way loses nothing;
     /// with nothing under way it waits for ever.
     pub(super) async fn work(&mut self) {
         if self.running.is_none() && !self.outbox.is_full() {
             self.begin_next();
         }
-        let Session { front, outbox, writes, running, .. } = self;
+        let Session { front, outbox, writes, running, syncs, .. } = self;
         let stepped = tokio::select! {
             Some((id, inserted)) = writes.next() => {
                 outbox.push(publish::answer(front, &id, inserted));
                 return;
             }
             Some(stepped) = step(running, front, outbox), if !outbox.is_full() => stepped,
+            () = syncs.step(front, outbox), if syncs.is_any() && !outbox.is_full() => return,
             else => std::future::pending().await,
         };
         self.stepped(stepped);

@@ -80,6 +80,8 @@ counters! {
     messages_count,
     /// CLOSE messages.
     messages_close,
+    /// NEG-OPEN, NEG-MSG and NEG-CLOSE messages.
+    messages_negentropy,
     /// Messages that are none of these.
     messages_invalid,
     /// Events stored, replacing ones included.
@@ -104,7 +106,9 @@ counters! {
     events_failed,
     /// REQ and COUNT messages refused.
     requests_refused,
-    /// REQ and COUNT messages that the store failed to answer.
+    /// Negentropy sessions refused or ended with NEG-ERR.
+    negentropy_refused,
+    /// REQ, COUNT and negentropy messages that the store failed to answer.
     requests_failed,
     /// Events sent before `EOSE`.
     sent_stored,
