@@ -4,9 +4,10 @@
 
 use super::hll::Hll;
 use super::negentropy::Items;
-use super::{EventStore, Filter, select};
+use super::store::selects;
+use super::{EventStore, Filter};
 use crate::base::{Key, Result};
-use crate::query::{Order, Select};
+use crate::query::Order;
 use crate::store::StoreSnapshot;
 
 /// Items from one question whether there is room to the next.
@@ -24,35 +25,24 @@ pub enum Gathered {
 }
 
 impl EventStore {
-    /// The keys of the events in `snapshot` that match `filter`, of its newest `limit` if it has one. Reads no
-    /// bodies where posting lists decide. More than `items_max` are [`Gathered::OverMax`]; `room` is asked before
-    /// each [`ROOM_ITEMS`] that are held, and ends it with [`Gathered::NoRoom`]. Those of a limit take up to a quarter
-    /// more room while they are gathered.
+    /// The keys of the events in `snapshot` that match one of `filters`; if all have a limit, of the newest so many
+    /// as the largest says. Reads no bodies where posting lists decide. More than `items_max` are
+    /// [`Gathered::OverMax`]; `room` is asked before each [`ROOM_ITEMS`] that are held, and ends it with
+    /// [`Gathered::NoRoom`]. Those of a limit take up to a quarter more room while they are gathered.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn items_at(
         &self,
         snapshot: &StoreSnapshot,
-        filter: &Filter,
-        items_max: usize,
-        room: impl FnMut() -> bool,
-    ) -> Result<Gathered> {
-        self.selected_items(snapshot, select(filter), items_max, room)
-    }
-
-    /// As [`EventStore::items_at`], of a selection that is more than a filter says.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn selected_items(
-        &self,
-        snapshot: &StoreSnapshot,
-        select: Select,
+        filters: &[Filter],
         items_max: usize,
         mut room: impl FnMut() -> bool,
     ) -> Result<Gathered> {
-        let limit = select.limit.filter(|limit| *limit <= items_max);
+        let selects = selects(filters);
+        let limits: Option<Vec<usize>> = selects.iter().map(|select| select.limit).collect();
+        let limit = limits.map(|limits| limits.into_iter().max().unwrap_or(0));
+        let most = limit.filter(|limit| *limit <= items_max).unwrap_or(usize::MAX);
         let (mut keys, mut over_max, mut no_room, mut granted) = (Vec::new(), false, false, 0);
         let mut take = |key: Key| {
             if keys.len() == granted {
@@ -63,22 +53,22 @@ impl EventStore {
                 return false;
             }
             keys.push(key);
-            match limit {
-                Some(limit) if keys.len() > limit + limit / 4 + ROOM_ITEMS => {
-                    keep_newest(&mut keys, limit);
+            if most < usize::MAX {
+                if keys.len() > most + most / 4 + ROOM_ITEMS {
+                    keep_newest(&mut keys, most);
                 }
-                Some(_) => {}
-                None => over_max = keys.len() > items_max,
+            } else if keys.len() > items_max {
+                // What several filters match came several times.
+                keep_newest(&mut keys, usize::MAX);
+                over_max = keys.len() > items_max;
             }
             !over_max
         };
-        self.engine().keys_at(snapshot, &[select], &mut take)?;
+        self.engine().keys_at(snapshot, &selects, &mut take)?;
         if over_max || no_room {
             return Ok(if over_max { Gathered::OverMax } else { Gathered::NoRoom });
         }
-        if let Some(limit) = limit {
-            keep_newest(&mut keys, limit);
-        }
+        keep_newest(&mut keys, most);
         keys.shrink_to_fit();
         Ok(Gathered::All(Items::new(keys)))
     }
@@ -107,12 +97,11 @@ impl EventStore {
     }
 }
 
-/// Cuts `keys` to the newest `limit`, in any order.
+/// Drops repetitions, and all but the newest `limit`.
 fn keep_newest(keys: &mut Vec<Key>, limit: usize) {
-    if keys.len() > limit {
-        keys.select_nth_unstable_by(limit, |a, b| b.cmp(a));
-        keys.truncate(limit);
-    }
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+    keys.dedup();
+    keys.truncate(limit);
 }
 
 #[cfg(test)]
@@ -140,7 +129,7 @@ mod tests {
     }
 
     fn items(store: &EventStore, filter: &Filter, max: usize) -> Gathered {
-        store.items_at(&store.snapshot(), filter, max, || true).unwrap()
+        store.items_at(&store.snapshot(), std::slice::from_ref(filter), max, || true).unwrap()
     }
 
     fn queried(store: &EventStore, filter: &Filter) -> BTreeSet<Key> {
@@ -183,6 +172,27 @@ mod tests {
     }
 
     #[test]
+    fn what_several_filters_match_is_there_once() {
+        let (store, _dir) = store(1_500);
+        let filters = [vec![1, 7], vec![1], vec![0, 1]].map(|kinds| Filter {
+            kinds: Some(kinds),
+            limit: Some(400),
+            ..Filter::default()
+        });
+        let expected: BTreeSet<Key> = filters.iter().flat_map(|f| queried(&store, f)).collect();
+        let newest: BTreeSet<Key> = expected.iter().rev().take(400).copied().collect();
+        // Each comes once or twice, and just fits.
+        let gathered = store.items_at(&store.snapshot(), &filters, 400, || true).unwrap();
+        let Gathered::All(items) = gathered else { panic!() };
+        assert_eq!(items.keys().iter().copied().collect::<BTreeSet<_>>(), newest);
+        let all = filters.map(|filter| Filter { limit: None, ..filter });
+        let count = store.count(&all).unwrap() as usize;
+        let gathered = |max| store.items_at(&store.snapshot(), &all, max, || true).unwrap();
+        assert!(matches!(gathered(count), Gathered::All(items) if items.len() == count));
+        assert!(matches!(gathered(count - 1), Gathered::OverMax));
+    }
+
+    #[test]
     fn what_is_too_many_is_said() {
         let (store, _dir) = store(500);
         let all = Filter::default();
@@ -192,7 +202,8 @@ mod tests {
         let limited = Filter { limit: Some(10), ..Filter::default() };
         assert!(matches!(items(&store, &limited, 10), Gathered::All(found) if found.len() == 10));
         assert!(matches!(items(&store, &limited, 9), Gathered::OverMax));
-        let none = store.items_at(&store.snapshot(), &all, count, || false).unwrap();
+        let all = std::slice::from_ref(&all);
+        let none = store.items_at(&store.snapshot(), all, count, || false).unwrap();
         assert!(matches!(none, Gathered::NoRoom));
     }
 

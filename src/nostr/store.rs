@@ -218,6 +218,6 @@ fn damaged(error: FormatError) -> Error {
     Error::invalid("stored event", error.to_string())
 }
 
-fn selects(filters: &[Filter]) -> Vec<Select> {
+pub(super) fn selects(filters: &[Filter]) -> Vec<Select> {
     filters.iter().map(select).collect()
 }

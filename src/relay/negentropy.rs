@@ -19,8 +19,7 @@ use super::reply;
 use super::request;
 use crate::base::{Error, Result};
 use crate::nostr::negentropy::{Items, respond};
-use crate::nostr::{EventStore, Filter, FilterError, Gathered, ROOM_ITEMS, parse_filter, select};
-use crate::query::Select;
+use crate::nostr::{EventStore, Filter, FilterError, Gathered, ROOM_ITEMS, parse_filter};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -213,7 +212,7 @@ fn open(
 ) -> Result<Answer> {
     let mut charge = Charge::of(budget);
     let room = || charge.grow(ROOM_ITEMS);
-    let gathered = store.selected_items(&store.snapshot(), offered(filter), max, room)?;
+    let gathered = store.items_at(&store.snapshot(), &offered(filter), max, room)?;
     Ok(match gathered {
         Gathered::All(items) => {
             charge.settle(items.len());
@@ -229,10 +228,10 @@ fn open(
     })
 }
 
-/// What of the store is offered to a client that asks for `filter`: who may see what is decided here, and nowhere
-/// else, as terms that have to be there or must not, so that no bodies are read.
-fn offered(filter: &Filter) -> Select {
-    select(filter)
+/// What of the store is offered to a client that asks for `filter`: the filters whose union it is. Who may see what
+/// is decided here and nowhere else, before anything is read.
+fn offered(filter: &Filter) -> Vec<Filter> {
+    vec![filter.clone()]
 }
 
 fn answer(held: Arc<Held>, message: &[u8], frame: usize) -> Answer {

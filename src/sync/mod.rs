@@ -25,7 +25,7 @@ mod tests;
 
 pub use party::Party;
 pub use reconcile::sync;
-pub use stream::{Local, Stream, stream};
+pub use stream::{Happened, Local, Stream, stream};
 
 use std::time::Duration;
 

@@ -85,6 +85,7 @@ impl Party {
     ) -> Result<Vec<u8>, Refusal> {
         match &mut self.0 {
             Kind::Store { store, items } => {
+                let filter = std::slice::from_ref(filter);
                 match store.items_at(&store.snapshot(), filter, ITEMS_MAX, || true) {
                     Ok(Gathered::All(all)) => *items = all,
                     Ok(Gathered::OverMax | Gathered::NoRoom) => {

@@ -60,10 +60,6 @@ impl Socket {
         Ok(Socket { url, stream, patience, heard: Instant::now() })
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// When it last said anything.
     pub(super) fn heard(&self) -> Instant {
         self.heard

@@ -60,7 +60,7 @@ pub struct Stream {
 /// What happens to a stream.
 #[derive(Debug)]
 pub enum Happened<'a> {
-    /// Both sides are connected.
+    /// Both sides are connected, and give what comes from now on.
     Connected,
     /// An event was passed, or answered.
     Passed(&'a Report),
@@ -81,7 +81,6 @@ pub async fn stream(
     loop {
         let failed = match Passing::connect(stream, since).await {
             Ok(mut passing) => {
-                tell(Happened::Connected);
                 wait = WAIT_MIN;
                 let failed = passing.run(stream, report, tell).await;
                 let now = stream.clock.unix_micros() / 1_000_000;
@@ -104,6 +103,19 @@ struct Passing {
     remote: Socket,
     local: Option<Socket>,
     recent: Recent,
+    /// Requests whose stored events are still coming.
+    behind: u32,
+}
+
+/// What a message was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// Nothing that counts.
+    Nothing,
+    /// Something that the report counts.
+    Counted,
+    /// The end of what was stored.
+    Eose,
 }
 
 impl Passing {
@@ -114,15 +126,18 @@ impl Passing {
             Local::Relay(url) => Some(Socket::connect(url, stream.patience).await?),
         };
         let request = request(&stream.filter, since);
+        let mut behind = 0;
         if stream.direction.is_down() {
             remote.send(request.clone()).await?;
+            behind += 1;
         }
         if stream.direction.is_up()
             && let Some(local) = &mut local
         {
             local.send(request).await?;
+            behind += 1;
         }
-        Ok(Passing { remote, local, recent: Recent::default() })
+        Ok(Passing { remote, local, recent: Recent::default(), behind })
     }
 
     /// Passes events until a side fails; gives how.
@@ -134,7 +149,7 @@ impl Passing {
     ) -> Failed {
         let mut beat = Instant::now() + PING;
         loop {
-            let Passing { remote, local, recent } = self;
+            let Passing { remote, local, recent, behind } = self;
             let passed = tokio::select! {
                 heard = remote.next() => match heard {
                     Ok(heard) => down(stream, (remote, local), recent, heard, report).await,
@@ -146,12 +161,18 @@ impl Passing {
                 },
                 () = sleep_until(beat) => {
                     beat += PING;
-                    pulse(remote, local).await.map(|()| false)
+                    pulse(remote, local).await.map(|()| Passed::Nothing)
                 }
             };
             match passed {
-                Ok(true) => tell(Happened::Passed(report)),
-                Ok(false) => {}
+                Ok(Passed::Counted) => tell(Happened::Passed(report)),
+                Ok(Passed::Eose) => {
+                    *behind = behind.saturating_sub(1);
+                    if *behind == 0 {
+                        tell(Happened::Connected);
+                    }
+                }
+                Ok(Passed::Nothing) => {}
                 Err(failed) => return failed,
             }
         }
@@ -177,14 +198,14 @@ async fn pulse(remote: &mut Socket, local: &mut Option<Socket>) -> Result<(), Fa
     Ok(())
 }
 
-/// Takes what the remote side says; true if the report changed.
+/// Takes what the remote side says.
 async fn down(
     stream: &Stream,
     (remote, local): (&mut Socket, &mut Option<Socket>),
     recent: &mut Recent,
     heard: Heard,
     report: &mut Report,
-) -> Result<bool, Failed> {
+) -> Result<Passed, Failed> {
     match heard {
         Heard::Event(_, json) => {
             report.down.found += 1;
@@ -204,34 +225,36 @@ async fn down(
         }
         Heard::Ok { accepted, text } => report.up.answered(accepted, &text),
         Heard::Closed(_, why) => return Err(remote.refused(why)),
-        _ => return Ok(false),
+        Heard::Eose(_) => return Ok(Passed::Eose),
+        _ => return Ok(Passed::Nothing),
     }
-    Ok(true)
+    Ok(Passed::Counted)
 }
 
-/// Takes what the local relay says; true if the report changed.
+/// Takes what the local relay says.
 async fn up(
     (remote, local): (&mut Socket, &mut Option<Socket>),
     recent: &mut Recent,
     heard: Heard,
     report: &mut Report,
-) -> Result<bool, Failed> {
+) -> Result<Passed, Failed> {
     match heard {
         Heard::Event(_, json) => match checked(&json) {
             Some(event) if recent.add(&event) => {
                 report.up.found += 1;
                 remote.send(event_message(&event)).await?;
             }
-            Some(_) => return Ok(false),
+            Some(_) => return Ok(Passed::Nothing),
             None => report.up.missing += 1,
         },
         Heard::Ok { accepted, text } => report.down.answered(accepted, &text),
         Heard::Closed(_, why) => {
             return Err(local.as_ref().map_or_else(|| remote.refused(&why), |l| l.refused(&why)));
         }
-        _ => return Ok(false),
+        Heard::Eose(_) => return Ok(Passed::Eose),
+        _ => return Ok(Passed::Nothing),
     }
-    Ok(true)
+    Ok(Passed::Counted)
 }
 
 /// The REQ of a stream: what comes, and what came since.

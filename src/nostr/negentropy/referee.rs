@@ -12,6 +12,8 @@
 //! I1. Memory: the ids of the message that was passed last, and the differences that the caller takes away.
 //! I2. A list that the other side answers for a part of its range only is passed back, and so narrowed, until both
 //!     fit their frames.
+//! I3. Every difference is found once at least. Behind a frame that was full, a range that was compared already is in
+//!     the fingerprint of the rest, and may be compared again.
 
 use super::message::{Bound, ID_BYTES, Malformed, Mode, Reader, Writer};
 use std::collections::{HashMap, HashSet};

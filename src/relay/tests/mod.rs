@@ -5,6 +5,7 @@
 
 mod events;
 mod live;
+mod negentropy;
 mod requests;
 mod web;
 
