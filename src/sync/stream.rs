@@ -207,22 +207,18 @@ async fn down(
     report: &mut Report,
 ) -> Result<Passed, Failed> {
     match heard {
-        Heard::Event(_, json) => {
-            report.down.found += 1;
-            match checked(&json) {
-                None => report.down.missing += 1,
-                Some(event) => {
-                    recent.add(&event);
-                    match (&stream.local, local) {
-                        (Local::Store(store), _) => {
-                            insert(store, &[event], &mut report.down).await?;
-                        }
-                        (_, Some(local)) => local.send(event_message(&event)).await?,
-                        (_, None) => {}
-                    }
+        Heard::Event(_, json) => match checked(&json) {
+            Some(event) if recent.add(&event) => {
+                report.down.found += 1;
+                match (&stream.local, local) {
+                    (Local::Store(store), _) => insert(store, &[event], &mut report.down).await?,
+                    (_, Some(local)) => local.send(event_message(&event)).await?,
+                    (_, None) => {}
                 }
             }
-        }
+            Some(_) => return Ok(Passed::Nothing),
+            None => report.down.missing += 1,
+        },
         Heard::Ok { accepted, text } => report.up.answered(accepted, &text),
         Heard::Closed(_, why) => return Err(remote.refused(why)),
         Heard::Eose(_) => return Ok(Passed::Eose),

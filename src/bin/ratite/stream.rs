@@ -11,6 +11,7 @@ use ratite::nostr::{EventStore, Filter};
 use ratite::sync::{Direction, Failed, Happened, Local, Patience, Report, Stream, stream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
 
 /// Bytes of a file of streams.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -134,36 +135,41 @@ fn read(path: &std::path::Path) -> Outcome<Vec<Route>> {
 }
 
 fn routes(text: &str) -> Result<Vec<Route>, String> {
-    let file: toml::Table = text.parse().map_err(|e: toml::de::Error| e.message().to_string())?;
-    let unknown = file.keys().find(|key| *key != "stream");
-    if let Some(key) = unknown {
-        return Err(format!("`{key}` is unknown; streams are tables [[stream]]"));
+    let file = DeTable::parse(text).map_err(|error| error.message().trim_end().to_string())?;
+    let file = file.get_ref();
+    if let Some((key, _)) = file.iter().find(|(key, _)| key.get_ref() != "stream") {
+        return Err(format!("`{}` is unknown; streams are tables [[stream]]", key.get_ref()));
     }
-    let streams = file.get("stream").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
-    if streams.is_empty() {
-        return Err("it names no [[stream]]".into());
-    }
-    streams.iter().enumerate().map(|(i, table)| route(i + 1, table)).collect()
+    let streams = match file.iter().next().map(|(_, value)| value.get_ref()) {
+        Some(DeValue::Array(streams)) if !streams.is_empty() => streams,
+        _ => return Err("it names no [[stream]]".into()),
+    };
+    let numbered = streams.iter().enumerate();
+    numbered
+        .map(|(i, value)| route(value.get_ref()).map_err(|why| format!("stream {}: {why}", i + 1)))
+        .collect()
 }
 
-fn route(number: usize, table: &toml::Value) -> Result<Route, String> {
-    let named = |why: &str| format!("stream {number}: {why}");
-    let table = table.as_table().ok_or_else(|| named("it is no table"))?;
-    if let Some(key) = table.keys().find(|key| !["url", "dir", "filter"].contains(&key.as_str())) {
-        return Err(named(&format!("`{key}` is unknown; there are url, dir and filter")));
+fn route(value: &DeValue<'_>) -> Result<Route, String> {
+    let DeValue::Table(table) = value else { return Err("it is no table".into()) };
+    let (mut remote, mut dir, mut json) = (None, "both", "{}");
+    for (key, value) in table {
+        let key = key.get_ref().as_ref();
+        let text = value.get_ref().as_str();
+        let text = text.ok_or_else(|| format!("{key} is no text"));
+        match key {
+            "url" => remote = Some(text?.to_string()),
+            "dir" => dir = text?,
+            "filter" => json = text?,
+            _ => return Err(format!("`{key}` is unknown; there are url, dir and filter")),
+        }
     }
-    let text = |key: &str| match table.get(key) {
-        None => Ok(None),
-        Some(value) => value.as_str().map(Some).ok_or_else(|| named(&format!("{key} is no text"))),
-    };
-    let remote = text("url")?.ok_or_else(|| named("it has no url"))?.to_string();
-    let direction = direction(text("dir")?.unwrap_or("both")).map_err(|why| named(&why))?;
-    let filter = match filter(text("filter")?.unwrap_or("{}")) {
-        Ok(filter) => filter,
-        Err(Failure::Usage(why) | Failure::Sentence(why)) => return Err(named(&why)),
-        Err(_) => return Err(named("the filter is refused")),
-    };
-    Ok(Route { remote, filter, direction })
+    let filter = filter(json).map_err(|failure| match failure {
+        Failure::Usage(why) | Failure::Sentence(why) => why,
+        _ => "the filter is refused".into(),
+    })?;
+    let remote = remote.ok_or("it has no url")?;
+    Ok(Route { remote, filter, direction: direction(dir)? })
 }
 
 #[cfg(test)]
