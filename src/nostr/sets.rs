@@ -164,7 +164,9 @@ mod tests {
             Filter { ids: Some(all.iter().take(9).map(|key| key.id).collect()), ..base.clone() },
             Filter { tags: vec![(b't', vec!["nostr".into()])], limit: Some(7), ..base },
         ] {
-            let Gathered::All(items) = items(&store, &filter, 100_000) else { panic!("{filter:?}") };
+            let Gathered::All(items) = items(&store, &filter, 100_000) else {
+                panic!("{filter:?}")
+            };
             let found: BTreeSet<Key> = items.keys().iter().copied().collect();
             assert_eq!(found, queried(&store, &filter), "{filter:?}");
             assert_eq!(found.len(), items.len());

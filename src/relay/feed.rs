@@ -97,13 +97,8 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::<Bell>::default();
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front = Front::new(
-            store.clone(),
-            Arc::default(),
-            Arc::default(),
-            Arc::default(),
-            Vec::new(),
-        );
+        let front =
+            Front::new(store.clone(), Arc::default(), Arc::default(), Arc::default(), Vec::new());
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live

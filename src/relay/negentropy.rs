@@ -111,7 +111,9 @@ impl Syncs {
         let opens = |turn: &Turn| turn.id == id && turn.filter.is_some();
         let opening = self.running.as_ref().is_some_and(|r| r.opens && r.id == id);
         match bytes(message) {
-            Ok(message) if self.open.contains_key(&id) || opening || self.waiting.iter().any(opens) => {
+            Ok(message)
+                if self.open.contains_key(&id) || opening || self.waiting.iter().any(opens) =>
+            {
                 self.waiting.push_back(Turn { id, filter: None, message });
             }
             Ok(_) => refuse(front, outbox, &id, "closed: there is no such session"),

@@ -117,7 +117,8 @@ mod tests {
         assert_eq!(text(closed(&id, "error: x")), r#"["CLOSED","a\"\n","error: x"]"#);
         assert_eq!(text(count(&id, 12, None)), r#"["COUNT","a\"\n",{"count":12}]"#);
         let filter = Filter { tags: vec![(b't', vec!["x".into()])], ..Filter::default() };
-        let hll = format!("[\"COUNT\",\"a\\\"\\n\",{{\"count\":0,\"hll\":\"{}\"}}]", "0".repeat(512));
+        let hll =
+            format!("[\"COUNT\",\"a\\\"\\n\",{{\"count\":0,\"hll\":\"{}\"}}]", "0".repeat(512));
         assert_eq!(text(count(&id, 0, Hll::new(&filter).as_ref())), hll);
         assert_eq!(text(negentropy(&id, &[0x61, 0])), r#"["NEG-MSG","a\"\n","6100"]"#);
         assert_eq!(text(negentropy_error(&id, "x: y")), r#"["NEG-ERR","a\"\n","x: y"]"#);

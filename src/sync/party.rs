@@ -178,8 +178,7 @@ async fn negentropy_answer(socket: &mut Socket) -> Result<Vec<u8>, Refusal> {
 
 /// Asks a relay for events by ids, and checks what it sends.
 async fn request(socket: &mut Socket, sub: &str, ids: &[[u8; 32]]) -> Result<Vec<Event>, Failed> {
-    let list: Vec<String> =
-        ids.iter().map(|id| format!("\"{}\"", const_hex::encode(id))).collect();
+    let list: Vec<String> = ids.iter().map(|id| format!("\"{}\"", const_hex::encode(id))).collect();
     let limit = ids.len();
     let filter = format!("{{\"ids\":[{}],\"limit\":{limit}}}", list.join(","));
     socket.send(format!("[\"REQ\",\"{sub}\",{filter}]")).await?;

@@ -101,15 +101,12 @@ async fn session(
         .await?;
     }
     local.end().await?;
-    Ok(if remote_knows { remote.end().await? })
+    Ok(if remote_knows {
+        remote.end().await?
+    })
 }
 
-fn count(
-    report: &mut Report,
-    to: Side,
-    batch: Tally,
-    tell: &mut (dyn FnMut(&Report) + Send),
-) {
+fn count(report: &mut Report, to: Side, batch: Tally, tell: &mut (dyn FnMut(&Report) + Send)) {
     let tally = if to == Side::First { &mut report.down } else { &mut report.up };
     tally.found += batch.found;
     tally.stored += batch.stored;

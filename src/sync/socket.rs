@@ -173,7 +173,10 @@ mod tests {
         assert_eq!(heard(r#"["EVENT","s",{"id":1}]"#), Ok(event));
         let accepted = Heard::Ok { accepted: true, text: "duplicate: x".into() };
         assert_eq!(heard(r#"["OK","00",true,"duplicate: x"]"#), Ok(accepted));
-        assert_eq!(heard(r#"["NEG-MSG","n","6101"]"#), Ok(Heard::Negentropy("n".into(), vec![0x61, 1])));
+        assert_eq!(
+            heard(r#"["NEG-MSG","n","6101"]"#),
+            Ok(Heard::Negentropy("n".into(), vec![0x61, 1]))
+        );
         let refused = Heard::NegentropyError("n".into(), "blocked: y".into());
         assert_eq!(heard(r#"["NEG-ERR","n","blocked: y"]"#), Ok(refused));
         assert_eq!(heard(r#"["AUTH","challenge"]"#), Ok(Heard::Other));

@@ -69,7 +69,8 @@ fn follow(
 ) -> Outcome<()> {
     if local.is_none() && routes.iter().any(|route| route.direction.is_up()) {
         // Nobody else writes to a store that this process has open.
-        let why = "a store has no live events to send up: name its relay with --local, or --dir down";
+        let why =
+            "a store has no live events to send up: name its relay with --local, or --dir down";
         return Err(Failure::Usage(why.into()));
     }
     let signals = Signals::listen()?;

@@ -57,7 +57,12 @@ pub fn respond(items: &Items, message: &[u8], frame_bytes: usize) -> Result<Vec<
                 if fit < upper - lower {
                     // R1. The rest begins with the first id that is left out.
                     let next = items.keys()[lower + fit];
-                    put_ids(items, lower..lower + fit, Bound::before(next.time, next.id), &mut answer);
+                    put_ids(
+                        items,
+                        lower..lower + fit,
+                        Bound::before(next.time, next.id),
+                        &mut answer,
+                    );
                     let rest = items.fingerprint(lower + fit..items.len());
                     answer.fingerprint(Bound::END, rest);
                     break;
