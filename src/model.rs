@@ -14,6 +14,34 @@ pub struct Record<'a> {
     pub body: &'a [u8],
 }
 
+/// What has to be looked up before a record is decided on, and what may die with it. The engine looks only at
+/// live records of the record's own shard.
+#[derive(Clone, Debug, Default)]
+pub struct Probes {
+    /// Terms under which every live record is a hit.
+    pub all: Terms,
+    /// Terms under which the newest live record by key is a hit: for rules that ask whether there is one, and of when,
+    /// however many there are.
+    pub newest: Terms,
+    /// Ids of records that may die if the record is stored: [`Model::dies`] is asked about each that lives.
+    pub dying_ids: Vec<[u8; 32]>,
+    /// Terms of records that may die, likewise, if their time is at most `dying_until`.
+    pub dying_terms: Terms,
+    /// The latest time of what may die under `dying_terms`.
+    pub dying_until: u64,
+}
+
+impl Probes {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.newest.clear();
+        self.dying_ids.clear();
+        self.dying_terms.clear();
+        self.dying_until = 0;
+    }
+}
+
 /// The rules of a kind of record.
 pub trait Model: Send + Sync + 'static {
     /// The model's name, kept in the store and compared when it is opened.
@@ -21,6 +49,12 @@ pub trait Model: Send + Sync + 'static {
 
     /// Version of the body format and of the terms; a store of another version is refused.
     fn version(&self) -> u32;
+
+    /// What a store keeps of the model's own settings from its birth on, because its terms depend on it: at most
+    /// [`SETTINGS_BYTES_MAX`](crate::base::limits::SETTINGS_BYTES_MAX) bytes. A store with others is refused.
+    fn settings(&self) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.
     fn route(&self, record: Record<'_>) -> u64;
@@ -37,13 +71,21 @@ pub trait Model: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Adds what must be looked up before `decide`: terms whose live records matter to the decision.
-    /// The record's own id is always looked up; a record whose id is stored never reaches `decide`.
-    fn probes(&self, record: Record<'_>, out: &mut Terms);
+    /// Adds what must be looked up before `decide`. The record's own id is always looked up; a record whose id is
+    /// stored never reaches `decide`. Each probe that does not hit costs a look into the filter of every segment.
+    fn probes(&self, record: Record<'_>, out: &mut Probes);
 
-    /// Decides what becomes of the record. `hits` are the live records found under the probed terms,
-    /// newest first for each probe; `now` is in seconds since the Unix epoch.
+    /// Decides what becomes of the record. `hits` are the live records found under the terms of `Probes::all`, newest
+    /// first for each term, then those of `Probes::newest`; one may be there several times. `now` is in seconds since
+    /// the Unix epoch.
     fn decide(&self, record: Record<'_>, hits: &[Record<'_>], now: u64) -> Decision;
+
+    /// Whether `found`, a live record under the dying ids or terms of `record`, dies with its storing. Nothing of
+    /// `found` is kept, so that a record may name many and large ones.
+    fn dies(&self, record: Record<'_>, found: Record<'_>) -> bool {
+        let _nothing_dies = (record, found);
+        false
+    }
 }
 
 /// What becomes of a record.

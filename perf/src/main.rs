@@ -7,6 +7,7 @@
 //!
 //! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
 
+mod clients;
 mod clock;
 mod cold;
 mod compact;
@@ -66,6 +67,8 @@ enum Command {
     Open(open::Args),
     /// Measures a relay through websockets.
     Wire(wire::Args),
+    /// Measures a relay with thousands of clients, and with bad neighbours among them.
+    Clients(clients::Args),
     /// Makes a table and a plot of figures.
     Report(report::Args),
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Publish(args) => publish::run(&args, &mut figures),
         Command::Open(args) => open::run(&args, &mut figures),
         Command::Wire(args) => wire::run(&args, &mut figures),
+        Command::Clients(args) => clients::run(&args, &mut figures),
         Command::Report(args) => report::run(&args),
     };
     match done {

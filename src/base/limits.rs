@@ -13,6 +13,9 @@ pub const TERMS_PER_RECORD_MAX: usize = 65_536;
 /// Records that one record may remove. A group of kills must fit a log entry.
 pub const KILLS_PER_RECORD_MAX: usize = 4_096;
 
+/// Bytes of a model's settings, which the STORE file keeps: it stays within a sector.
+pub const SETTINGS_BYTES_MAX: usize = 63;
+
 /// Shards of a store.
 pub const SHARDS_MAX: usize = 64;
 

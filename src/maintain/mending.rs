@@ -13,7 +13,7 @@ use super::{repair, verify};
 use crate::base::{Key, Terms, hash64};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{Buf, Env, Rng, simulated};
-use crate::model::{Decision, Model, Record};
+use crate::model::{Decision, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::SyncMode;
 use crate::store::{Options, Store};
@@ -50,9 +50,9 @@ impl Model for Toy {
             _ => Err("no toy".into()),
         }
     }
-    fn probes(&self, record: Record<'_>, out: &mut Terms) {
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
         if record.body[2] == 1 {
-            out.push(&[b"s", &record.body[1..3]]);
+            out.all.push(&[b"s", &record.body[1..3]]);
         }
     }
     fn decide(&self, record: Record<'_>, hits: &[Record<'_>], _now: u64) -> Decision {

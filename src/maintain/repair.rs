@@ -166,7 +166,7 @@ fn mend_store(bench: &mut Bench<'_>, path: &Path) -> Result<()> {
         bench.quarantine.keep(path)?;
     }
     if !bench.dry_run {
-        let birth = birth::Birth::of(site.store, site.page, site.shards, &**bench.scene.model);
+        let birth = birth::Birth::of(site.store, site.page, site.shards, &**bench.scene.model)?;
         birth::write(&*bench.env.disk, &site.dir, &birth)?;
     }
     let (store, page, shards) = (site.store, site.page.bytes(), site.shards);

@@ -20,7 +20,7 @@ use super::swap::{swap, sweep, workshop};
 use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Crc64, Error, Result, Terms};
 use crate::io::Env;
-use crate::model::{Decision, Model, Record};
+use crate::model::{Decision, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::{Outcome, SyncMode};
 use crate::store::{Options, Pending, Store, birth};
@@ -221,6 +221,10 @@ impl Model for AsIs {
         self.0.version()
     }
 
+    fn settings(&self) -> Vec<u8> {
+        self.0.settings()
+    }
+
     fn route(&self, record: Record<'_>) -> u64 {
         self.0.route(record)
     }
@@ -229,7 +233,7 @@ impl Model for AsIs {
         self.0.terms(record, out);
     }
 
-    fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+    fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}
 
     fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
         Decision::Store { kills: Vec::new() }

@@ -10,7 +10,7 @@ mod restore;
 use super::{How, Step, Transferred, backup as backing, restore as restoring};
 use crate::base::{Error, Key, Result, Terms, hash64};
 use crate::io::{self, Env, Faults, SimDisk};
-use crate::model::{Decision, Model, Record};
+use crate::model::{Decision, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::SyncMode;
 use crate::store::{Options, Store};
@@ -47,8 +47,8 @@ impl Model for Toy {
             out.push(&[b"slot", &slot.to_le_bytes()]);
         }
     }
-    fn probes(&self, record: Record<'_>, out: &mut Terms) {
-        self.terms(record, out);
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
+        self.terms(record, &mut out.all);
     }
     fn decide(&self, _: Record<'_>, hits: &[Record<'_>], _: u64) -> Decision {
         Decision::Store { kills: (0..hits.len()).collect() }

@@ -4,7 +4,17 @@
 //! never expires. It has expired from that second on.
 
 use super::event::{EventRef, Item};
+use super::terms;
 use crate::model::Record;
+use crate::query::{Expired, Expiry, Side};
+
+/// How the engine finds what has expired.
+pub const EXPIRY: Expiry = Expiry { any: &[terms::EXPIRES], prefix: &[terms::EXPIRATION], is_over };
+
+/// For a selection that leaves out what has expired at `now`.
+pub fn hidden(now: u64) -> Expired {
+    Expired { expiry: EXPIRY, now, side: Side::Hidden }
+}
 
 /// When the event expires, in seconds since the Unix epoch.
 pub fn of(event: &EventRef<'_>) -> Option<u64> {
@@ -58,11 +68,11 @@ mod tests {
             assert_eq!(of(&event.as_ref()), expected, "{tags:?}");
             let mut found = Terms::new();
             terms::of_event(&event.as_ref(), &mut found);
-            let hours: Vec<&[u8]> =
-                found.iter().filter(|term| term[0] == terms::EXPIRATION).collect();
+            let times = [terms::EXPIRES, terms::EXPIRATION];
+            let found: Vec<&[u8]> = found.iter().filter(|term| times.contains(&term[0])).collect();
             let mut asked = Terms::new();
             expected.iter().for_each(|at| terms::expiration(*at, &mut asked));
-            assert_eq!(hours, asked.iter().collect::<Vec<_>>(), "{tags:?}");
+            assert_eq!(found, asked.iter().collect::<Vec<_>>(), "{tags:?}");
         }
     }
 

@@ -4,10 +4,12 @@
 //! matches nothing. `since` and `until` are inclusive. Only the first value of a tag with a
 //! single-letter name is looked at, in every tag of that name, and compared whole.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use super::event::{EventRef, Item};
 use super::format;
+use super::search::{EventWords, Search};
 
 /// One filter. The default matches everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +20,16 @@ pub struct Filter {
     pub authors: Option<Vec<[u8; 32]>>,
     /// The kind is one of these.
     pub kinds: Option<Vec<u16>>,
+    /// The kind is none of these. No filter in JSON says so; it is for who hides kinds from clients.
+    pub not_kinds: Vec<u16>,
     /// For each letter (`a-z`, `A-Z`): one of the event's tags of that name has one of these values.
     pub tags: Vec<(u8, Vec<TagValue>)>,
     /// `created_at` is this or later.
     pub since: u64,
     /// `created_at` is this or earlier.
     pub until: u64,
+    /// The event has these words. Such a filter's answer is ranked, and `limit` is for the best.
+    pub search: Option<Search>,
     /// The newest so many of the matches. [`Filter::matches`] does not look at it.
     pub limit: Option<u64>,
 }
@@ -34,9 +40,11 @@ impl Default for Filter {
             ids: None,
             authors: None,
             kinds: None,
+            not_kinds: Vec::new(),
             tags: Vec::new(),
             since: 0,
             until: u64::MAX,
+            search: None,
             limit: None,
         }
     }
@@ -45,25 +53,42 @@ impl Default for Filter {
 impl Filter {
     /// Whether the event meets every condition but `limit`. Lists of many values are searched in
     /// logarithmic time if they are sorted (see [`Filter::normalize`]) and hold the value, else in
-    /// linear time.
+    /// linear time. If there is a search, the event's texts are split into words.
     pub fn matches(&self, event: &EventRef<'_>) -> bool {
-        self.meets::<false>(event)
+        self.meets::<false>(event, &OnceCell::new())
+    }
+
+    /// As [`Filter::matches`]; `words` keeps the event's words from one filter to the next.
+    pub fn matches_with(&self, event: &EventRef<'_>, words: &OnceCell<EventWords>) -> bool {
+        self.meets::<false>(event, words)
     }
 
     /// As [`Filter::matches`], of a normalized filter: a miss in a long list is quick too.
     pub(super) fn matches_sorted(&self, event: &EventRef<'_>) -> bool {
-        self.meets::<true>(event)
+        self.meets::<true>(event, &OnceCell::new())
     }
 
-    fn meets<const SORTED: bool>(&self, event: &EventRef<'_>) -> bool {
+    /// The search, if it asks for anything: then the answer is ranked.
+    pub fn ranked(&self) -> Option<&Search> {
+        self.search.as_ref().filter(|search| !search.is_empty())
+    }
+
+    fn meets<const SORTED: bool>(
+        &self,
+        event: &EventRef<'_>,
+        words: &OnceCell<EventWords>,
+    ) -> bool {
         (self.since..=self.until).contains(&event.created_at())
             && self.kinds.as_ref().is_none_or(|list| holds::<SORTED, _>(list, &event.kind()))
+            && !holds::<SORTED, _>(&self.not_kinds, &event.kind())
             && self.authors.as_ref().is_none_or(|list| holds::<SORTED, _>(list, event.pubkey()))
             && self.ids.as_ref().is_none_or(|list| holds::<SORTED, _>(list, event.id()))
             && self.tags.iter().all(|(letter, values)| {
                 let mut tags = event.tags().filter(|tag| tag.letter() == Some(*letter));
                 tags.any(|tag| tag.value().is_some_and(|value| has::<SORTED>(values, value)))
             })
+            // Last, since it costs most.
+            && self.search.as_ref().is_none_or(|search| search.matches(event, words))
     }
 
     /// Whether no event can match: an empty list, or `since` after `until`.
@@ -80,6 +105,7 @@ impl Filter {
         self.ids.iter_mut().for_each(sort);
         self.authors.iter_mut().for_each(sort);
         self.kinds.iter_mut().for_each(sort);
+        sort(&mut self.not_kinds);
         self.tags.iter_mut().for_each(|(_, values)| sort(values));
         self.tags.sort_by_key(|(letter, _)| *letter);
     }

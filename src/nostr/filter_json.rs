@@ -9,6 +9,7 @@ use super::format;
 use super::json::scan::{Scanner, Text};
 use super::json::write::{Controls, Sink, put_hex, put_integer, put_string};
 use super::json::{ParseError, Refused};
+use super::search::Search;
 
 /// Levels of nesting in a value under an unknown key.
 const DEPTH: u32 = 8;
@@ -103,6 +104,12 @@ fn filter(scan: &mut Scanner<'_>, unsupported: &mut Option<FilterError>) -> Resu
                 once(filter.limit.is_none())?;
                 filter.limit = Some(scan.integer("limit", u64::MAX)?);
             }
+            b"search" => {
+                once(filter.search.is_none())?;
+                let text = scan.string()?;
+                let text = String::from_utf8_lossy(&text.bytes()).into_owned();
+                filter.search = Some(Search::new(&text).map_err(FilterError::Invalid)?);
+            }
             &[b'#', letter] if letter.is_ascii_alphabetic() => {
                 once(filter.tags.iter().all(|(other, _)| *other != letter))?;
                 let values = list(scan, |scan| tag_value(scan, letter))?;
@@ -152,7 +159,6 @@ fn twice(key: &Text<'_>) -> FilterError {
 
 fn unknown(key: &Text<'_>) -> FilterError {
     FilterError::Unsupported(match &*key.bytes() {
-        b"search" => "search is not offered here".into(),
         [b'#', ..] => {
             format!("{}: filters can ask for tags of a single letter only", quoted(key))
         }
@@ -166,7 +172,7 @@ fn quoted(key: &Text<'_>) -> String {
     format!("{text:?}")
 }
 
-/// Appends the filter as JSON; parsing it gives the same filter, normalized.
+/// Appends the filter as JSON; parsing it gives the same filter, normalized. `not_kinds` has no JSON.
 pub fn write_filter(filter: &Filter, out: &mut Vec<u8>) {
     let start = out.len();
     let key = |out: &mut Vec<u8>, name: &[u8]| {
@@ -198,6 +204,10 @@ pub fn write_filter(filter: &Filter, out: &mut Vec<u8>) {
     for (name, value, _) in times.into_iter().filter(|(_, value, default)| value != default) {
         key(out, name);
         put_integer(out, value);
+    }
+    if let Some(search) = &filter.search {
+        key(out, b"search");
+        put_string(out, search.text().as_bytes(), Controls::Escaped);
     }
     if let Some(limit) = filter.limit {
         key(out, b"limit");

@@ -8,11 +8,12 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `retention` (which events go, and when), `hll` and `negentropy` (comparing with other relays), `sets` (what
-//! is stored, for these), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
+//! `expiration`, `search` (words of events, and their rank), `retention` (which events go, and when), `hll` and `negentropy`
+//! (comparing with other relays), `sets` (what is stored, for these), `generate` (events for tests and benches). Later rules (deletion, expiration, vanish) add a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod build;
+mod deletions;
 mod event;
 pub mod expiration;
 mod filter;
@@ -24,8 +25,11 @@ pub mod id;
 pub mod json;
 pub mod negentropy;
 mod plan;
+mod ranked;
+pub mod requests;
 pub mod retention;
 pub mod rules;
+pub mod search;
 mod sets;
 mod store;
 pub mod terms;
@@ -36,8 +40,9 @@ pub use filter::{Filter, TagValue};
 pub use filter_json::{FilterError, parse_filter, parse_filters, write_filter};
 pub use format::FormatError;
 pub use json::{JsonLimits, ParseError, parse_event, write_event};
-pub use plan::select;
+pub use plan::{select, selects_at};
 pub use rules::{Class, EventModel, class};
+pub use search::{Search, SearchKinds};
 pub use sets::{Gathered, ROOM_ITEMS};
-pub use store::{EventStore, Events, Inserted, Pending};
+pub use store::{EventOptions, EventStore, Events, Inserted, Pending};
 pub use verify::Signer;

@@ -4,8 +4,7 @@
 
 use super::hll::Hll;
 use super::negentropy::Items;
-use super::store::selects;
-use super::{EventStore, Filter};
+use super::{EventStore, Filter, selects_at};
 use crate::base::{Key, Result};
 use crate::query::Order;
 use crate::store::StoreSnapshot;
@@ -25,7 +24,7 @@ pub enum Gathered {
 }
 
 impl EventStore {
-    /// The keys of the events in `snapshot` that match one of `filters`; if all have a limit, of the newest so many
+    /// The keys of the events in `snapshot` that match one of `filters` and have not expired; if all have a limit, of the newest so many
     /// as the largest says. Reads no bodies where posting lists decide. More than `items_max` are
     /// [`Gathered::OverMax`]; `room` is asked before each [`ROOM_ITEMS`] that are held, and ends it with
     /// [`Gathered::NoRoom`]. Those of a limit take up to a quarter more room while they are gathered.
@@ -39,7 +38,7 @@ impl EventStore {
         items_max: usize,
         mut room: impl FnMut() -> bool,
     ) -> Result<Gathered> {
-        let selects = selects(filters);
+        let selects = selects_at(filters, self.now());
         let limits: Option<Vec<usize>> = selects.iter().map(|select| select.limit).collect();
         let limit = limits.map(|limits| limits.into_iter().max().unwrap_or(0));
         let most = limit.filter(|limit| *limit <= items_max).unwrap_or(usize::MAX);
@@ -73,15 +72,15 @@ impl EventStore {
         Ok(Gathered::All(Items::new(keys)))
     }
 
-    /// The authors of what matches `filter` now, for NIP-45; `None` if the filter has no place in it
-    /// ([`Hll::new`]), or more than `events_max` match: their bodies have to be read.
+    /// The authors of what matches `filter` now, for NIP-45, as far as one of `asked` matches it too; `None` if the
+    /// filter has no place in it ([`Hll::new`]), or more than `events_max` match: their bodies have to be read.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
-    pub fn hll(&self, filter: &Filter, events_max: usize) -> Result<Option<Hll>> {
+    pub fn hll(&self, filter: &Filter, asked: &[Filter], events_max: usize) -> Result<Option<Hll>> {
         let Some(mut hll) = Hll::new(filter) else { return Ok(None) };
-        let filter = Filter { limit: None, ..filter.clone() };
-        let filters = [filter];
+        let unlimited = |filter: &Filter| Filter { limit: None, ..filter.clone() };
+        let filters: Vec<Filter> = asked.iter().map(unlimited).collect();
         if self.count(&filters)? > events_max as u64 {
             return Ok(None);
         }
@@ -174,6 +173,31 @@ mod tests {
     }
 
     #[test]
+    fn what_has_expired_is_not_among_the_items() {
+        let (env, _disk, clock) = crate::io::simulated(1, crate::io::Faults::default());
+        let store = EventStore::open_in("/store".as_ref(), &Options::tiny(), env).unwrap();
+        let now = store.now();
+        let lasting = Event::from_parts([1; 32], now, 1, &[["t", "x"]], "");
+        let end = (now + 10).to_string();
+        let ending = Event::from_parts([1; 32], now, 1, &[["expiration", end.as_str()]], "");
+        for event in [&lasting, &ending] {
+            let _inserted = store.insert(&event.as_ref()).unwrap().wait().unwrap();
+        }
+        let count = || match items(&store, &Filter::default(), 9) {
+            Gathered::All(items) => items.len(),
+            other => panic!("{other:?}"),
+        };
+        for flushed in [false, true] {
+            clock.set(now * 1_000_000 + 9_999_999);
+            assert_eq!(count(), 2, "{flushed}");
+            clock.set((now + 10) * 1_000_000);
+            assert_eq!(count(), 1, "{flushed}");
+            store.engine().flush().unwrap();
+        }
+        store.close().unwrap();
+    }
+
+    #[test]
     fn what_several_filters_match_is_there_once() {
         let (store, _dir) = store(1_500);
         let filters = [vec![1, 7], vec![1], vec![0, 1]].map(|kinds| Filter {
@@ -225,8 +249,12 @@ mod tests {
         };
         let mut expected = Hll::new(&filter).unwrap();
         (0..20_u8).for_each(|n| expected.add(&[n; 32]));
-        assert_eq!(store.hll(&filter, 60).unwrap(), Some(expected), "limits do not count");
-        assert_eq!(store.hll(&filter, 59).unwrap(), None);
-        assert_eq!(store.hll(&Filter::default(), 60).unwrap(), None);
+        assert_eq!(
+            store.hll(&filter, std::slice::from_ref(&filter), 60).unwrap(),
+            Some(expected),
+            "limits do not count"
+        );
+        assert_eq!(store.hll(&filter, std::slice::from_ref(&filter), 59).unwrap(), None);
+        assert_eq!(store.hll(&Filter::default(), &[], 60).unwrap(), None);
     }
 }

@@ -6,15 +6,19 @@
 //!   3 pubkey:32 kind:2               author and kind
 //!   4 kind:2 pubkey:32 value         address (addressable kinds; the value is that of `d`)
 //!   5 letter:1 value                 first value of a tag of one letter
-//!   6 hour:4                         hour since 1970 in which the event expires
+//!   6                                it expires at all
+//!   7 at:8                           second since 1970 from which on it has expired
+//!   8 pubkey:32 id:32                a request of this author to delete this id
+//!   9 kind:2 pubkey:32 value         a request of this author to delete this address, `d` being the value
+//!  10 pubkey:32 value                a request of this author to vanish from this relay, or from ALL_RELAYS
+//!  11 text                           a word of the search index (`search::words`)
 //!
 //!   value:  0 id:32                  64 lowercase hex characters
 //!           1 text                   another text, if the term stays within TERM_BYTES_MAX
 //!           2 sha256:32              SHA-256 of a longer text
 //! ```
 //!
-//! Kinds and hours are big-endian, so that a range of them is a range of terms. Expiry stands by the hour, so
-//! that whoever looks for what has expired walks few terms.
+//! Kinds and seconds are big-endian, so that a range of them is a range of terms.
 //!
 //! I1. No two values share a term: the form depends on the text only, and each is injective (a
 //!     collision of SHA-256 aside, which the residual filter would still tell apart).
@@ -22,8 +26,9 @@
 use sha2::{Digest, Sha256};
 
 use super::event::{EventRef, Item};
-use super::expiration;
+use super::filter::TagValue;
 use super::rules::{Class, class};
+use super::{expiration, requests};
 use crate::base::Terms;
 use crate::base::limits::TERM_BYTES_MAX;
 
@@ -37,14 +42,27 @@ pub const AUTHOR_KIND: u8 = 3;
 pub const ADDRESS: u8 = 4;
 /// First byte of tag terms.
 pub const TAG: u8 = 5;
+/// The one byte of the term of all events that expire.
+pub const EXPIRES: u8 = 6;
 /// First byte of expiration terms.
-pub const EXPIRATION: u8 = 6;
+pub const EXPIRATION: u8 = 7;
+
+/// First byte of the terms of requests to delete by id.
+pub const DELETED_ID: u8 = 8;
+/// First byte of the terms of requests to delete by address.
+pub const DELETED_ADDRESS: u8 = 9;
+/// First byte of the terms of requests to vanish.
+pub const VANISHED: u8 = 10;
+
+/// First byte of terms of words.
+pub const WORD: u8 = 11;
 
 const VALUE_ID: u8 = 0;
 const VALUE_TEXT: u8 = 1;
 const VALUE_SHA256: u8 = 2;
 
-/// Adds all terms of an event: author, kind, both, its address if it has one, and its tags'.
+/// Adds all terms of an event but those of its words: author, kind, both, its address if it has one, and its
+/// tags'.
 pub fn of_event(event: &EventRef<'_>, out: &mut Terms) {
     author(event.pubkey(), out);
     kind(event.kind(), out);
@@ -60,6 +78,35 @@ pub fn of_event(event: &EventRef<'_>, out: &mut Terms) {
     if let Some(at) = expiration::of(event) {
         expiration(at, out);
     }
+    of_request(event, out);
+}
+
+/// Adds the terms under which a request to delete or to vanish is known.
+fn of_request(event: &EventRef<'_>, out: &mut Terms) {
+    let pubkey = event.pubkey();
+    if event.kind() == requests::DELETION {
+        requests::ids(event).for_each(|id| deleted_id(pubkey, id, out));
+        let own = requests::addresses(event).filter(|address| address.pubkey == *pubkey);
+        own.for_each(|address| deleted_address(address.kind, pubkey, address.d.item(), out));
+    }
+    if event.kind() == requests::VANISH {
+        requests::relays(event).for_each(|url| vanished(pubkey, &url, out));
+    }
+}
+
+/// Adds the term of a request of `pubkey` to delete `id`.
+pub fn deleted_id(pubkey: &[u8; 32], id: &[u8; 32], out: &mut Terms) {
+    out.push(&[&[DELETED_ID], pubkey, id]);
+}
+
+/// Adds the term of a request of `pubkey` to delete its address; replaceable kinds have `d` empty.
+pub fn deleted_address(kind: u16, pubkey: &[u8; 32], d: Item<'_>, out: &mut Terms) {
+    push_value(&[&[DELETED_ADDRESS], &kind.to_be_bytes(), pubkey], d, out);
+}
+
+/// Adds the term of a request of `pubkey` to vanish from `url`, which is one in normal form.
+pub fn vanished(pubkey: &[u8; 32], url: &str, out: &mut Terms) {
+    push_value(&[&[VANISHED], pubkey], TagValue::new(url).item(), out);
 }
 
 /// Adds the term of an author.
@@ -87,10 +134,15 @@ pub fn tag(letter: u8, value: Item<'_>, out: &mut Terms) {
     push_value(&[&[TAG], &[letter]], value, out);
 }
 
-/// Adds the term of an expiration, in seconds.
+/// Adds the terms of an expiration, in seconds.
 pub fn expiration(at: u64, out: &mut Terms) {
-    let hour = u32::try_from(at / 3600).unwrap_or(u32::MAX);
-    out.push(&[&[EXPIRATION], &hour.to_be_bytes()]);
+    out.push(&[&[EXPIRES]]);
+    out.push(&[&[EXPIRATION], &at.to_be_bytes()]);
+}
+
+/// Adds the term of a word, or of two characters, in the one spelling of `search::words`.
+pub fn word(word: &str, out: &mut Terms) {
+    out.push(&[&[WORD], word.as_bytes()]);
 }
 
 /// Adds a term of up to three parts and a value.

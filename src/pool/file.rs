@@ -199,7 +199,12 @@ impl PagedFile {
         self.pool.frames.pin(self.table.frame(number)?, join(self.slot, number))
     }
 
-    fn claim(&self, number: u32, instead_of: Option<u32>, fetched: bool) -> Result<Claim> {
+    pub(super) fn claim(
+        &self,
+        number: u32,
+        instead_of: Option<u32>,
+        fetched: bool,
+    ) -> Result<Claim> {
         self.pool.claim(&self.table, join(self.slot, number), number, instead_of, fetched)
     }
 

@@ -9,6 +9,7 @@
 //!                              |                                                                    |
 //!                  read by this thread, check, publish ---------------------------------------------+
 //!                  prefetch: read by a Fetch, check, publish, wake
+//!                  warm: many in one read, before anybody asks
 //! ```
 //!
 //! P1. Pages are immutable and checked once, when they come in; nothing in the pool is ever dirty.
@@ -25,7 +26,7 @@
 //! Errors: `Corrupt` with the page's offset if a page is not what was sealed; `Full` if every frame is
 //! pinned or being read into; `Io` from the file. A failed read leaves nothing behind.
 //!
-//! Bytes: `format`. Frames and pins: `state`, `frames`. Eviction: `eviction`. Size: `resize`. After the frame state word
+//! Bytes: `format`. Frames and pins: `state`, `frames`. Eviction: `eviction`. Size: `resize`. Many at once: `warm`. After the frame state word
 //! of LeanStore and Umbra, with the page table as an array because a segment's pages are counted.
 
 mod eviction;
@@ -37,6 +38,7 @@ mod resize;
 mod state;
 mod stats;
 mod table;
+mod warm;
 
 #[cfg(test)]
 mod tests;

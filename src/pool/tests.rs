@@ -10,6 +10,7 @@ use std::sync::{Barrier, mpsc};
 mod resize;
 mod threads;
 mod trace;
+mod warm;
 
 /// What a test does to the `n`-th read of a file, after the page is in the buffer.
 type Hook = dyn Fn(usize, u32, &mut [u8]) -> Result<()> + Send + Sync;
@@ -78,15 +79,19 @@ impl io::File for TestFile {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        assert_eq!(buf.len(), self.page_bytes);
-        assert_eq!(offset % buf.len() as u64, 0);
-        assert_eq!(buf.as_ptr() as usize % buf.len(), 0);
-        let number = (offset / buf.len() as u64) as u32;
-        assert!(number < self.pages, "page {number} of {}", self.pages);
-        let bytes = buf.len() - PAGE_TRAILER_BYTES;
-        buf.iter_mut().zip(payload(&self.id, number, bytes)).for_each(|(to, from)| *to = from);
-        seal_page(buf, &self.id, number, number % 7);
-        (self.hook)(self.reads.fetch_add(1, Ordering::SeqCst), number, buf)
+        assert_eq!(buf.len() % self.page_bytes, 0);
+        assert_eq!(offset % self.page_bytes as u64, 0);
+        assert_eq!(buf.as_ptr() as usize % self.page_bytes, 0);
+        let first = (offset / self.page_bytes as u64) as u32;
+        let nth = self.reads.fetch_add(1, Ordering::SeqCst);
+        for (number, page) in (first..).zip(buf.chunks_exact_mut(self.page_bytes)) {
+            assert!(number < self.pages, "page {number} of {}", self.pages);
+            let bytes = page.len() - PAGE_TRAILER_BYTES;
+            page.iter_mut().zip(payload(&self.id, number, bytes)).for_each(|(to, from)| *to = from);
+            seal_page(page, &self.id, number, number % 7);
+            (self.hook)(nth, number, page)?;
+        }
+        Ok(())
     }
 
     fn write_at(&self, _: u64, _: &[u8]) -> Result<()> {

@@ -1,11 +1,11 @@
 //! Counting: from posting blocks where one list decides, from merged ordinals otherwise; records are
 //! read only for what no list decides (`segment`: residual conditions).
 
+use super::expired::Veil;
 use super::scatter::{self, Readers};
 use super::segment::{self, SegmentSource};
 use super::{Order, Select, memtable};
 use crate::base::{Ordinal, Result, Seq};
-use crate::segment::Segment;
 use crate::shard::{LiveSegment, Snapshot};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,10 +31,31 @@ pub fn count(selects: &[Select], snapshots: &[Snapshot], readers: &Readers) -> R
     snapshots.iter().map(|snapshot| in_shard(&selects, snapshot)).sum()
 }
 
+/// How long the posting lists of each of `terms` are, the dead included. Reads no posting page.
+///
+/// # Errors
+/// `Corrupt` or `Io`.
+pub fn postings(terms: &[&[u8]], snapshots: &[Snapshot]) -> Result<Vec<u64>> {
+    let in_all = |term: &&[u8]| {
+        let mut count = 0;
+        for snapshot in snapshots {
+            let tables = snapshot.view.memtables();
+            let lists = tables.filter_map(|table| table.postings(term));
+            count += lists.map(|list| u64::from(list.count())).sum::<u64>();
+            for live in snapshot.view.segments.iter().filter(|l| l.segment.may_have_term(term)) {
+                count += live.segment.term(term)?.map_or(0, |list| u64::from(list.count()));
+            }
+        }
+        Ok(count)
+    };
+    terms.iter().map(in_all).collect()
+}
+
 /// Whether one posting list, or none, decides: then counting is two look-ups.
 fn is_one_list(select: &Select) -> bool {
     let terms: usize = select.all_of.iter().map(Vec::len).sum();
-    select.ids.is_none() && select.none_of.is_empty() && terms <= 1
+    let plain = select.ids.is_none() && select.none_of.is_empty() && !select.residual;
+    plain && select.only().is_none() && terms <= 1
 }
 
 fn in_shard(selects: &[Select], snapshot: &Snapshot) -> Result<u64> {
@@ -65,34 +86,35 @@ fn in_segment(live: &LiveSegment, at: Seq, select: &Select) -> Result<u64> {
         return Ok(0);
     }
     let (segment, range) = (&live.segment, plan.range.clone());
-    let dead = || live.dead.iter(range.clone(), at);
     let one_list = plan.walked.len() <= 1 && plan.walked.iter().all(|c| c.lists.len() == 1);
-    if plan.by_id.is_some() || !one_list || plan.is_residual() || !plan.without.is_empty() {
+    let decided = one_list && plan.by_id.is_none() && !plan.is_residual();
+    if !decided || !plan.without.is_empty() || select.only().is_some() {
         let mut count = 0;
         if let Some(source) = SegmentSource::open(live, at, select, Order::Newest)? {
             source.for_each(|_| count += 1)?;
         }
         return Ok(count);
     }
-    match plan.walked.first() {
-        None => Ok(range.len() as u64 - dead().count() as u64),
-        Some(condition) => in_list(segment, &condition.lists[0], &range, dead()),
+    let veil = select.hides().map(|expired| Veil::over(segment, expired)).transpose()?.flatten();
+    let list = plan.walked.first().map(|condition| &condition.lists[0]);
+    let all = match list {
+        None => range.len() as u64,
+        Some(list) => u64::from(list.rank(segment, range.end)? - list.rank(segment, range.start)?),
+    };
+    // Two ranks, and a look for each that is not there any more.
+    let (mut cursor, mut gone) = (list.map(|list| list.cursor(segment)), 0);
+    let mut leave_out = |o| {
+        gone += match &mut cursor {
+            None => 1,
+            Some(cursor) => u64::from(cursor.seek_ge(o)? == Some(o)),
+        };
+        Ok(())
+    };
+    live.dead.iter(range.clone(), at).try_for_each(&mut leave_out)?;
+    if let Some(veil) = veil {
+        veil.each_living(live, at, range, leave_out)?;
     }
-}
-
-/// The members of one list in `range` that are not among `dead`: two ranks, and a look for each dead.
-fn in_list(
-    segment: &Arc<Segment>,
-    list: &crate::segment::Postings,
-    range: &std::ops::Range<Ordinal>,
-    dead: impl Iterator<Item = Ordinal>,
-) -> Result<u64> {
-    let all = list.rank(segment, range.end)? - list.rank(segment, range.start)?;
-    let (mut cursor, mut dead_members) = (list.cursor(segment), 0);
-    for o in dead {
-        dead_members += u64::from(cursor.seek_ge(o)? == Some(o));
-    }
-    Ok(u64::from(all) - dead_members)
+    Ok(all - gone)
 }
 
 /// The matches of several selections, each once.

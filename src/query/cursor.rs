@@ -2,7 +2,7 @@
 
 use super::merge::Merged;
 use super::scatter::{Readers, scatter};
-use super::{Order, Select};
+use super::{Expired, Order, Select};
 use crate::base::Result;
 use crate::model::Record;
 use crate::shard::Snapshot;
@@ -13,6 +13,8 @@ pub struct Cursor {
     selections: Vec<Merged>,
     /// The selections whose head was given last, and its key.
     given: Vec<usize>,
+    /// What expires while the cursor is held open, once time has passed.
+    later: Option<Expired>,
     failed: bool,
 }
 
@@ -38,7 +40,8 @@ impl Cursor {
                 None => Merged::open(select, order, snapshots),
             });
         }
-        Ok(Cursor { order, selections, given: Vec::new(), failed: false })
+        let later = None;
+        Ok(Cursor { order, selections, given: Vec::new(), later, failed: false })
     }
 
     /// The next record, good until the next call; `None` at the end, for ever after.
@@ -51,16 +54,35 @@ impl Cursor {
             return Ok(None);
         }
         self.failed = true;
-        for given in std::mem::take(&mut self.given) {
-            self.selections[given].advance()?;
-        }
-        let Some(nearest) = self.find_nearest()? else { return Ok(None) };
+        let Some(nearest) = self.step()? else { return Ok(None) };
         self.failed = false;
         let record = self.selections[nearest].record();
         if record.is_err() {
             self.failed = true;
         }
         record.map(Some)
+    }
+
+    /// From here on, records that have expired by `now` are not given, if the selections hide what has expired: for
+    /// whoever holds a cursor for long. They count for the limits all the same. Costs a look at each record, if
+    /// `now` is later than what the selections count by.
+    pub fn pass_time(&mut self, now: u64) {
+        let hides = self.selections.iter().find_map(Merged::hides);
+        self.later = hides.filter(|hides| now > hides.now).map(|hides| Expired { now, ..hides });
+    }
+
+    /// Goes to the next record, and says whose head it is.
+    fn step(&mut self) -> Result<Option<usize>> {
+        loop {
+            for given in std::mem::take(&mut self.given) {
+                self.selections[given].advance()?;
+            }
+            let Some(nearest) = self.find_nearest()? else { return Ok(None) };
+            match self.later {
+                Some(later) if !later.admits(self.selections[nearest].record()?) => {}
+                _ => return Ok(Some(nearest)),
+            }
+        }
     }
 
     /// The selection with the nearest head; notes all that share it.

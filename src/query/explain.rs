@@ -1,9 +1,10 @@
 //! Plans as text: what each memtable and segment would do for a selection, and what it would cost.
 
+use super::expired::Veil;
 use super::memtable::{self, Access};
 use super::segment;
 use super::{Order, Select};
-use crate::base::Result;
+use crate::base::{Result, Seq};
 use crate::shard::{LiveSegment, Snapshot};
 use std::fmt::Write;
 
@@ -36,11 +37,14 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             line(&mut out, 1, format_args!("shard {shard}"));
             for table in snapshot.view.memtables() {
                 let records = snapshot.visible(table);
-                let how = memtable_access(&memtable::access(table, select), records);
+                let mut how = memtable_access(&memtable::access(table, select), records);
+                if select.hides().and_then(|expired| expired.in_memtable(table)).is_some() {
+                    how.push_str(", leave out what has expired");
+                }
                 line(&mut out, 2, format_args!("memtable of {records} records: {how}"));
             }
             for live in &snapshot.view.segments {
-                let (how, pages) = segment_plan(live, select)?;
+                let (how, pages) = segment_plan(live, snapshot.at, select)?;
                 in_all += pages;
                 let (id, records) = (live.segment.info().id, live.segment.records());
                 line(&mut out, 2, format_args!("segment {id} of {records} records: {how}"));
@@ -73,7 +77,7 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
 }
 
 /// What a segment would do, and how many pages it would read at most.
-fn segment_plan(live: &LiveSegment, select: &Select) -> Result<(String, u64)> {
+fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String, u64)> {
     let plan = segment::plan(&live.segment, select)?;
     let pages = plan.pages(&live.segment, select);
     if plan.empty {
@@ -99,6 +103,16 @@ fn segment_plan(live: &LiveSegment, select: &Select) -> Result<(String, u64)> {
     }
     if live.dead.count() > 0 {
         steps.push(format!("skip {} dead", live.dead.count()));
+    }
+    if let Some(expired) = select.hides()
+        && let Some(veil) = Veil::over(&live.segment, expired)?
+    {
+        let mut hidden = 0;
+        veil.each_living(live, at, plan.range, |_| {
+            hidden += 1;
+            Ok(())
+        })?;
+        steps.push(format!("leave out {hidden} that have expired"));
     }
     steps.push(format!("at most {pages} page reads"));
     Ok((steps.join(", "), pages))

@@ -2,19 +2,22 @@
 //!
 //! An id lives at most once at any moment, so the first live record that has it is the answer.
 
-use crate::base::{Key, Result, hash64};
+use super::expired::Veil;
+use super::{Expired, Side};
+use crate::base::{Key, Ordinal, Result, hash64};
 use crate::model::Record;
 use crate::segment::Body;
-use crate::shard::Snapshot;
+use crate::shard::{LiveSegment, Snapshot};
 
 /// Gives the live record with `id` in `snapshots` to `read`. Memtables first, then the segments whose
-/// filters let the id pass: one of them, as a rule, and some four pages of it.
+/// filters let the id pass: one of them, as a rule, and some four pages of it. What is not on `expired`'s side is not there.
 ///
 /// # Errors
 /// `Corrupt` or `Io`.
 pub fn get<T>(
     id: &[u8; 32],
     snapshots: &[Snapshot],
+    expired: Option<Expired>,
     read: impl FnOnce(Record<'_>) -> T,
 ) -> Result<Option<T>> {
     for snapshot in snapshots {
@@ -22,7 +25,10 @@ pub fn get<T>(
             let visible = snapshot.visible(memtable);
             let mut found = memtable.find_all(id);
             if let Some(o) = found.find(|&o| o < visible && memtable.is_live(o, snapshot.at)) {
-                return Ok(Some(read(Record { key: memtable.key(o), body: memtable.body(o) })));
+                let record = Record { key: memtable.key(o), body: memtable.body(o) };
+                let expired = expired.and_then(|expired| expired.in_memtable(memtable));
+                let is_there = expired.is_none_or(|expired| expired.admits(record));
+                return Ok(is_there.then(|| read(record)));
             }
         }
     }
@@ -33,6 +39,11 @@ pub fn get<T>(
                 && let Some(o) = live.segment.find(id)?
                 && !live.dead.is_dead(o, snapshot.at)
             {
+                if let Some(expired) = expired
+                    && !is_there(live, expired, o)?
+                {
+                    return Ok(None);
+                }
                 let key = Key { time: live.segment.time(o)?, id: *id };
                 let body: Body = live.segment.body(o, Vec::new())?;
                 return Ok(Some(read(Record { key, body: &body })));
@@ -40,4 +51,11 @@ pub fn get<T>(
         }
     }
     Ok(None)
+}
+
+/// Whether the record is on the side that is asked for.
+fn is_there(live: &LiveSegment, expired: Expired, o: Ordinal) -> Result<bool> {
+    let veil = Veil::over(&live.segment, expired)?;
+    let is_over = veil.map_or(Ok(false), |veil| veil.covers(o))?;
+    Ok(is_over == (expired.side == Side::Only))
 }

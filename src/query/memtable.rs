@@ -9,6 +9,7 @@ use crate::base::{Key, Ordinal};
 use crate::memtable::{Memtable, Postings};
 use crate::model::Record;
 use crate::shard::Snapshot;
+use std::cell::OnceCell;
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
@@ -30,6 +31,11 @@ pub(super) fn access<'a>(memtable: &'a Memtable, select: &'a Select) -> Access<'
         return Access::Ids(ids);
     }
     let mut best: Option<(u64, usize, Vec<Postings<'a>>)> = None;
+    if let Some(expired) = select.only() {
+        // As if it were the last condition.
+        let Some(list) = memtable.postings(expired.expiry.any) else { return Access::Nothing };
+        best = Some((list.count().into(), select.all_of.len(), vec![list]));
+    }
     for (i, any_of) in select.all_of.iter().enumerate() {
         let lists: Vec<Postings<'a>> =
             any_of.iter().filter_map(|term| memtable.postings(term)).collect();
@@ -57,10 +63,13 @@ pub(super) fn scan(
     if visible == 0 || select.is_empty() || select.since > latest || select.until < earliest {
         return Vec::new();
     }
+    let expired = OnceCell::new();
     let check = |o: Ordinal, best: &mut Best| {
         if best.wants(memtable.time(o)) && is_there(memtable, snapshot, select, o) {
             let key = memtable.key(o);
-            if (select.matches)(Record { key, body: memtable.body(o) }) {
+            let record = Record { key, body: memtable.body(o) };
+            let expired = || *expired.get_or_init(|| select.expired?.in_memtable(memtable));
+            if (select.matches)(record) && expired().is_none_or(|expired| expired.admits(record)) {
                 best.push(key, o);
             }
         }
@@ -106,12 +115,33 @@ fn is_there(memtable: &Memtable, snapshot: &Snapshot, select: &Select, o: Ordina
 pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -> u64 {
     let visible = snapshot.visible(memtable);
     // Who stands under a term of the only condition has nothing left to be asked but the time.
-    let decided = select.ids.is_none() && select.none_of.is_empty() && select.all_of.len() <= 1;
-    let counts = |&o: &Ordinal| {
-        let matches = || (select.matches)(Record { key: memtable.key(o), body: memtable.body(o) });
-        is_there(memtable, snapshot, select, o) && (decided || matches())
+    let plain = select.ids.is_none()
+        && select.none_of.is_empty()
+        && !select.residual
+        && select.only().is_none();
+    let decided = plain && select.all_of.len() <= 1;
+    let access = access(memtable, select);
+    let mut expired = select.expired.and_then(|expired| expired.in_memtable(memtable));
+    let record = |o| Record { key: memtable.key(o), body: memtable.body(o) };
+    // If few records expire at all, those are looked at, and not all that would count.
+    let hidden = match expired.and_then(|expired| memtable.postings(expired.expiry.any)) {
+        Some(list) if decided && u64::from(list.count()) < candidates(memtable, &access) => {
+            let hides = expired.take();
+            let is_hidden = |&o: &Ordinal| {
+                is_there(memtable, snapshot, select, o)
+                    && !hides.is_none_or(|expired| expired.admits(record(o)))
+                    && (select.matches)(record(o))
+            };
+            list.iter_back().filter(is_hidden).count()
+        }
+        _ => 0,
     };
-    let count = match access(memtable, select) {
+    let counts = |&o: &Ordinal| {
+        is_there(memtable, snapshot, select, o)
+            && (decided || (select.matches)(record(o)))
+            && expired.is_none_or(|expired| expired.admits(record(o)))
+    };
+    let count = match access {
         Access::Nothing => 0,
         Access::Ids(ids) => {
             let found = ids.iter().flat_map(|id| memtable.find_all(id));
@@ -126,7 +156,17 @@ pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -
         },
         Access::All => (0..visible).filter(counts).count(),
     };
-    count as u64
+    (count - hidden) as u64
+}
+
+/// Records that `access` leads to, at most.
+pub(super) fn candidates(memtable: &Memtable, access: &Access<'_>) -> u64 {
+    match access {
+        Access::Nothing => 0,
+        Access::Ids(ids) => ids.len() as u64,
+        Access::Lists(_, lists) => lists.iter().map(|l| u64::from(l.count())).sum(),
+        Access::All => u64::from(memtable.len()),
+    }
 }
 
 /// The first `limit` keys of an order.

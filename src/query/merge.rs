@@ -8,7 +8,7 @@
 use super::memtable;
 use super::scatter::Remote;
 use super::segment::SegmentSource;
-use super::{Order, Select};
+use super::{Expired, Order, Select};
 use crate::base::{Key, Ordinal, Result, Seq};
 use crate::memtable::Memtable;
 use crate::model::Record;
@@ -70,6 +70,11 @@ impl Merged {
     pub(super) fn over(select: Select, order: Order, sources: Vec<Source>) -> Merged {
         let left = if select.is_empty() { 0 } else { select.limit.unwrap_or(usize::MAX) };
         Merged { select, order, sources, left, nearest: None }
+    }
+
+    /// What is left out as expired, if anything is.
+    pub(super) fn hides(&self) -> Option<Expired> {
+        self.select.hides()
     }
 
     /// The time of the next match.

@@ -11,7 +11,7 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `get`, `explain`.
+//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `get`, `explain`.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
@@ -19,6 +19,7 @@
 
 mod count;
 mod cursor;
+mod expired;
 mod explain;
 mod get;
 mod keys;
@@ -29,8 +30,9 @@ mod segment;
 mod select;
 mod walk;
 
-pub use count::count;
+pub use count::{count, postings};
 pub use cursor::Cursor;
+pub use expired::{Expired, Expiry, Side};
 pub use explain::explain;
 pub use get::get;
 pub use keys::keys;

@@ -96,14 +96,7 @@ pub(super) fn estimate(select: &Select, snapshots: &[Snapshot]) -> Result<u64> {
     let mut postings = 0;
     for snapshot in snapshots {
         for table in snapshot.view.memtables() {
-            postings += match memtable::access(table, select) {
-                memtable::Access::Nothing => 0,
-                memtable::Access::Ids(ids) => ids.len() as u64,
-                memtable::Access::Lists(_, lists) => {
-                    lists.iter().map(|l| u64::from(l.count())).sum()
-                }
-                memtable::Access::All => u64::from(table.len()),
-            };
+            postings += memtable::candidates(table, &memtable::access(table, select));
         }
         for live in &snapshot.view.segments {
             postings += segment::plan(&live.segment, select)?.cost();

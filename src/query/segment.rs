@@ -3,6 +3,7 @@
 //! Conditions are looked up fewest terms first. Once the driver is shorter than the next condition has
 //! terms, looking those up costs more than checking the few records: the condition becomes residual.
 
+use super::expired::Veil;
 use super::select::Matches;
 use super::walk::{Walk, Way};
 use super::{Order, Select};
@@ -37,7 +38,8 @@ pub(super) struct Plan {
     pub(super) by_id: Option<Vec<Ordinal>>,
     /// The conditions that are walked, the sparsest (the driver) first. Empty: every ordinal.
     pub(super) walked: Vec<Condition>,
-    /// The conditions, by index, that are checked on the records.
+    /// The conditions, by index, that are checked on the records; one more than there are stands for what no term
+    /// says.
     pub(super) residual: Vec<usize>,
     /// The lists to leave out.
     pub(super) without: Vec<Postings>,
@@ -121,15 +123,16 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
     if plan.empty {
         return Ok(plan);
     }
+    plan.residual.extend(select.residual.then_some(select.all_of.len()));
     if let Some(ids) = &select.ids {
         let mut known = Vec::new();
         for id in ids.iter().filter(|id| segment.may_have_id(id)) {
             known.extend(segment.find(id)?.filter(|o| plan.range.contains(o)));
         }
         plan.empty = known.is_empty();
+        let beside = select.residual || !select.none_of.is_empty();
         plan.by_id = Some(known);
-        plan.residual =
-            (0..select.all_of.len() + usize::from(!select.none_of.is_empty())).collect();
+        plan.residual = (0..select.all_of.len() + usize::from(beside)).collect();
         return Ok(plan);
     }
     let mut order: Vec<usize> = (0..select.all_of.len()).collect();
@@ -174,6 +177,8 @@ pub(super) struct SegmentSource {
     way: Way,
     range: Range<Ordinal>,
     residual: Option<Matches>,
+    /// What is left out as expired.
+    veil: Option<Veil>,
     /// Where the walk goes on.
     target: Option<Ordinal>,
     /// Candidates that the walk has found: live, not yet checked against the residual.
@@ -204,8 +209,20 @@ impl SegmentSource {
             live.segment.prefetch_lists(plan.lists(), start);
         }
         let residual = plan.is_residual().then(|| select.matches.clone());
+        let mut walk = plan.walk(&live.segment, way);
+        if let Some(only) = select.only() {
+            let Some(veil) = Veil::over(&live.segment, only)? else { return Ok(None) };
+            let mut known = Vec::new();
+            veil.each_living(live, at, range.clone(), |o| {
+                known.push(o);
+                Ok(())
+            })?;
+            walk = Walk::intersection(vec![Walk::known(known, way), walk]);
+        }
+        let veil = select.hides().map(|expired| Veil::over(&live.segment, expired)).transpose()?;
         Ok(Some(SegmentSource {
-            walk: plan.walk(&live.segment, way),
+            walk,
+            veil: veil.flatten(),
             live: live.clone(),
             at,
             way,
@@ -292,7 +309,10 @@ impl SegmentSource {
                 self.target = None;
                 break;
             };
-            if !self.live.dead.is_dead(o, self.at) {
+            let covered = |veil: &Veil| veil.covers(o);
+            if !self.live.dead.is_dead(o, self.at)
+                && !self.veil.as_ref().map_or(Ok(false), covered)?
+            {
                 self.ahead.push(o);
             }
             self.target = self.way.after(o);

@@ -1,5 +1,6 @@
 //! What is asked for: terms, ids, a time range, an order and a limit.
 
+use super::Expired;
 use crate::model::Record;
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +35,11 @@ pub struct Select {
     pub limit: Option<usize>,
     /// If given, the routes (`Model::route`) that a matching record can have: other shards are not asked.
     pub routes: Option<Vec<u64>>,
-    /// The same selection as a function, for records that are at hand without their posting lists.
+    /// If given, what has expired at a moment is left out, or is all that is asked for.
+    pub expired: Option<Expired>,
+    /// Whether a record may stand under all terms and not match: `matches` is asked of every candidate.
+    pub residual: bool,
+    /// The same selection as a function, expiry aside, for records that are at hand without their posting lists.
     pub matches: Matches,
 }
 
@@ -49,6 +54,8 @@ impl Select {
             until: u64::MAX,
             limit: None,
             routes: None,
+            expired: None,
+            residual: false,
             matches: Arc::new(|_| true),
         }
     }

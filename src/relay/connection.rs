@@ -9,26 +9,29 @@
 //!     client that does not read its answers is not read either.
 //! I2. A connection that the relay ends is told why, and given a bounded time to hear it.
 
+use super::deflate::Deflate;
 use super::front::Front;
 use super::limits::Limits;
 use super::outbox::{Ending, Outbox};
 use super::reply;
 use super::session::Session;
+use super::transport::Transport;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
-pub(super) type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<Transport>;
 type Sink = SplitSink<Socket, Message>;
 
 /// How long a client that was told goodbye may take to hang up. Without this wait, closing while it
@@ -69,12 +72,13 @@ enum End {
     Refused(CloseCode, &'static str),
 }
 
-/// Serves a client until it leaves, breaks a rule, or the relay stops.
-pub(super) async fn run(front: Rc<Front>, socket: Socket) {
+/// Serves a client until it leaves, breaks a rule, or the relay stops. `is_compressed`: what was agreed.
+pub(super) async fn run(front: Rc<Front>, socket: Socket, is_compressed: bool) {
     front.counters.websockets.add();
     let outbox = front.connect();
     let (sink, mut frames) = socket.split();
-    let mut writer = pin!(write(sink, outbox.clone()));
+    let deflate = is_compressed.then(|| front.deflate.clone());
+    let mut writer = pin!(write(sink, outbox.clone(), deflate));
     let mut session = Session::new(front.clone(), outbox.clone());
     let end = serve(&front, &mut session, &outbox, &mut frames, writer.as_mut()).await;
     let closing = front.limits().closing;
@@ -162,9 +166,17 @@ async fn serve(
 }
 
 /// Sends what comes into the outbox until that ends; gathers what is there before it flushes.
-async fn write(mut sink: Sink, outbox: Rc<Outbox>) -> Result<Sink, WsError> {
+async fn write(
+    mut sink: Sink,
+    outbox: Rc<Outbox>,
+    deflate: Option<Rc<RefCell<Deflate>>>,
+) -> Result<Sink, WsError> {
     while let Some(message) = outbox.take().await {
         outbox.set_blocked(true);
+        let message = match &deflate {
+            Some(deflate) => compressed(&mut deflate.borrow_mut(), message),
+            None => message,
+        };
         sink.feed(message).await?;
         if outbox.is_drained() {
             sink.flush().await?;
@@ -175,10 +187,19 @@ async fn write(mut sink: Sink, outbox: Rc<Outbox>) -> Result<Sink, WsError> {
     Ok(sink)
 }
 
+/// The message in its compressed form, if that is worth it.
+fn compressed(deflate: &mut Deflate, message: Message) -> Message {
+    let Message::Text(text) = &message else { return message };
+    let Some(payload) = deflate.smaller(text.as_bytes()) else { return message };
+    let opcode = OpCode::Data(Data::Text);
+    let header = FrameHeader { is_final: true, rsv1: true, opcode, ..FrameHeader::default() };
+    Message::Frame(Frame::from_payload(header, payload.into()))
+}
+
 /// Ends the sending half and lets the client do the same.
 async fn hang_up(sink: Sink, frames: SplitStream<Socket>) {
     let Ok(socket) = sink.reunite(frames) else { return };
-    let mut stream = socket.into_inner();
+    let mut stream = socket.into_inner().into_inner();
     let mut unread = vec![0; READ_BYTES];
     let gone = async {
         stream.shutdown().await?;

@@ -76,6 +76,7 @@ mod tests {
     use crate::nostr::{EventStore, Filter};
     use crate::query::Order;
     use crate::relay::RelayStats;
+    use crate::relay::auth::Identity;
     use crate::relay::message::{ClientMessage, SubId, parse};
     use crate::store::Options;
 
@@ -97,21 +98,53 @@ mod tests {
         };
         let wake: Arc<dyn Wake> = Arc::<Bell>::default();
         let mut tails = store.tails(&store.snapshot(), &wake);
-        let front =
-            Front::new(store.clone(), Arc::default(), Arc::default(), Arc::default(), Vec::new());
+        let front = Front::new(
+            store.clone(),
+            Arc::default(),
+            [].into(),
+            Arc::default(),
+            Arc::default(),
+            Vec::new(),
+        );
         let mut poll_all = || {
             tails.iter_mut().zip(0..).for_each(|(tail, shard)| poll(&front, tail, shard));
             RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
         };
         let outbox = front.connect();
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
         let all = [Filter::default()];
         (1..=4).for_each(put);
-        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox);
+        let (_, _live, snapshot) = front.subscribe(sub("s"), all.to_vec(), &outbox, &viewer);
         (5..=7).for_each(put);
         let mut stored = store.query_at(&snapshot, &all, Order::Newest).unwrap();
         let count = std::iter::from_fn(|| stored.next().unwrap().map(|_| ())).count();
         assert_eq!((count, poll_all(), poll_all()), (4, 3, 3));
         put(8);
         assert_eq!(poll_all(), 4);
+    }
+
+    #[test]
+    fn nothing_is_delivered_that_has_expired_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EventStore::open(dir.path(), &Options::tiny()).unwrap());
+        let viewer = Rc::new(Identity::new(&*store.engine().env().entropy));
+        let front = Front::new(
+            store,
+            Arc::default(),
+            [].into(),
+            Arc::default(),
+            Arc::default(),
+            Vec::new(),
+        );
+        let outbox = front.connect();
+        let _live = front.subscribe(sub("s"), vec![Filter::default()], &outbox, &viewer);
+        let now = front.now();
+        let sent_with = |expiration: &str| {
+            let event = Event::from_parts([1; 32], 1, 1, &[["expiration", expiration]], "");
+            front.deliver(None, &event.as_ref());
+            RelayStats::sum(0, std::iter::once(&*front.counters)).sent_live
+        };
+        assert_eq!((sent_with("1"), sent_with(&now.to_string())), (0, 0));
+        assert_eq!((sent_with(&(now + 1_000).to_string()), sent_with("soon")), (1, 2));
     }
 }

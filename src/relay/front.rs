@@ -1,15 +1,18 @@
 //! What the tasks of one front-end thread share. It stays on its thread: no locks, no atomics, but
 //! for the counters that others read.
 
+use super::auth::Identity;
 use super::budget::ItemBudget;
 use super::config::Config;
+use super::deflate::Deflate;
 use super::limits::Limits;
 use super::live::{Live, Position};
 use super::message::SubId;
 use super::outbox::Outbox;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
-use crate::nostr::{Event, EventRef, EventStore, Filter, write_event};
+use super::visibility::may_see;
+use crate::nostr::{Event, EventRef, EventStore, Filter, expiration, write_event};
 use crate::store::StoreSnapshot;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
-/// COUNTs and negentropy messages of one thread that are under way at once; they run beside it, on threads of their own.
+/// COUNTs, searches and negentropy messages of one thread that are under way at once; they run beside it, on threads of their own.
 const COUNTS_MAX: usize = 2;
 
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
@@ -27,10 +30,14 @@ pub(super) const EPHEMERAL_MAX: usize = 1024;
 pub(super) struct Front {
     pub(super) store: Arc<EventStore>,
     pub(super) config: Arc<Config>,
+    /// The hosts that clients know this relay by.
+    pub(super) hosts: Arc<[String]>,
     pub(super) counters: Arc<Counters>,
     pub(super) counting: Arc<Semaphore>,
     /// What negentropy sessions of all threads may hold.
     pub(super) items: Arc<ItemBudget>,
+    /// Of all clients whose messages are compressed.
+    pub(super) deflate: Rc<RefCell<Deflate>>,
     /// The feeds of all threads, this one's included.
     ephemeral: Vec<Sender<Arc<Event>>>,
     subscriptions: RefCell<Subscriptions<Rc<Live>>>,
@@ -45,6 +52,7 @@ impl Front {
     pub(super) fn new(
         store: Arc<EventStore>,
         config: Arc<Config>,
+        hosts: Arc<[String]>,
         counters: Arc<Counters>,
         items: Arc<ItemBudget>,
         ephemeral: Vec<Sender<Arc<Event>>>,
@@ -52,9 +60,11 @@ impl Front {
         Front {
             store,
             config,
+            hosts,
             counters,
             counting: Arc::new(Semaphore::new(COUNTS_MAX)),
             items,
+            deflate: Rc::new(RefCell::new(Deflate::new())),
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),
             json: RefCell::default(),
@@ -69,7 +79,7 @@ impl Front {
 
     /// Seconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
-        self.store.engine().env().clock.unix_micros() / 1_000_000
+        self.store.now()
     }
 
     /// The outbox of a client that has connected.
@@ -100,10 +110,11 @@ impl Front {
         id: SubId,
         filters: Vec<Filter>,
         outbox: &Rc<Outbox>,
+        viewer: &Rc<Identity>,
     ) -> (SubKey, Rc<Live>, StoreSnapshot) {
         // The feed runs on this thread, so it matches nothing between the snapshot and the insertion.
         let snapshot = self.store.snapshot();
-        let live = Rc::new(Live::new(id, outbox.clone(), &self.store, &snapshot));
+        let live = Rc::new(Live::new(id, outbox.clone(), viewer.clone(), &self.store, &snapshot));
         let key = self.subscriptions.borrow_mut().insert(filters, live.clone());
         (key, live, snapshot)
     }
@@ -112,18 +123,25 @@ impl Front {
         drop(self.subscriptions.borrow_mut().remove(key));
     }
 
-    /// Sends an event to this thread's subscriptions. It is written as JSON once, if anyone wants it.
+    /// Sends an event to this thread's subscriptions, unless it has expired by now. It is written as JSON once, if
+    /// anyone wants it.
     pub(super) fn deliver(&self, position: Option<Position>, event: &EventRef<'_>) {
         let mut json = self.json.borrow_mut();
         json.clear();
+        let private_kinds = &self.config.private_kinds;
+        let mut expires = None;
         self.subscriptions.borrow_mut().find(event, |live| {
-            if !live.wants(position) {
+            if !live.wants(position) || !may_see(event, private_kinds, &live.viewer().keys()) {
                 return;
             }
             if json.is_empty() {
+                expires = expiration::of(event);
                 write_event(event, &mut json);
             }
-            live.send(&json);
+            if expires.is_some_and(|at| at <= self.now()) {
+                return;
+            }
+            live.send(&json, expires);
             self.counters.sent_live.add();
         });
     }

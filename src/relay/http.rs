@@ -5,14 +5,17 @@
 //!   GET with Accept: application/nostr+json, GET /nip11 -> the document
 //!   OPTIONS                                -> 204, for browsers that ask before
 //!   GET /                                  -> the page
+//!   HEAD                                   -> the head of what GET is answered
 //! ```
 //!
 //! I1. A connection is in this phase for `Limits::http` at most, its first head for `Limits::head`.
 
 use super::connection::{self, websocket_config};
+use super::deflate;
 use super::front::Front;
 use super::info;
 use super::linger::Lingering;
+use super::transport::{Frames, Transport};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -61,39 +64,52 @@ pub(super) async fn serve(front: Rc<Front>, stream: TcpStream, mut stop: watch::
         _ = timeout(limits.http, connection) => {}
         _ = stop.wait_for(|stop| *stop) => return,
     }
-    let Some(upgrade) = upgrade.take() else { return };
+    let Some((upgrade, is_compressed)) = upgrade.take() else { return };
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Lingering>>() else { return };
-    let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf.into());
+    let frames = || Frames::new(front.deflate.clone(), limits.message_bytes);
+    let frames = is_compressed.then(frames);
+    let stream = parts.io.into_inner().into_inner();
+    let transport = Transport::new(stream, &parts.read_buf, frames);
     let config = Some(websocket_config(limits));
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-    connection::run(front, socket).await;
+    let socket = WebSocketStream::from_raw_socket(transport, Role::Server, config).await;
+    connection::run(front, socket, is_compressed).await;
 }
 
 fn respond(
     front: &Front,
     mut request: Request<Incoming>,
-    upgrade: &Cell<Option<OnUpgrade>>,
+    upgrade: &Cell<Option<(OnUpgrade, bool)>>,
 ) -> Response<Full<Bytes>> {
     front.counters.http_answers.add();
     let headers = request.headers();
     match route(request.method(), request.version(), request.uri().path(), headers) {
         Route::Websocket(accept) => {
-            upgrade.set(Some(hyper::upgrade::on(&mut request)));
+            let is_compressed = front.config.compression && offers_deflate(headers);
+            upgrade.set(Some((hyper::upgrade::on(&mut request), is_compressed)));
             let switching = StatusCode::SWITCHING_PROTOCOLS;
             let mut response = answer(switching, "", Bytes::new());
             put(&mut response, header::CONNECTION, "Upgrade");
             put(&mut response, header::UPGRADE, "websocket");
             put(&mut response, header::SEC_WEBSOCKET_ACCEPT, &accept);
+            if is_compressed {
+                put(&mut response, header::SEC_WEBSOCKET_EXTENSIONS, deflate::ACCEPTED);
+            }
             response
         }
-        Route::Document => open(answer(StatusCode::OK, NOSTR_JSON, info::document(&front.config))),
+        Route::Document => {
+            let searches = !front.store.search_kinds().is_off();
+            let document = info::document(&front.config, searches);
+            open(answer(StatusCode::OK, NOSTR_JSON, document))
+        }
         Route::Preflight => open(answer(StatusCode::NO_CONTENT, "", Bytes::new())),
         Route::Page => page(front, headers),
         Route::Refused(status, text) => {
             let mut response = answer(status, "text/plain", text);
             match status {
-                StatusCode::METHOD_NOT_ALLOWED => put(&mut response, header::ALLOW, "GET, OPTIONS"),
+                StatusCode::METHOD_NOT_ALLOWED => {
+                    put(&mut response, header::ALLOW, "GET, HEAD, OPTIONS")
+                }
                 StatusCode::UPGRADE_REQUIRED => {
                     put(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
                 }
@@ -137,10 +153,11 @@ fn route(method: &Method, version: Version, path: &str, headers: &HeaderMap) -> 
     if method == Method::OPTIONS {
         return Route::Preflight;
     }
-    if method != Method::GET {
+    // hyper leaves out the body of an answer to HEAD, and says its length.
+    if method != Method::GET && method != Method::HEAD {
         return Route::Refused(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
     }
-    if headers.contains_key(header::UPGRADE) {
+    if method == Method::GET && headers.contains_key(header::UPGRADE) {
         return websocket(version, headers);
     }
     // Behind a proxy the relay may stand under any path; its document is found on the same.
@@ -176,6 +193,12 @@ fn websocket(version: Version, headers: &HeaderMap) -> Route {
     }
 }
 
+/// Whether the client offers a compression that is understood here.
+fn offers_deflate(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    offers.filter_map(|offer| offer.to_str().ok()).any(deflate::is_offered)
+}
+
 /// Whether one of the comma-separated values of a header is `token`, parameters aside.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -198,7 +221,7 @@ fn answer(status: StatusCode, kind: &str, body: impl Into<Bytes>) -> Response<Fu
 fn open(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     put(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS");
+    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
     response
 }
 
@@ -237,7 +260,7 @@ mod tests {
         let other = |method| route(&method, Version::HTTP_11, "/", &HeaderMap::new());
         assert_eq!(other(Method::OPTIONS), Route::Preflight);
         assert_eq!(status(other(Method::POST)), 405);
-        assert_eq!(status(other(Method::HEAD)), 405);
+        assert_eq!(other(Method::HEAD), Route::Page);
     }
 
     #[test]

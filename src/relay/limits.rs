@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Characters of a subscription id, at most; at least one. NIP-01 says so, and it is no setting.
 pub const SUBID_CHARS_MAX: usize = 64;
 
+/// Keys that one connection may authenticate, at most. Each is a term more in the selections of its
+/// requests; a client for a family or a bot with several accounts has a handful.
+pub const AUTH_KEYS_MAX: usize = 16;
 /// Bytes, in halves, of what is around a negentropy message: verb and subscription id.
 const NEGENTROPY_ENVELOPE_BYTES: usize = 512;
 

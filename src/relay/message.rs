@@ -1,5 +1,5 @@
 //! What a client says: `["EVENT",{..}]`, `["REQ",id,{..}..]`, `["COUNT",id,{..}..]`, `["CLOSE",id]`,
-//! `["NEG-OPEN",id,{..},hex]`, `["NEG-MSG",id,hex]`, `["NEG-CLOSE",id]`.
+//! `["AUTH",{..}]`, `["NEG-OPEN",id,{..},hex]`, `["NEG-MSG",id,hex]`, `["NEG-CLOSE",id]`.
 //!
 //! Events and filters stay the byte ranges that they are in the message; their parsers come later.
 //! A [`Refused`] is answered and forgotten: a client's mistake costs it nothing else.
@@ -41,6 +41,8 @@ impl SubId {
 pub(super) enum ClientMessage<'a> {
     /// An event to publish.
     Event(&'a [u8]),
+    /// An event that says who the client is.
+    Auth(&'a [u8]),
     /// Stored events, and then live ones.
     Req(SubId, Vec<&'a [u8]>),
     /// How many there are.
@@ -81,6 +83,10 @@ pub(super) fn parse(text: &[u8], filters_max: usize) -> Result<ClientMessage<'_>
         b"\"EVENT\"" => {
             let event = elements.next()?.ok_or(Malformed("EVENT has an event"))?;
             ClientMessage::Event(event)
+        }
+        b"\"AUTH\"" => {
+            let event = elements.next()?.ok_or(Malformed("AUTH has an event"))?;
+            ClientMessage::Auth(event)
         }
         b"\"REQ\"" => {
             let id = SubId::parse(elements.next()?)?;
@@ -158,6 +164,7 @@ mod tests {
     fn the_messages_are_understood() {
         use ClientMessage::*;
         assert_eq!(parsed(r#"["EVENT",{"a":1}]"#), Ok(Event(br#"{"a":1}"#)));
+        assert_eq!(parsed(r#"["AUTH",{"a":1}]"#), Ok(Auth(br#"{"a":1}"#)));
         assert_eq!(parsed(r#" [ "REQ" , "s" , {} ] "#), Ok(Req(id("s"), vec![b"{}"])));
         let two = vec![&b"{\"limit\":1}"[..], b"{}"];
         assert_eq!(parsed(r#"["COUNT","é",{"limit":1},{}]"#), Ok(Count(id("é"), two)));
@@ -184,7 +191,8 @@ mod tests {
             ("{}", "invalid: a message is a JSON array"),
             ("[]", "invalid: a message has a verb"),
             ("[1]", "invalid: a message starts with"),
-            (r#"["AUTH",{}]"#, "unsupported: the verb \"AUTH\""),
+            (r#"["HELLO",{}]"#, "unsupported: the verb \"HELLO\""),
+            (r#"["AUTH"]"#, "invalid: AUTH has"),
             (r#"["EVENT"]"#, "invalid: EVENT has"),
             (r#"["EVENT",{},{}]"#, "invalid: the message has more"),
             (r#"["CLOSE"]"#, "invalid: a subscription id"),

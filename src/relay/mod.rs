@@ -5,9 +5,11 @@
 //!     http        handshake, NIP-11, page
 //!     connection  one task per client: frames in, answers out, deadlines
 //!       session     what the client has under way: writes, requests, subscriptions
+//!       auth        AUTH: which keys are the client's
 //!       publish     EVENT: limits -> id -> signature -> store
 //!       request     REQ, COUNT: filters, stored events in slices
 //!       negentropy  NEG-OPEN, NEG-MSG: items of a filter at one moment, compared with a client's
+//!       visibility  who may see what: of a client's filters, what its keys may see
 //!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
 //!   ------------------------------------------------------------------------------------------
 //!   front       what the tasks of one thread share      doors   how many clients, from where
@@ -15,19 +17,23 @@
 //! ```
 //!
 //! Files, lowest first: `limits`, `config`, `stats`, `split` (JSON arrays as ranges), `message`
-//! (what clients say), `reply` (what is said to them), `outbox`, `live`, `subscriptions`, `doors`,
-//! `budget`, `front`, `feed`, `publish`, `request`, `negentropy`, `session`, `connection`, `info`, `linger`, `http`, `runtime`,
+//! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`,
+//! `doors`, `budget`, `front`, `feed`, `publish`, `request`, `negentropy`, `session`, `connection`, `info`, `linger`, `deflate`,
+//! `transport`, `http`, `runtime`,
 //! `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
 //!     was stored after it live.
-//! I3. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
+//! I3. An event of a private kind goes to its author and recipients only, once they have authenticated.
+//! I4. A client holds a bounded amount of memory, whatever it sends or leaves unread, and slows
 //!     neither another client nor the store.
 
+mod auth;
 mod budget;
 mod config;
 mod connection;
+mod deflate;
 mod doors;
 mod feed;
 mod front;
@@ -50,8 +56,10 @@ mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod visibility;
 
-pub use config::Config;
-pub use limits::{Limits, SUBID_CHARS_MAX};
+pub use config::{About, AuthMode, Config};
+pub use limits::{AUTH_KEYS_MAX, Limits, SUBID_CHARS_MAX};
 pub use server::Relay;
 pub use stats::RelayStats;

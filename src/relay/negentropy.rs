@@ -10,6 +10,7 @@
 //!     back when the session ends: by NEG-CLOSE, another NEG-OPEN, an error, silence, or the connection's end.
 //! I3. A connection runs one message at a time, on a thread that serves nobody.
 
+use super::auth::Identity;
 use super::budget::{Charge, ItemBudget};
 use super::front::Front;
 use super::limits::Limits;
@@ -17,6 +18,7 @@ use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
 use super::request;
+use super::visibility::{asks_private_only, narrowed};
 use crate::base::{Error, Result};
 use crate::nostr::negentropy::{Items, respond};
 use crate::nostr::{EventStore, Filter, FilterError, Gathered, ROOM_ITEMS, parse_filter};
@@ -51,8 +53,8 @@ struct Held {
 /// A message that waits for its turn.
 struct Turn {
     id: SubId,
-    /// Of a NEG-OPEN.
-    filter: Option<Filter>,
+    /// Of a NEG-OPEN: what is offered.
+    filters: Option<Vec<Filter>>,
     message: Vec<u8>,
 }
 
@@ -86,35 +88,38 @@ impl Syncs {
         &mut self,
         front: &Front,
         outbox: &Outbox,
+        identity: &Identity,
         id: SubId,
         (filter, message): (&[u8], &[u8]),
     ) {
         self.end(&id);
         let limits = front.limits();
-        let parsed = filter_of(limits, filter).and_then(|filter| Ok((filter, bytes(message)?)));
-        let (filter, message) = match parsed {
+        let offered =
+            filter_of(limits, filter).and_then(|filter| offered(front, identity, &filter));
+        let parsed = offered.and_then(|filters| Ok((filters, bytes(message)?)));
+        let (filters, message) = match parsed {
             Ok(parsed) => parsed,
             Err(text) => return refuse(front, outbox, &id, &text),
         };
-        let begun = self.waiting.iter().filter(|turn| turn.filter.is_some()).count();
+        let begun = self.waiting.iter().filter(|turn| turn.filters.is_some()).count();
         let opening = self.running.as_ref().is_some_and(|running| running.opens);
         let max = limits.negentropy_sessions;
         if self.open.len() + begun + usize::from(opening) >= max {
             let text = format!("blocked: a connection has at most {max} negentropy sessions");
             return refuse(front, outbox, &id, &text);
         }
-        self.waiting.push_back(Turn { id, filter: Some(filter), message });
+        self.waiting.push_back(Turn { id, filters: Some(filters), message });
     }
 
     /// A NEG-MSG.
     pub(super) fn go_on(&mut self, front: &Front, outbox: &Outbox, id: SubId, message: &[u8]) {
-        let opens = |turn: &Turn| turn.id == id && turn.filter.is_some();
+        let opens = |turn: &Turn| turn.id == id && turn.filters.is_some();
         let opening = self.running.as_ref().is_some_and(|r| r.opens && r.id == id);
         match bytes(message) {
             Ok(message)
                 if self.open.contains_key(&id) || opening || self.waiting.iter().any(opens) =>
             {
-                self.waiting.push_back(Turn { id, filter: None, message });
+                self.waiting.push_back(Turn { id, filters: None, message });
             }
             Ok(_) => refuse(front, outbox, &id, "closed: there is no such session"),
             Err(text) => {
@@ -168,15 +173,17 @@ impl Syncs {
 
     /// Starts the message that has waited longest.
     fn begin_next(&mut self, front: &Front, outbox: &Outbox) {
-        let Some(Turn { id, filter, message }) = self.waiting.pop_front() else { return };
+        let Some(Turn { id, filters, message }) = self.waiting.pop_front() else { return };
         let frame = front.limits().negentropy_frame_bytes();
-        let opens = filter.is_some();
+        let opens = filters.is_some();
         let turns = front.counting.clone();
-        let answer: Pin<Box<dyn Future<Output = Result<Answer>>>> = match filter {
-            Some(filter) => {
+        let answer: Pin<Box<dyn Future<Output = Result<Answer>>>> = match filters {
+            Some(filters) => {
                 let (store, budget) = (front.store.clone(), front.items.clone());
                 let max = front.limits().negentropy_items;
-                Box::pin(apart(turns, move || open(&store, &budget, &filter, max, &message, frame)))
+                Box::pin(apart(turns, move || {
+                    open(&store, &budget, &filters, max, &message, frame)
+                }))
             }
             None => {
                 let Some(sync) = self.open.get(&id) else {
@@ -207,14 +214,14 @@ async fn apart<T: Send + 'static>(
 fn open(
     store: &EventStore,
     budget: &Arc<ItemBudget>,
-    filter: &Filter,
+    filters: &[Filter],
     max: usize,
     message: &[u8],
     frame: usize,
 ) -> Result<Answer> {
     let mut charge = Charge::of(budget);
     let room = || charge.grow(ROOM_ITEMS);
-    let gathered = store.items_at(&store.snapshot(), &offered(filter), max, room)?;
+    let gathered = store.items_at(&store.snapshot(), filters, max, room)?;
     Ok(match gathered {
         Gathered::All(items) => {
             charge.settle(items.len());
@@ -232,8 +239,19 @@ fn open(
 
 /// What of the store is offered to a client that asks for `filter`: the filters whose union it is. Who may see what
 /// is decided here and nowhere else, before anything is read.
-fn offered(filter: &Filter) -> Vec<Filter> {
-    vec![filter.clone()]
+fn offered(
+    front: &Front,
+    identity: &Identity,
+    filter: &Filter,
+) -> std::result::Result<Vec<Filter>, String> {
+    let (config, keys) = (&front.config, identity.keys());
+    if let Some(text) = identity.refusal(config) {
+        return Err(text.into());
+    }
+    if keys.is_empty() && asks_private_only(filter, &config.private_kinds) {
+        return Err("auth-required: these kinds are shown to their parties only".into());
+    }
+    Ok(narrowed(filter, &config.private_kinds, &keys))
 }
 
 fn answer(held: Arc<Held>, message: &[u8], frame: usize) -> Answer {
@@ -249,6 +267,9 @@ fn filter_of(limits: &Limits, json: &[u8]) -> std::result::Result<Filter, String
         FilterError::Invalid(why) => format!("invalid: {why}"),
         FilterError::Unsupported(why) => format!("unsupported: {why}"),
     })?;
+    if filter.search.is_some() {
+        return Err("unsupported: what a search finds is ranked, and no set to be compared".into());
+    }
     match request::values(&filter) > limits.filter_values {
         true => Err(format!("invalid: a filter has at most {} values", limits.filter_values)),
         false => Ok(filter),

@@ -73,6 +73,14 @@ pub(super) fn negentropy_error(id: &SubId, text: &str) -> Message {
     Message::Text(out.into())
 }
 
+/// `["AUTH",<challenge>]`.
+pub(super) fn auth(challenge: &str) -> Message {
+    let mut out = String::from("[\"AUTH\",");
+    string(challenge, &mut out);
+    out.push(']');
+    Message::Text(out.into())
+}
+
 /// `["NOTICE",<text>]`.
 pub(super) fn notice(text: &str) -> Message {
     let mut out = String::from("[\"NOTICE\",");
@@ -122,6 +130,7 @@ mod tests {
         assert_eq!(text(count(&id, 0, Hll::new(&filter).as_ref())), hll);
         assert_eq!(text(negentropy(&id, &[0x61, 0])), r#"["NEG-MSG","a\"\n","6100"]"#);
         assert_eq!(text(negentropy_error(&id, "x: y")), r#"["NEG-ERR","a\"\n","x: y"]"#);
+        assert_eq!(text(auth("0a")), r#"["AUTH","0a"]"#);
         assert_eq!(text(notice("error: \t")), r#"["NOTICE","error: \t"]"#);
     }
 }

@@ -14,9 +14,10 @@ use super::live::Live;
 use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
+use super::visibility::Narrowed;
 use crate::base::{Error, Result};
 use crate::nostr::hll::Hll;
-use crate::nostr::{Events, Filter, FilterError, parse_filter};
+use crate::nostr::{EventStore, Events, Filter, FilterError, Search, parse_filter};
 use crate::query::Order;
 use crate::store::StoreSnapshot;
 use std::future::Future;
@@ -31,6 +32,8 @@ pub(super) struct Request {
     pub(super) id: SubId,
     pub(super) filters: Vec<Filter>,
     pub(super) kind: Kind,
+    /// What the client had proved when it asked: what is asked later is not answered sooner.
+    pub(super) keys: Box<[[u8; 32]]>,
 }
 
 /// What is asked for.
@@ -62,12 +65,26 @@ pub(super) fn filters(limits: &Limits, json: &[&[u8]]) -> std::result::Result<Ve
     json.iter().map(parse).collect()
 }
 
-/// The values of a filter's lists.
+/// The filters with this store's search.
+///
+/// # Errors
+/// The text of the CLOSED to answer with.
+pub(super) fn adopted(
+    store: &EventStore,
+    mut filters: Vec<Filter>,
+) -> std::result::Result<Vec<Filter>, String> {
+    let off = "unsupported: search is not offered here";
+    store.adopt(&mut filters).map_err(|_| off.to_string())?;
+    Ok(filters)
+}
+
+/// The values of a filter's lists, and the words of its search.
 pub(super) fn values(filter: &Filter) -> usize {
     filter.ids.as_ref().map_or(0, Vec::len)
         + filter.authors.as_ref().map_or(0, Vec::len)
         + filter.kinds.as_ref().map_or(0, Vec::len)
         + filter.tags.iter().map(|(_, values)| values.len()).sum::<usize>()
+        + filter.search.as_ref().map_or(0, |search: &Search| search.words().len())
 }
 
 /// A request whose turn it is.
@@ -84,6 +101,7 @@ impl Running {
         match self {
             Running::Events(stored) => {
                 tokio::task::yield_now().await;
+                stored.rank(front).await?;
                 stored.slice(front, outbox)
             }
             Running::Count(counting) => {
@@ -112,35 +130,59 @@ impl Running {
 /// The stored half of a subscription.
 pub(super) struct Stored {
     live: Rc<Live>,
+    asked: Narrowed,
     state: State,
 }
 
 enum State {
-    Planned(StoreSnapshot, Vec<Filter>),
+    Planned(StoreSnapshot),
+    Ranking(Answer<Events>),
     Open(Events),
 }
 
 impl Stored {
-    pub(super) fn new(live: Rc<Live>, snapshot: StoreSnapshot, mut filters: Vec<Filter>) -> Stored {
-        filters.retain(|filter| filter.limit != Some(0) && !filter.is_empty());
-        Stored { live, state: State::Planned(snapshot, filters) }
+    pub(super) fn new(live: Rc<Live>, snapshot: StoreSnapshot, mut asked: Narrowed) -> Stored {
+        asked.filters.retain(|filter| filter.limit != Some(0) && !filter.is_empty());
+        Stored { live, asked, state: State::Planned(snapshot) }
+    }
+
+    /// Has what is to be ranked ranked, which is not done in slices either.
+    async fn rank(&mut self, front: &Front) -> Result<()> {
+        if let State::Planned(snapshot) = &self.state
+            && self.asked.filters.iter().any(|filter| filter.ranked().is_some())
+        {
+            let (snapshot, filters) = (snapshot.clone(), self.asked.filters.clone());
+            let rank = move |store: &EventStore| store.query_at(&snapshot, &filters, Order::Newest);
+            self.state = State::Ranking(beside(front, rank));
+        }
+        if let State::Ranking(answer) = &mut self.state {
+            self.state = State::Open(answer.as_mut().await?);
+        }
+        Ok(())
     }
 
     /// Sends some events, as far as there is room; says whether it was the last of them.
     fn slice(&mut self, front: &Front, outbox: &Outbox) -> Result<bool> {
-        if let State::Planned(snapshot, filters) = &self.state {
-            let events = front.store.query_at(snapshot, filters, Order::Newest)?;
+        if let State::Planned(snapshot) = &self.state {
+            let events = front.store.query_at(snapshot, &self.asked.filters, Order::Newest)?;
             self.state = State::Open(events);
         }
         let State::Open(events) = &mut self.state else { return Ok(false) };
+        // A client may take its answer as slowly as it likes.
+        let now = front.now();
+        events.pass_time(now);
         for _ in 0..SLICE_EVENTS {
             if outbox.is_full() {
                 break;
             }
-            let Some(event) = events.next()? else {
-                self.live.stored_is_over();
+            let event = if self.asked.is_spent() { None } else { events.next()? };
+            let Some(event) = event else {
+                self.live.stored_is_over(now);
                 return Ok(true);
             };
+            if !self.asked.takes(&event) {
+                continue;
+            }
             outbox.push(reply::event(self.live.id(), &event));
             front.counters.sent_stored.add();
         }
@@ -151,27 +193,41 @@ impl Stored {
 /// A COUNT under way.
 pub(super) struct Counting {
     id: SubId,
-    answer: Pin<Box<dyn Future<Output = Result<(u64, Option<Hll>)>>>>,
+    answer: Answer<(u64, Option<Hll>)>,
+}
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+
+/// Asks the store on another thread: what is not done in slices must not be done on the thread that serves.
+fn beside<T: Send + 'static>(
+    front: &Front,
+    ask: impl FnOnce(&EventStore) -> Result<T> + Send + 'static,
+) -> Answer<T> {
+    let (store, turns) = (front.store.clone(), front.counting.clone());
+    Box::pin(async move {
+        let _turn = turns.acquire_owned().await.map_err(|_| Error::Closed)?;
+        let asked = tokio::task::spawn_blocking(move || ask(&store));
+        asked.await.map_err(|_| Error::Closed)?
+    })
 }
 
 impl Counting {
-    pub(super) fn new(front: &Front, id: SubId, filters: Vec<Filter>) -> Counting {
-        let (store, turns) = (front.store.clone(), front.counting.clone());
-        let hll_events = front.limits().hll_events;
-        let answer = async move {
-            let _turn = turns.acquire_owned().await.map_err(|_| Error::Closed)?;
-            // Counting is not done in slices, so it must not be done on the thread that serves.
-            let counted = tokio::task::spawn_blocking(move || {
-                let count = store.count(&filters)?;
-                let hll = match &filters[..] {
-                    [one] => store.hll(one, hll_events)?,
-                    _ => None,
-                };
-                Ok((count, hll))
-            });
-            counted.await.map_err(|_| Error::Closed)?
+    /// Counts what matches one of `asked`, which is what of `filters` the client may see.
+    pub(super) fn new(
+        front: &Front,
+        id: SubId,
+        filters: Vec<Filter>,
+        asked: Vec<Filter>,
+    ) -> Counting {
+        let events_max = front.limits().hll_events;
+        let count = move |store: &EventStore| {
+            let hll = match &filters[..] {
+                [one] => store.hll(one, &asked, events_max)?,
+                _ => None,
+            };
+            Ok((store.count(&asked)?, hll))
         };
-        Counting { id, answer: Box::pin(answer) }
+        Counting { id, answer: beside(front, count) }
     }
 }
 
@@ -190,7 +246,8 @@ mod tests {
         let refused = |json: &str| one(json).unwrap_err();
         assert!(refused(r##"{"kinds":[1,2,3],"#t":["a"]}"##).starts_with("invalid: a filter has"));
         assert!(refused(r#"{"ids":["abc"]}"#).starts_with("invalid: "));
-        assert!(refused(r#"{"search":"x"}"#).starts_with("unsupported: "));
+        assert_eq!(one(r#"{"search":"three words language:en here"}"#), Ok(Some(500)));
+        assert!(refused(r#"{"search":"now there are four"}"#).starts_with("invalid: a filter has"));
         assert!(refused("7").starts_with("invalid: "));
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! I1. `stop` ends: every step of every connection has its deadline, and so has their sum.
 
+use super::auth;
 use super::budget::ItemBudget;
 use super::config::Config;
 use super::connection::LINGER;
@@ -52,6 +53,7 @@ pub struct Relay {
 struct Seat {
     store: Arc<EventStore>,
     config: Arc<Config>,
+    hosts: Arc<[String]>,
     counters: Arc<Counters>,
     items: Arc<ItemBudget>,
     doors: Arc<Doors>,
@@ -67,17 +69,15 @@ impl Relay {
     /// The store is the caller's: stop the relay before closing it.
     ///
     /// # Errors
-    /// `Invalid` limits or no threads; `Io` if the address cannot be listened on.
+    /// `Invalid` limits or settings ([`Config::check`]); `Io` if the address cannot be listened on.
     pub fn start(store: Arc<EventStore>, config: Config) -> Result<Relay> {
-        config.limits.check()?;
-        if config.threads == 0 {
-            return Err(Error::invalid("threads", "a relay needs at least one"));
-        }
+        config.check()?;
         let count = config.threads;
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
         let (address, sockets) = bind(config.listen, count).map_err(cannot_listen)?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
+        let hosts: Arc<[String]> = auth::hosts(&config, address).into();
         let config = Arc::new(config);
         let items = Arc::new(ItemBudget::new(&config.limits));
         let (stop, stopped) = watch::channel(false);
@@ -93,6 +93,7 @@ impl Relay {
             let seat = Seat {
                 store: store.clone(),
                 config: config.clone(),
+                hosts: hosts.clone(),
                 counters: relay.counters[number].clone(),
                 items: items.clone(),
                 doors: relay.doors.clone(),
@@ -186,7 +187,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.run(async move {
-        let Seat { store, config, counters, items, doors, socket, stop, feeds, feed } = seat;
+        let Seat { store, config, hosts, counters, items, doors, socket, stop, feeds, feed } = seat;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => return drop(ready.send(Err(error))),
@@ -194,7 +195,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let bell: Arc<Bell> = Arc::default();
         let wake: Arc<dyn Wake> = bell.clone();
         let tails = store.tails(&store.snapshot(), &wake);
-        let front = Rc::new(Front::new(store, config, counters, items, feeds));
+        let front = Rc::new(Front::new(store, config, hosts, counters, items, feeds));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.

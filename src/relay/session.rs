@@ -11,6 +11,8 @@
 //!     id puts itself in that one's place.
 //! I2. What a client has under way is bounded: nothing more is read while `may_read` says no.
 
+use super::auth::{self, Identity};
+use super::config::AuthMode;
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
 use super::negentropy::Syncs;
@@ -19,6 +21,7 @@ use super::publish::{self, Publish};
 use super::reply;
 use super::request::{self, Counting, Kind, Request, Running, Stored};
 use super::subscriptions::SubKey;
+use super::visibility::{Narrowed, asks_private_only};
 use crate::base::Result;
 use crate::nostr::{Filter, Inserted};
 use futures_util::StreamExt;
@@ -34,6 +37,7 @@ type Write = Pin<Box<dyn Future<Output = ([u8; 32], Result<Inserted>)>>>;
 pub(super) struct Session {
     front: Rc<Front>,
     outbox: Rc<Outbox>,
+    identity: Rc<Identity>,
     writes: FuturesUnordered<Write>,
     waiting: VecDeque<Request>,
     running: Option<Running>,
@@ -50,9 +54,14 @@ struct Subscribed {
 
 impl Session {
     pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>) -> Session {
+        let identity = Rc::new(Identity::new(&*front.store.engine().env().entropy));
+        if front.config.auth != AuthMode::Off {
+            outbox.push(reply::auth(identity.challenge()));
+        }
         Session {
             front,
             outbox,
+            identity,
             writes: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             running: None,
@@ -77,13 +86,17 @@ impl Session {
         match parse(text.as_bytes(), self.front.limits().filters) {
             Ok(ClientMessage::Event(json)) => {
                 counters.messages_event.add();
-                match publish::receive(&self.front, json) {
+                match publish::receive(&self.front, &self.identity, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
                         let write = publish::store(self.front.store.clone(), event);
                         self.writes.push(Box::pin(write));
                     }
                 }
+            }
+            Ok(ClientMessage::Auth(json)) => {
+                counters.messages_auth.add();
+                self.outbox.push(auth::receive(&self.front, &self.identity, json));
             }
             Ok(ClientMessage::Req(id, filters)) => {
                 counters.messages_req.add();
@@ -118,10 +131,10 @@ impl Session {
 
     /// A message of NIP-77.
     fn compare(&mut self, message: ClientMessage<'_>) {
-        let Session { front, outbox, syncs, .. } = self;
+        let Session { front, outbox, identity, syncs, .. } = self;
         match message {
             ClientMessage::NegOpen(id, filter, message) => {
-                syncs.begin(front, outbox, id, (filter, message));
+                syncs.begin(front, outbox, identity, id, (filter, message));
             }
             ClientMessage::NegMsg(id, message) => syncs.go_on(front, outbox, id, message),
             ClientMessage::NegClose(id) => syncs.end(&id),
@@ -160,11 +173,21 @@ impl Session {
         if kind == Kind::Events {
             self.end(&id); // I1
         }
+        if let Some(text) = self.identity.refusal(&self.front.config) {
+            return self.refuse(&id, text);
+        }
         let limits = self.front.limits();
-        let filters = match request::filters(limits, json) {
+        let filters = request::filters(limits, json)
+            .and_then(|filters| request::adopted(&self.front.store, filters));
+        let filters = match filters {
             Ok(filters) => filters,
             Err(text) => return self.refuse(&id, &text),
         };
+        let private = &self.front.config.private_kinds;
+        let asks_private = |filter: &Filter| asks_private_only(filter, private);
+        if self.identity.keys().is_empty() && filters.iter().all(asks_private) {
+            return self.refuse(&id, "auth-required: these kinds are shown to their parties only");
+        }
         let values: usize = filters.iter().map(request::values).sum();
         if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
             let text = format!(
@@ -178,7 +201,8 @@ impl Session {
             let text = format!("restricted: a connection's filters have at most {max} values");
             return self.refuse(&id, &text);
         }
-        self.waiting.push_back(Request { id, filters, kind });
+        let keys = Box::from(&*self.identity.keys());
+        self.waiting.push_back(Request { id, filters, kind, keys });
     }
 
     fn refuse(&self, id: &SubId, text: &str) {
@@ -192,19 +216,21 @@ impl Session {
 
     /// Starts the request that has waited longest.
     fn begin_next(&mut self) {
-        let Some(Request { id, filters, kind }) = self.waiting.pop_front() else { return };
+        let Some(Request { id, filters, kind, keys }) = self.waiting.pop_front() else { return };
+        let asked = Narrowed::new(&filters, &self.front.config.private_kinds, &keys);
         self.running = Some(match kind {
-            Kind::Count => Running::Count(Counting::new(&self.front, id, filters)),
-            Kind::Events => self.begin_events(id, filters),
+            Kind::Count => Running::Count(Counting::new(&self.front, id, filters, asked.filters)),
+            Kind::Events => self.begin_events(id, filters, asked),
         });
     }
 
-    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>) -> Running {
+    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>, asked: Narrowed) -> Running {
         let values = filters.iter().map(request::values).sum();
-        let (key, live, snapshot) = self.front.subscribe(id.clone(), filters.clone(), &self.outbox);
+        let (key, live, snapshot) =
+            self.front.subscribe(id.clone(), filters, &self.outbox, &self.identity);
         self.live.insert(id, Subscribed { key, values });
         self.live_values += values;
-        Running::Events(Stored::new(live, snapshot, filters))
+        Running::Events(Stored::new(live, snapshot, asked))
     }
 
     fn stepped(&mut self, stepped: Result<bool>) {

@@ -80,6 +80,8 @@ counters! {
     messages_count,
     /// CLOSE messages.
     messages_close,
+    /// AUTH messages.
+    messages_auth,
     /// NEG-OPEN, NEG-MSG and NEG-CLOSE messages.
     messages_negentropy,
     /// Messages that are none of these.
@@ -90,6 +92,12 @@ counters! {
     events_duplicate,
     /// Events of which a newer version is there.
     events_older,
+    /// Events refused: their author or recipient asked for their deletion, or to vanish.
+    events_deleted,
+    /// Events refused: they had expired.
+    events_expired,
+    /// Requests refused that ask for the deletion of events of others.
+    events_invalid_deletes,
     /// Ephemeral events that were delivered.
     events_ephemeral,
     /// Ephemeral events that some thread's feed had no room for.
@@ -104,6 +112,12 @@ counters! {
     events_bad_signature,
     /// Events that the store failed to take.
     events_failed,
+    /// Events refused: their author has not authenticated, as the relay or the event demands.
+    events_unauthenticated,
+    /// AUTH messages that proved a key.
+    auths_accepted,
+    /// AUTH messages refused.
+    auths_refused,
     /// REQ and COUNT messages refused.
     requests_refused,
     /// Negentropy sessions refused or ended with NEG-ERR.

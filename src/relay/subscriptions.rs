@@ -1,19 +1,22 @@
 //! Which subscriptions an event belongs to: filters filed under terms, events looked up by theirs.
 //!
 //! ```text
-//!   filter --most selective condition--> terms: id | author | tag | kind | (any)
+//!   filter --most selective condition--> terms: id | author | tag | word | kind | (any)
 //!   event  --own terms--> places: (subscription, filter) --Filter::matches--> owner
 //! ```
 //!
 //! A filter is filed under every value of one condition: ids before authors, then the tag with the
-//! fewest values, then kinds; without any it is looked at for every event. So an event costs a
-//! look-up for each of its terms and a check for each candidate, however many filters there are.
+//! fewest values, then the longest word of its search, then kinds; without any it is looked at for every event. So
+//! an event costs a look-up for each of its terms and a check for each candidate, however many filters there are.
+//! Its texts are split into words once, and only if some filter asks for words.
 //!
 //! I1. A filter that matches an event is filed under a term of that event, or under no term.
 //! I2. An owner is told once of an event, however many of its filters match.
 
 use crate::base::Terms;
-use crate::nostr::{EventRef, Filter, terms};
+use crate::nostr::search::{EventWords, SearchKinds};
+use crate::nostr::{EventRef, Filter, Search, terms};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// First byte of the term of an event's id; `nostr::terms` has no such term and starts at 1.
@@ -26,6 +29,9 @@ pub(super) struct Subscriptions<T> {
     /// By term. The hash is keyed: the values are the clients' choice.
     filed: HashMap<Box<[u8]>, Vec<Place>>,
     any: Vec<Place>,
+    /// How many filters stand under a word, and of which kinds of event.
+    under_words: usize,
+    searched: SearchKinds,
     terms: Terms,
     /// Counts events, so that a slot knows whether it was told of this one (I2).
     round: u64,
@@ -65,6 +71,8 @@ impl<T> Subscriptions<T> {
             free: Vec::new(),
             filed: HashMap::new(),
             any: Vec::new(),
+            under_words: 0,
+            searched: SearchKinds::off(),
             terms: Terms::new(),
             round: 0,
         }
@@ -82,6 +90,11 @@ impl<T> Subscriptions<T> {
                 Filed::Nowhere => {}
                 Filed::Any => self.any.push(place),
                 Filed::UnderTerms => {
+                    if self.terms.iter().any(is_word) {
+                        self.under_words += 1;
+                        let search = filter.ranked().map(Search::kinds);
+                        self.searched = search.cloned().unwrap_or_default();
+                    }
                     for term in self.terms.iter() {
                         match self.filed.get_mut(term) {
                             Some(places) => places.push(place),
@@ -105,6 +118,7 @@ impl<T> Subscriptions<T> {
                 Filed::Nowhere => {}
                 Filed::Any => take_out(&mut self.any, place),
                 Filed::UnderTerms => {
+                    self.under_words -= usize::from(self.terms.iter().any(is_word));
                     for term in self.terms.iter() {
                         let Some(places) = self.filed.get_mut(term) else { continue };
                         take_out(places, place);
@@ -123,10 +137,12 @@ impl<T> Subscriptions<T> {
         self.round += 1;
         let round = self.round;
         let slots = &mut self.slots;
+        let words = OnceCell::new();
         let mut offer = |places: &[Place]| {
             for place in places {
                 let Some(slot) = &mut slots[place.slot as usize] else { continue };
-                if slot.told != round && slot.filters[place.filter as usize].matches(event) {
+                let filter = &slot.filters[place.filter as usize];
+                if slot.told != round && filter.matches_with(event, &words) {
                     slot.told = round;
                     tell(&slot.owner);
                 }
@@ -144,6 +160,11 @@ impl<T> Subscriptions<T> {
             if let (Some(letter), Some(value)) = (tag.letter(), tag.value()) {
                 terms::tag(letter, value, &mut self.terms);
             }
+        }
+        if self.under_words > 0 && self.searched.has(event.kind()) {
+            let words = words.get_or_init(|| EventWords::of(event));
+            words.terms().for_each(|word| terms::word(word, &mut self.terms));
+            self.terms.seal();
         }
         for term in self.terms.iter() {
             if let Some(places) = self.filed.get(term) {
@@ -171,12 +192,19 @@ fn file(filter: &Filter, out: &mut Terms) -> Filed {
         authors.iter().for_each(|author| terms::author(author, out));
     } else if let Some((letter, values)) = fewest {
         values.iter().for_each(|value| terms::tag(*letter, value.item(), out));
+    } else if let Some(search) = filter.ranked() {
+        let longest = search.words().iter().max_by_key(|word| word.len());
+        longest.into_iter().for_each(|word| terms::word(word, out));
     } else if let Some(kinds) = &filter.kinds {
         kinds.iter().for_each(|kind| terms::kind(*kind, out));
     } else {
         return Filed::Any;
     }
     Filed::UnderTerms
+}
+
+fn is_word(term: &[u8]) -> bool {
+    term.first() == Some(&terms::WORD)
 }
 
 fn id(id: &[u8; 32], out: &mut Terms) {

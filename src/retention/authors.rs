@@ -77,25 +77,3 @@ pub(super) fn above(snapshot: &Snapshot, prefix: u8, least: u64) -> Result<Vec<V
     }
     Ok(found)
 }
-
-/// The terms from `first` to `last` that the shard of `snapshot` has.
-pub(super) fn between(
-    snapshot: &Snapshot,
-    (first, last): (&[u8], &[u8]),
-    found: &mut Vec<Vec<u8>>,
-) -> Result<()> {
-    for memtable in snapshot.view.memtables() {
-        let terms = memtable.terms().map(|(term, _)| term);
-        found.extend(terms.filter(|term| (first..=last).contains(term)).map(<[u8]>::to_vec));
-    }
-    for live in &snapshot.view.segments {
-        let mut scan = live.segment.terms_from(first)?;
-        while let Some((term, _)) = scan.next()? {
-            if term > last {
-                break;
-            }
-            found.push(term.to_vec());
-        }
-    }
-    Ok(())
-}

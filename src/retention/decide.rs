@@ -1,7 +1,7 @@
 //! The decision: a cut for each rule, on one snapshot.
 //!
 //! ```text
-//!   1 what has expired            terms of past hours --> a cut of its own; its share of each rule noted
+//!   1 what has expired            terms of past times --> a cut of its own; its share of each rule noted
 //!   2 what the selection holds    count: posting lists; bytes: a walk; disk: figures of the segments
 //!   3 the excess, the cut         a walk over what goes, and no further
 //! ```
@@ -16,7 +16,7 @@ use super::rule::{Keep, RECORD_OVERHEAD_BYTES, Rule, Rules, bytes_of, of_authors
 use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Key, Result};
 use crate::model::Record;
-use crate::query::{Order, Select};
+use crate::query::{Expired, Order, Select, Side};
 use crate::store::{Space, Store, StoreSnapshot};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ pub(super) fn decide(
     let decision = Decision { store, snapshot, rules, now, space: store.space() };
     let mut cuts = Vec::new();
     // 1
-    let over = match decision.expired()? {
+    let over = match decision.expired() {
         Some(select) => {
             let over = decision.over(&select)?;
             cuts.push(Cut { rule: None, select, upto: Upto::End });
@@ -125,19 +125,12 @@ impl Decision<'_> {
 
     // --- 1 ---
 
-    /// What has expired, if anything may have.
-    fn expired(&self) -> Result<Option<Select>> {
-        let Some(expiry) = self.rules.words.expiry else { return Ok(None) };
-        let (first, last) = (expiry.terms)(self.now);
-        let mut terms = Vec::new();
-        for shard in self.snapshot.shards() {
-            authors::between(shard, (&first, &last), &mut terms)?;
-        }
-        terms.sort_unstable();
-        terms.dedup();
-        let now = self.now;
+    /// What has expired, if anything can.
+    fn expired(&self) -> Option<Select> {
+        let (expiry, now) = (self.rules.words.expiry?, self.now);
         let matches = Arc::new(move |record: Record<'_>| (expiry.is_over)(record, now));
-        Ok((!terms.is_empty()).then(|| Select { all_of: vec![terms], matches, ..Select::all() }))
+        let expired = Some(Expired { expiry, now, side: Side::Only });
+        Some(Select { expired, matches, ..Select::all() })
     }
 
     /// For each rule, what has expired of its records.

@@ -32,7 +32,7 @@ mod service;
 
 pub use apply::{Limits, Report, apply};
 pub use plan::{Going, Plan, plan};
-pub use rule::{AuthorTerms, Expiry, Keep, RECORD_OVERHEAD_BYTES, Rule, Rules, Words};
+pub use rule::{AuthorTerms, Keep, RECORD_OVERHEAD_BYTES, Rule, Rules, Words};
 pub use service::Retention;
 
 #[cfg(test)]

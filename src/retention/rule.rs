@@ -1,7 +1,7 @@
 //! What a rule is: which records, how much of them stays; and the words of the model above.
 
 use crate::model::Record;
-use crate::query::{Matches, Select};
+use crate::query::{Expiry, Matches, Select};
 use std::sync::Arc;
 
 /// Bytes that a record is taken to need beyond its body: key, columns, postings, its share of dictionary and
@@ -66,15 +66,6 @@ pub struct AuthorTerms {
     pub prefix: u8,
     /// The rest of the term of a record's author.
     pub of: for<'a> fn(Record<'a>) -> Option<&'a [u8]>,
-}
-
-/// The terms of records that expire.
-#[derive(Clone, Copy, Debug)]
-pub struct Expiry {
-    /// The first and the last term under which a record can stand that has expired at this time.
-    pub terms: fn(u64) -> (Vec<u8>, Vec<u8>),
-    /// Whether a record has expired at this time.
-    pub is_over: fn(Record<'_>, u64) -> bool,
 }
 
 /// Bytes that a record is accounted with.

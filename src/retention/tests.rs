@@ -14,8 +14,8 @@ use super::*;
 use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, Env, ManualClock, Rng};
-use crate::model::{Decision, Model, Record};
-use crate::query::{Order, Select};
+use crate::model::{Decision, Model, Probes, Record};
+use crate::query::{Expiry, Order, Select};
 use crate::shard::Outcome;
 use crate::store::{Options, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 struct Toy;
-
-fn hour_term(at: u64) -> Vec<u8> {
-    [&b"x"[..], &(at / 10).to_be_bytes()].concat()
-}
 
 fn expires(body: &[u8]) -> u64 {
     u64::from_le_bytes(*body[2..].first_chunk().unwrap())
@@ -47,10 +43,11 @@ impl Model for Toy {
         out.push(&[b"a", &record.body[..1]]);
         out.push(&[b"k", &record.body[1..2]]);
         if expires(record.body) > 0 {
-            out.push(&[&hour_term(expires(record.body))]);
+            out.push(&[b"x"]);
+            out.push(&[b"y", &expires(record.body).to_be_bytes()]);
         }
     }
-    fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+    fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}
     fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
         Decision::Store { kills: Vec::new() }
     }
@@ -61,7 +58,8 @@ fn words() -> Words {
         author: Some(AuthorTerms { prefix: b'a', of: |record| record.body.get(..1) }),
         kind: Some(|record| u64::from(record.body[1])),
         expiry: Some(Expiry {
-            terms: |now| (hour_term(0), hour_term(now)),
+            any: b"x",
+            prefix: b"y",
             is_over: |record, now| expires(record.body) > 0 && expires(record.body) <= now,
         }),
     }

@@ -38,16 +38,19 @@ pub mod format;
 mod header;
 mod ids;
 mod invert;
+mod mask;
 mod numbers;
 mod pages;
 mod postings;
 mod reader;
+mod warm;
 
 pub use bodies::Body;
 pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;
 pub use entries::Entry;
+pub use mask::Mask;
 pub use postings::{Cursor, Postings};
 pub use reader::{Expect, Segment};
 

@@ -14,6 +14,7 @@ use crate::base::{Error, Result};
 use crate::io::{Buf, File};
 use crate::pool::format::{PAGE_TRAILER_BYTES, check_page, seal_page};
 use crate::pool::{HeldPage, Page, PagedFile, Part};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -213,6 +214,19 @@ impl Pages {
     /// Asks for pages ahead of their use, best effort.
     pub fn prefetch(&self, numbers: &[u32]) -> usize {
         self.pooled.prefetch(numbers)
+    }
+
+    /// Pages that are in memory.
+    pub fn resident(&self) -> u32 {
+        self.pooled.resident_pages()
+    }
+
+    /// Brings a piece of `range` into memory; what is left of it.
+    ///
+    /// # Errors
+    /// As `page`.
+    pub fn warm(&self, range: Range<u32>, keep: bool) -> Result<Range<u32>> {
+        self.pooled.warm(range, keep)
     }
 
     /// Payload bytes of a page.

@@ -22,6 +22,7 @@ use super::filter::{Filters, Salt};
 use super::format::{ID_BYTES, Region, kind};
 use super::header::{check_belonging, read_header};
 use super::ids::IdIndex;
+use super::mask::{Mask, Masks};
 use super::numbers::Numbers;
 use super::pages::Pages;
 use super::postings::Postings;
@@ -52,6 +53,7 @@ pub struct Segment {
     /// Empty until they are loaded; none if they are damaged.
     filters: OnceLock<Option<Filters>>,
     middle: OnceLock<(u64, u64)>,
+    masks: Masks,
 }
 
 impl Segment {
@@ -113,6 +115,7 @@ impl Segment {
             filter_bytes: header.filter_bytes.get(),
             filters: OnceLock::new(),
             middle: OnceLock::new(),
+            masks: Masks::default(),
             info,
             pages: Pages::new(pooled, file, id.0),
         }))
@@ -170,14 +173,19 @@ impl Segment {
     }
 
     /// Bytes of memory that stay with an open segment: the page table, and, once they are in memory, the
-    /// filters and the compression dictionary.
+    /// filters, the compression dictionary and the mask.
     pub fn memory_bytes(&self) -> u64 {
         let filters = self.filters().map_or(0, Filters::bytes);
-        (filters + self.bodies.memory_bytes()) as u64 + 4 * u64::from(self.info.pages)
+        (filters + self.bodies.memory_bytes() + self.masks.bytes()) as u64
+            + 4 * u64::from(self.info.pages)
     }
 
     pub(super) fn pages(&self) -> &Pages {
         &self.pages
+    }
+
+    pub(super) fn filter_region(&self) -> Region {
+        self.filter_region
     }
 
     pub(super) fn dictionary(&self) -> &Dictionary {
@@ -320,6 +328,25 @@ impl Segment {
     /// `Io` and `Corrupt` as a page read says.
     pub fn terms_from(self: &Arc<Self>, term: &[u8]) -> Result<TermScan> {
         TermScan::from(self.clone(), term)
+    }
+
+    /// The records under a term made of `prefix` and a time up to `upto` (eight bytes, big-endian); `None` if there
+    /// are none. All of them also stand under `any`, and `prefix` is the same in every call. The mask may have
+    /// later times, for a clock that went back: [`Mask::is_exact`]. No page while no further time comes; a bit of
+    /// memory for each record as soon as one has.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    ///
+    /// # Panics
+    /// With another prefix than before.
+    pub fn mask(
+        self: &Arc<Self>,
+        any: &[u8],
+        prefix: &[u8],
+        upto: u64,
+    ) -> Result<Option<Arc<Mask>>> {
+        self.masks.get(self, any, prefix, upto)
     }
 
     /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it

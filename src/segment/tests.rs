@@ -2,6 +2,7 @@
 
 mod compression;
 mod damage;
+mod mask;
 mod parts;
 
 use super::*;

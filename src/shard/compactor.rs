@@ -143,21 +143,23 @@ impl Compactor {
     }
 
     fn slices(&mut self, job: Merge) -> Ended {
-        let clock = self.shared.env.clock.clone();
         let rate = match job.urgent {
             true => u64::MAX,
             false => self.shared.config.compaction_bytes_per_second.max(1),
         };
-        let started = clock.monotonic_nanos();
+        let started = self.shared.env.clock.monotonic_nanos();
+        let due = |bytes| started + (u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64;
+        let inputs = job.inputs.clone();
         let mut ended = self.begin(job);
         while ended.is_none() {
             ended = self.step();
-            let moved = self.running.as_ref().map_or(0, |(_, merge)| merge.bytes());
-            let due = started + (u128::from(moved) * 1_000_000_000 / u128::from(rate)) as u64;
-            while !self.is_over() && clock.monotonic_nanos() < due {
-                let early = Duration::from_nanos(due - clock.monotonic_nanos().min(due));
-                self.pause(early.min(PAUSE_MAX));
-            }
+            self.wait_until(due(self.running.as_ref().map_or(0, |(_, merge)| merge.bytes())));
+        }
+        if let Some(Ended::Done(compacted)) = &ended {
+            warm(compacted, &inputs, |bytes| {
+                self.wait_until(due(compacted.bytes + bytes));
+                !self.is_over()
+            });
         }
         ended.unwrap_or(Ended::GivenUp)
     }
@@ -177,6 +179,15 @@ impl Compactor {
             if let Err(error) = removed {
                 tracing::warn!(code = error.code(), "a merged segment is still there: {error}");
             }
+        }
+    }
+
+    /// Waits until the clock says `due`, or until there is nothing to do any more.
+    fn wait_until(&self, due: u64) {
+        let clock = &self.shared.env.clock;
+        while !self.is_over() && clock.monotonic_nanos() < due {
+            let early = Duration::from_nanos(due - clock.monotonic_nanos().min(due));
+            self.pause(early.min(PAUSE_MAX));
         }
     }
 
@@ -221,6 +232,28 @@ impl Compactor {
 
     fn is_over(&self) -> bool {
         self.shared.inbox.is_closing() || self.shared.poison.get().is_some()
+    }
+}
+
+/// Brings as large a part of the outputs into memory as was there of the inputs, whose place they take: else every
+/// reader would wait for the device after a merge. What cannot be read is left to who asks for it.
+fn warm(compacted: &Compacted, inputs: &[LiveSegment], moved: impl Fn(u64) -> bool) {
+    let sum = |of: &dyn Fn(&LiveSegment) -> u32| inputs.iter().map(of).map(u64::from).sum::<u64>();
+    let resident = sum(&|live| live.segment.resident_pages());
+    let all = sum(&|live| live.segment.info().pages).max(1);
+    let mut bytes = 0;
+    for segment in &compacted.outputs {
+        let info = segment.info();
+        let share = (u64::from(info.pages) * resident).div_ceil(all);
+        let mut pages = segment.likely_pages(share.min(u64::from(info.pages)) as u32);
+        while !pages.is_empty() {
+            let Ok(rest) = segment.warm(pages.clone(), true) else { break };
+            bytes += info.bytes / u64::from(info.pages) * (pages.len() - rest.len()) as u64;
+            pages = rest;
+            if !moved(bytes) {
+                return;
+            }
+        }
     }
 }
 

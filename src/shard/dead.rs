@@ -1,10 +1,16 @@
 //! Which records of a segment are dead, and since when: a bitmap, and the sequence numbers of the
 //! removals that a running query might not be meant to see yet.
 //!
+//! ```text
+//!   groups:  one bit for each word ---> words: one bit for each record
+//! ```
+//!
 //! One writer (the shard), any number of readers.
 //! I1. A kill enters `recent`, then `newest`, then the bitmap (Release); a reader that sees the bit
 //!     (Acquire) sees the other two.
-//! I2. A bit without an entry in `recent` is older than every snapshot that uses this `Dead`.
+//! I2. A bit in a word has a bit in its group, so that a walk of few dead among millions reads one word of 4,096
+//!     records for each of its groups.
+//! I3. A bit without an entry in `recent` is older than every snapshot that uses this `Dead`.
 
 use crate::base::{Ordinal, Seq};
 use std::collections::HashMap;
@@ -15,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The tombstones of one segment.
 pub struct Dead {
     words: Box<[AtomicU64]>,
+    groups: Box<[AtomicU64]>,
     count: AtomicU32,
     newest: AtomicU64,
     recent: Mutex<HashMap<Ordinal, Seq>>,
@@ -23,8 +30,10 @@ pub struct Dead {
 impl Dead {
     /// No dead among `records`.
     pub fn new(records: u32) -> Dead {
+        let zeros = |count: u32| (0..count).map(|_| AtomicU64::new(0)).collect();
         Dead {
-            words: (0..records.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            words: zeros(records.div_ceil(64)),
+            groups: zeros(records.div_ceil(64 * 64)),
             count: AtomicU32::new(0),
             newest: AtomicU64::new(0),
             recent: Mutex::default(),
@@ -68,29 +77,19 @@ impl Dead {
 
     /// The ordinals in `range` that are dead at `at`, ascending.
     pub fn iter(&self, range: Range<Ordinal>, at: Seq) -> impl Iterator<Item = Ordinal> + '_ {
-        let (first, last) = (range.start / 64, range.end.div_ceil(64));
-        (first..last.max(first))
-            .flat_map(|w| {
-                let mut word = self.words.get(w as usize).map_or(0, |w| w.load(Acquire));
-                std::iter::from_fn(move || {
-                    let bit = (word != 0).then(|| word.trailing_zeros())?;
-                    word &= word - 1;
-                    Some(w * 64 + bit)
-                })
-            })
+        let words = bits(&self.groups, range.start / 4096..range.end.div_ceil(4096));
+        words
+            .flat_map(|w| bits(&self.words, w..w + 1))
             .filter(move |&o| range.contains(&o) && self.is_dead(o, at))
     }
 
     /// Calls `visit` with each record that was killed at all, ascending, and since when, where that is
-    /// known: a removal older than every snapshot that uses this `Dead` has no number any more (I2).
+    /// known: a removal older than every snapshot that uses this `Dead` has no number any more (I3).
     pub(super) fn each_killed(&self, mut visit: impl FnMut(Ordinal, Option<Seq>)) {
         let recent = self.recent().clone();
-        for (w, word) in (0..).zip(&self.words) {
-            let mut word = word.load(Acquire);
-            while word != 0 {
-                let ordinal = w * 64 + word.trailing_zeros();
+        for word in bits(&self.groups, 0..self.groups.len() as u32) {
+            for ordinal in bits(&self.words, word..word + 1) {
                 visit(ordinal, recent.get(&ordinal).copied());
-                word &= word - 1;
             }
         }
     }
@@ -108,8 +107,10 @@ impl Dead {
         let recent: HashMap<_, _> =
             self.recent().iter().filter(|&(_, &s)| s > at).map(|(&o, &s)| (o, s)).collect();
         let newest = recent.values().copied().max().unwrap_or(0);
+        let copy = |of: &[AtomicU64]| of.iter().map(|w| AtomicU64::new(w.load(Acquire))).collect();
         Dead {
-            words: self.words.iter().map(|w| AtomicU64::new(w.load(Acquire))).collect(),
+            words: copy(&self.words),
+            groups: copy(&self.groups),
             count: AtomicU32::new(self.count()),
             newest: AtomicU64::new(newest),
             recent: Mutex::new(recent),
@@ -130,7 +131,9 @@ impl Dead {
     }
 
     fn set(&self, ordinal: Ordinal) {
-        let old = self.words[ordinal as usize / 64].fetch_or(1 << (ordinal % 64), Release);
+        let word = ordinal / 64;
+        self.groups[word as usize / 64].fetch_or(1 << (word % 64), Release);
+        let old = self.words[word as usize].fetch_or(1 << (ordinal % 64), Release);
         if old & 1 << (ordinal % 64) == 0 {
             self.count.fetch_add(1, Relaxed);
         }
@@ -142,9 +145,45 @@ impl Dead {
     }
 }
 
+/// The numbers of the bits that are set in `words`, ascending, of the words in `range`.
+fn bits(words: &[AtomicU64], range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+    let words = (range.start..range.end.max(range.start))
+        .map_while(|w| words.get(w as usize).map(|word| (w, word.load(Acquire))));
+    words.flat_map(|(w, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros())?;
+            word &= word - 1;
+            Some(w * 64 + bit)
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn walks_give_what_single_looks_give() {
+        let dead = Dead::new(20_001);
+        let mut x = 7u32;
+        for seq in 1..300 {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // Bunched at first, then all over.
+            dead.kill(if seq < 150 { x % 600 + 4000 } else { x % 20_001 }, seq);
+        }
+        dead.kill(20_000, 300);
+        for (range, at) in [(0..20_001, 300), (0..20_001, 150), (4095..4097, 300), (63..8200, 299)]
+        {
+            let walked: Vec<_> = dead.iter(range.clone(), at).collect();
+            let looked: Vec<_> = range.filter(|&o| dead.is_dead(o, at)).collect();
+            assert_eq!(walked, looked);
+        }
+        assert!(dead.iter(5..5, 300).next().is_none() && dead.iter(0..9, 0).next().is_none());
+        let mut killed = Vec::new();
+        dead.each_killed(|ordinal, seq| killed.push((ordinal, seq.is_some())));
+        let all: Vec<_> = (0..20_001).filter(|&o| dead.is_killed(o)).map(|o| (o, true)).collect();
+        assert_eq!(killed, all);
+    }
 
     #[test]
     fn a_kill_is_seen_from_its_sequence_number_on() {

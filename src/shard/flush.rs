@@ -97,6 +97,16 @@ pub(super) fn warm(segment: &Segment) {
     segment.middle();
 }
 
+/// Brings all its pages into memory, where the memtable was until now. They are the first to go if nobody asks.
+/// What cannot be read is left to who asks for it.
+pub(super) fn warm_pages(segment: &Segment) {
+    let mut pages = segment.likely_pages(u32::MAX);
+    while !pages.is_empty() {
+        let Ok(rest) = segment.warm(pages, false) else { return };
+        pages = rest;
+    }
+}
+
 /// What a segment of the shard belongs to.
 pub(super) fn expected(shared: &Shared) -> Expect<'_> {
     let (config, model) = (&shared.config, &shared.model);
@@ -136,7 +146,7 @@ mod tests {
     use crate::base::{Key, PageSize, StoreId};
     use crate::io::sim::Faults;
     use crate::memtable;
-    use crate::model::{Decision, Model};
+    use crate::model::{Decision, Model, Probes};
     use crate::pool::Pool;
 
     struct Plain;
@@ -152,7 +162,7 @@ mod tests {
             0
         }
         fn terms(&self, _record: Record<'_>, _out: &mut Terms) {}
-        fn probes(&self, _record: Record<'_>, _out: &mut Terms) {}
+        fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}
         fn decide(&self, _record: Record<'_>, _hits: &[Record<'_>], _now: u64) -> Decision {
             Decision::Store { kills: Vec::new() }
         }

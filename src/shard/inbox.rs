@@ -53,18 +53,34 @@ impl Inbox {
     /// # Errors
     /// `Closed`, or `Invalid` if the record is too long ever to fit.
     pub(super) fn try_insert(&self, record: Record<'_>) -> Result<Option<Ticket>> {
+        self.send_record(false, record)
+    }
+
+    /// As [`Inbox::try_insert`], for the store's own records: with a ticket of the reserve.
+    ///
+    /// # Errors
+    /// As [`Inbox::try_insert`].
+    pub(super) fn try_insert_own(&self, record: Record<'_>) -> Result<Option<Ticket>> {
+        self.send_record(true, record)
+    }
+
+    fn send_record(&self, own: bool, record: Record<'_>) -> Result<Option<Ticket>> {
         if record.body.len() > RECORD_BYTES_MAX {
             let why =
                 format!("{} bytes are over the limit of {RECORD_BYTES_MAX}", record.body.len());
             return Err(Error::invalid("record", why));
         }
-        self.try_send(0, &[&message_head(&record.key), record.body])
+        self.send(own, 0, &[&message_head(&record.key), record.body])
     }
 
-    /// Sends a message with the tag `flags` + ticket number if there is room.
+    /// Sends a message of the store's own with the tag `flags` + ticket number if there is room.
     pub(super) fn try_send(&self, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
+        self.send(true, flags, parts)
+    }
+
+    fn send(&self, own: bool, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
         self.entering.fetch_add(1, SeqCst);
-        let entered = self.enter(flags, parts);
+        let entered = self.enter(own, flags, parts);
         self.entering.fetch_sub(1, SeqCst);
         if matches!(entered, Ok(Some(_))) {
             self.wake_if_idle();
@@ -72,11 +88,12 @@ impl Inbox {
         entered
     }
 
-    fn enter(&self, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
+    fn enter(&self, own: bool, flags: u64, parts: &[&[u8]]) -> Result<Option<Ticket>> {
         if self.closing.load(SeqCst) {
             return Err(Error::Closed);
         }
-        let Some(ticket) = self.tickets.take() else { return Ok(None) };
+        let ticket = if own { self.tickets.take_reserved() } else { self.tickets.take() };
+        let Some(ticket) = ticket else { return Ok(None) };
         match self.ring.try_push(flags | u64::from(ticket.number()), parts) {
             Ok(()) => Ok(Some(ticket)),
             Err(full) => {

@@ -1,8 +1,9 @@
 //! A shard at work: its threads, or, for simulations, its callers' thread in their place.
 
 use super::compactor::{self, Compactor, Gate};
+use super::inbox::Inbox;
 use super::recover::{Opened, create, open};
-use super::ticket::Ticket;
+use super::ticket::{Ticket, with_thread_waker};
 use super::work::{Finished, Job, Worker};
 use super::write::{COMPACT, Core, FLUSH, REMOVE};
 use super::{Config, Outcome, ShardMemory, Shared, Snapshot, Tail};
@@ -186,17 +187,62 @@ impl Shard {
         }
     }
 
+    /// Asks for an answer once everything is published that was handed over before.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn barrier(&self) -> Result<Ticket> {
+        // A removal of nothing is answered in its turn, and writes nothing.
+        self.send(|inbox| inbox.try_send(REMOVE, &[]))
+    }
+
+    /// As [`Shard::insert`], with a ticket of the reserve.
+    ///
+    /// # Errors
+    /// As [`Shard::insert`].
+    pub(crate) fn insert_own(&self, record: Record<'_>) -> Result<Ticket> {
+        self.send(|inbox| inbox.try_insert_own(record))
+    }
+
+    /// Polls until it is ready, on this thread, and runs the shard meanwhile if it has none of its own.
+    ///
+    /// # Errors
+    /// `Closed`, if it never will be.
+    pub(crate) fn block_on<T>(
+        &self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T> {
+        with_thread_waker(|waker| {
+            let mut context = Context::from_waker(waker);
+            loop {
+                if let Poll::Ready(done) = poll(&mut context) {
+                    return Ok(done);
+                }
+                match self.is_inline() {
+                    false => std::thread::park(),
+                    true if self.turn_inline()? => {}
+                    true => return Err(Error::Closed),
+                }
+            }
+        })
+    }
+
     /// Sends a message, waiting for room, and waits for its answer.
     fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
-        let ticket = loop {
-            if let Some(ticket) = self.shared.inbox.try_send(tag, parts)? {
-                break ticket;
+        let ticket = self.send(|inbox| inbox.try_send(tag, parts))?;
+        self.wait(ticket)
+    }
+
+    /// Sends a message of the store's own, waiting for room.
+    fn send(&self, attempt: impl Fn(&Inbox) -> Result<Option<Ticket>>) -> Result<Ticket> {
+        loop {
+            if let Some(ticket) = attempt(&self.shared.inbox)? {
+                return Ok(ticket);
             }
             if !self.turn_inline()? {
                 std::thread::yield_now();
             }
-        };
-        self.wait(ticket)
+        }
     }
 
     /// What is published now.

@@ -9,6 +9,8 @@
 //! A fixed slab, so that an answer costs no allocation and waiting writes are bounded.
 //! I1. A slot is reused only after the shard answered *and* the caller took the answer or went away:
 //!     a ticket that is dropped early leaves its slot to the shard.
+//! I2. Callers that hold all tickets, and wait for something else first, cannot keep the store's own work from its end:
+//!     for that there is a reserve, whose holders wait for nothing but the shard.
 
 use super::Outcome;
 use crate::base::{Error, Result};
@@ -23,7 +25,12 @@ use std::thread::Thread;
 pub(super) struct Tickets {
     slots: Box<[Mutex<Slot>]>,
     free: ArrayQueue<u32>,
+    /// Those from `count` on (I2).
+    reserve: ArrayQueue<u32>,
 }
+
+/// Tickets that callers' records never take: beyond what flushes, removals and barriers are ever under way.
+const RESERVE: u32 = 64;
 
 enum Slot {
     Free,
@@ -42,20 +49,29 @@ pub struct Ticket {
 
 impl Tickets {
     pub(super) fn new(count: usize) -> Arc<Tickets> {
-        let free = ArrayQueue::new(count);
-        for number in 0..count as u32 {
-            let pushed = free.push(number);
-            debug_assert!(pushed.is_ok(), "the queue has room for every slot");
-        }
-        let slots = (0..count).map(|_| Mutex::new(Slot::Free)).collect();
-        Arc::new(Tickets { slots, free })
+        let (free, reserve) = (ArrayQueue::new(count), ArrayQueue::new(RESERVE as usize));
+        let tickets = Tickets {
+            slots: (0..count + RESERVE as usize).map(|_| Mutex::new(Slot::Free)).collect(),
+            free,
+            reserve,
+        };
+        (0..tickets.slots.len() as u32).for_each(|number| tickets.give_back(number));
+        Arc::new(tickets)
+    }
+
+    /// A ticket for the store's own work, if not all of the reserve are out.
+    pub(super) fn take_reserved(self: &Arc<Tickets>) -> Option<Ticket> {
+        self.reserve.pop().map(|number| self.issue(number))
     }
 
     /// A ticket, if not all are out.
     pub(super) fn take(self: &Arc<Tickets>) -> Option<Ticket> {
-        let number = self.free.pop()?;
+        self.free.pop().map(|number| self.issue(number))
+    }
+
+    fn issue(self: &Arc<Tickets>, number: u32) -> Ticket {
         *self.slot(number) = Slot::Waiting(None);
-        Some(Ticket { tickets: self.clone(), number, taken: false })
+        Ticket { tickets: self.clone(), number, taken: false }
     }
 
     /// Hands the answer to whoever waits on `number`.
@@ -88,7 +104,9 @@ impl Tickets {
     }
 
     fn give_back(&self, number: u32) {
-        let pushed = self.free.push(number);
+        let queue =
+            if (number as usize) < self.free.capacity() { &self.free } else { &self.reserve };
+        let pushed = queue.push(number);
         debug_assert!(pushed.is_ok(), "a slot given back twice");
     }
 
@@ -202,6 +220,19 @@ mod tests {
                 assert_eq!(ticket.wait().unwrap(), Outcome::Stored { seq, replaced: 0 });
             });
         }
+    }
+
+    #[test]
+    fn the_reserve_is_there_when_callers_hold_all() {
+        let tickets = Tickets::new(2);
+        let held = [tickets.take().unwrap(), tickets.take().unwrap()];
+        assert!(tickets.take().is_none());
+        let own: Vec<Ticket> = std::iter::from_fn(|| tickets.take_reserved()).collect();
+        assert_eq!(own.len(), RESERVE as usize);
+        own.into_iter().for_each(Ticket::cancel);
+        assert!(tickets.take().is_none() && tickets.take_reserved().is_some());
+        held.into_iter().for_each(Ticket::cancel);
+        assert!(tickets.take().is_some());
     }
 
     #[test]

@@ -80,7 +80,10 @@ impl Worker {
                 // Inverting the terms takes up to what the memtable takes for them and their records.
                 let _memory = self.shared.reserve(memtable.bytes_used());
                 match flush(&self.shared, &memtable, at) {
-                    Ok(flushed) => Finished::Flushed(flushed),
+                    Ok(flushed) => {
+                        flushed.segment.as_deref().inspect(|segment| flush::warm_pages(segment));
+                        Finished::Flushed(flushed)
+                    }
                     Err(error) => Finished::Failed("a flush", error),
                 }
             }

@@ -18,15 +18,15 @@
 
 use super::compactor::{self, Compactions};
 use super::format::{EntryKind, entry_head, read_message};
-use super::lookup::{Hit, is_live, kill, probe};
+use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
 use super::work::{Finished, Job};
 use super::{Outcome, Shared};
-use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH};
+use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH, TERMS_PER_RECORD_MAX};
 use crate::base::{Error, Lsn, Result, Seq, Terms};
 use crate::io::{Done, File, Queue, Wait};
 use crate::memtable;
-use crate::model::{Decision, Record};
+use crate::model::{Decision, Probes, Record};
 use crate::wal::{self, Drainer, Group};
 use crossbeam::channel::{Receiver, Sender};
 use std::collections::VecDeque;
@@ -115,7 +115,7 @@ pub(super) struct Core {
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
     pub(super) terms: Terms,
-    pub(super) probes: Terms,
+    pub(super) probes: Probes,
 }
 
 /// What recovery hands to the writer.
@@ -185,7 +185,7 @@ impl Core {
             spares: VecDeque::new(),
             generation: start.generation,
             terms: Terms::new(),
-            probes: Terms::new(),
+            probes: Probes::default(),
             shared,
         })
     }
@@ -332,18 +332,15 @@ impl Core {
     /// Looks up what the rules ask for and lets them decide: the hits to kill, or the refusal.
     fn decide(&mut self, record: Record<'_>) -> Result<std::result::Result<Vec<Hit>, Outcome>> {
         let shared = self.shared.clone();
-        if is_live(&shared.published.view(), &record.key.id)? {
+        let view = shared.published.view();
+        if is_live(&view, &record.key.id)? {
             return Ok(Err(Outcome::Duplicate));
         }
         self.probes.clear();
         shared.model.probes(record, &mut self.probes);
         let mut hits = Vec::new();
-        if !self.probes.is_empty() {
-            let view = shared.published.view();
-            for term in self.probes.iter() {
-                probe(&view, term, &mut hits)?;
-            }
-        }
+        self.probes.all.iter().try_for_each(|term| probe(&view, term, &mut hits))?;
+        self.probes.newest.iter().try_for_each(|term| probe_newest(&view, term, &mut hits))?;
         let now = shared.env.clock.unix_micros() / 1_000_000;
         let records: Vec<Record<'_>> =
             hits.iter().map(|h| Record { key: h.key, body: &h.body }).collect();
@@ -357,11 +354,15 @@ impl Core {
                     nth += 1;
                     kills.binary_search(&(nth - 1)).is_ok()
                 });
-                if hits.len() > KILLS_PER_RECORD_MAX {
-                    let limit = KILLS_PER_RECORD_MAX as u64;
-                    return Err(Error::Full { what: "removals by one record", limit });
+                let dies = |found: Record<'_>| shared.model.dies(record, found);
+                dying(&view, &self.probes, dies, &mut hits)?;
+                // Several probes may have led to one record.
+                hits.sort_unstable_by_key(|hit| hit.key);
+                hits.dedup_by_key(|hit| hit.key);
+                match hits.len() > KILLS_PER_RECORD_MAX {
+                    true => Err(too_many()),
+                    false => Ok(Ok(hits)),
                 }
-                Ok(Ok(hits))
             }
         }
     }
@@ -371,8 +372,16 @@ impl Core {
         self.terms.clear();
         self.shared.model.terms(record, &mut self.terms);
         self.terms.seal();
+        if self.terms.len() > TERMS_PER_RECORD_MAX {
+            let limit = TERMS_PER_RECORD_MAX as u64;
+            return Applied::Answer(Err(Error::Full { what: "terms of one record", limit }));
+        }
         let applied = self.put(EntryKind::Put, record, &hits);
         if let Applied::Answer(Ok(_)) = &applied {
+            if hits.len() > 1 {
+                // More than a replacement: there may be something to compact.
+                self.compactions.changed();
+            }
             self.shared.stats.stored.fetch_add(1, Relaxed);
         }
         applied

@@ -6,7 +6,7 @@
 
 use super::budget::Plan;
 use super::{Options, config};
-use crate::base::limits::SHARDS_MAX;
+use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Crc64, Error, PageSize, Result, StoreId};
 use crate::io::{Buf, Disk, Env, threads};
 use crate::model::Model;
@@ -16,7 +16,7 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of the STORE file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"RATSTOR1";
 /// Name of the file.
 pub(crate) const STORE: &str = "STORE";
@@ -34,13 +34,18 @@ pub(crate) struct Birth {
     model_version: U32,
     /// Name of the model, padded with zeros.
     model: [u8; 16],
+    /// How many bytes of the model's settings there are.
+    settings_bytes: u8,
+    /// The model's settings, padded with zeros.
+    settings: [u8; 63],
     /// Of all before it.
     crc: U64,
 }
 
 /// Bytes of the STORE file that count.
 pub const STORE_BYTES: usize = size_of::<Birth>();
-const _: () = assert!(STORE_BYTES == 64 && std::mem::offset_of!(Birth, crc) == 56);
+const _: () = assert!(SETTINGS_BYTES_MAX == 63);
+const _: () = assert!(STORE_BYTES == 128 && std::mem::offset_of!(Birth, crc) == 120);
 
 /// Makes `dir`, which holds nothing else, a store with empty shards.
 pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env) -> Result<Birth> {
@@ -63,7 +68,7 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
             Shard::create(env, &config)?;
         }
     }
-    let birth = Birth::of(id, page, shards, model);
+    let birth = Birth::of(id, page, shards, model)?;
     write(&*env.disk, dir, &birth)?;
     Ok(birth)
 }
@@ -117,6 +122,12 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
     read_as(disk, dir, STORE)
 }
 
+/// The model's settings that the store in `dir` keeps; `None` if there is no store, or none that says.
+pub(crate) fn settings_of(disk: &dyn Disk, dir: &Path) -> Option<Vec<u8>> {
+    // Whoever opens the store meets the failure, and says so.
+    read(disk, dir).ok()?.map(|birth| birth.settings().to_vec())
+}
+
 /// The file `name` of `dir`, written by [`write_as`], if there is one.
 pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<Birth>> {
     if !disk.list(dir)?.iter().any(|n| n == name) {
@@ -162,13 +173,29 @@ pub(crate) fn fields(bytes: &[u8]) -> (Vec<(&'static str, String)>, bool) {
         ("shards", birth.shards.to_string()),
         ("model", String::from_utf8_lossy(&birth.model).trim_end_matches('\0').to_string()),
         ("model_version", birth.model_version.to_string()),
+        ("settings", birth.settings().iter().map(|byte| format!("{byte:02x}")).collect()),
     ];
     (fields, birth.magic == MAGIC && birth.crc.get() == birth.checksum())
 }
 
 impl Birth {
     /// Of a store with these settings.
-    pub(crate) fn of(id: StoreId, page: PageSize, shards: usize, model: &dyn Model) -> Birth {
+    ///
+    /// # Errors
+    /// `Invalid` if the model's settings do not fit.
+    pub(crate) fn of(
+        id: StoreId,
+        page: PageSize,
+        shards: usize,
+        model: &dyn Model,
+    ) -> Result<Birth> {
+        let own = model.settings();
+        if own.len() > SETTINGS_BYTES_MAX {
+            let why = format!("{} bytes are more than {SETTINGS_BYTES_MAX}", own.len());
+            return Err(Error::invalid("settings of the model", why));
+        }
+        let mut settings = [0; SETTINGS_BYTES_MAX];
+        settings[..own.len()].copy_from_slice(&own);
         let mut name = [0; 16];
         name[..model.name().len()].copy_from_slice(model.name().as_bytes());
         let mut birth = Birth {
@@ -179,10 +206,17 @@ impl Birth {
             shards: U32::new(shards as u32),
             model_version: U32::new(model.version()),
             model: name,
+            settings_bytes: own.len() as u8,
+            settings,
             crc: U64::ZERO,
         };
         birth.crc = U64::new(birth.checksum());
-        birth
+        Ok(birth)
+    }
+
+    /// The model's settings.
+    fn settings(&self) -> &[u8] {
+        &self.settings[..usize::from(self.settings_bytes).min(SETTINGS_BYTES_MAX)]
     }
 
     /// The store's id.
@@ -208,6 +242,10 @@ impl Birth {
         }
         if self.model_version.get() != model.version() {
             return mismatch("model version", &self.model_version.get(), &model.version());
+        }
+        if self.settings() != model.settings() {
+            let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+            return mismatch("model settings", &hex(self.settings()), &hex(&model.settings()));
         }
         let (page, shards) = self.layout(dir)?;
         if let Some(asked) = options.page.filter(|&asked| asked != page) {

@@ -11,6 +11,7 @@ mod budget;
 mod options;
 mod space;
 
+pub(crate) use birth::settings_of;
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
 pub use options::Options;
@@ -23,7 +24,7 @@ use crate::base::{Error, Key, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
-use crate::query::{self, Cursor, Large, Order, Readers, Select};
+use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
 use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +56,16 @@ impl StoreSnapshot {
     /// Of each shard, by number.
     pub fn shards(&self) -> &[Snapshot] {
         &self.shards
+    }
+
+    /// How many records there are, the dead included.
+    pub fn records(&self) -> u64 {
+        let in_shard = |snapshot: &Snapshot| {
+            let tables = snapshot.view.memtables().map(|table| u64::from(snapshot.visible(table)));
+            let segments = snapshot.view.segments.iter();
+            tables.chain(segments.map(|live| u64::from(live.segment.records()))).sum::<u64>()
+        };
+        self.shards.iter().map(in_shard).sum()
     }
 
     /// The sequence number up to which `shard`'s records are in the snapshot.
@@ -190,6 +201,52 @@ impl Store {
         ticket.await?.await
     }
 
+    /// Hands `record` to its shard if there is room, and otherwise wakes the context when there may be: for who holds
+    /// something while it is handed over, which must not be held while waiting. See [`Store::block_on`].
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub fn poll_insert(
+        &self,
+        record: Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Pending<'_>>> {
+        let shard = self.shard_of(record);
+        shard.poll_insert(record, context).map_ok(|ticket| Pending { shard, ticket })
+    }
+
+    /// Polls on this thread until it is ready; the shard of `route` is run meanwhile if it has no thread.
+    ///
+    /// # Errors
+    /// `Closed` if it never will be.
+    pub fn block_on<T>(
+        &self,
+        route: u64,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T> {
+        self.shards[self.shard_of_route(route)].block_on(poll)
+    }
+
+    /// As [`Store::insert`], for work of the store's own, which callers without end must not keep from its end. Whoever
+    /// uses it waits for the answers before anything else, and holds few.
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub(crate) fn insert_own(&self, record: Record<'_>) -> Result<Pending<'_>> {
+        let shard = self.shard_of(record);
+        Ok(Pending { shard, ticket: shard.insert_own(record)? })
+    }
+
+    /// Waits until everything is published that was handed over before the call, in all shards. Writes nothing.
+    ///
+    /// # Errors
+    /// `Poisoned` if a shard takes no more writes, `Closed`.
+    pub(crate) fn barrier(&self) -> Result<()> {
+        let asked = self.shards.iter().map(|shard| Ok(Pending { shard, ticket: shard.barrier()? }));
+        let asked: Vec<Pending<'_>> = asked.collect::<Result<_>>()?;
+        asked.into_iter().try_for_each(|pending| pending.wait().map(drop))
+    }
+
     /// What is published now, in all shards.
     pub fn snapshot(&self) -> StoreSnapshot {
         StoreSnapshot { shards: self.shards.iter().map(Shard::snapshot).collect() }
@@ -231,12 +288,25 @@ impl Store {
         self.query_at(&self.snapshot(), selects, order)
     }
 
-    /// Gives the live record with `id` to `read`, as it is published now.
+    /// Gives the live record with `id` to `read`, as it is published now, expired or not.
     ///
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn get<T>(&self, id: &[u8; 32], read: impl FnOnce(Record<'_>) -> T) -> Result<Option<T>> {
-        query::get(id, &self.snapshot().shards, read)
+        query::get(id, &self.snapshot().shards, None, read)
+    }
+
+    /// As [`Store::get`], if the record is on `expired`'s side.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn get_by_time<T>(
+        &self,
+        id: &[u8; 32],
+        expired: Expired,
+        read: impl FnOnce(Record<'_>) -> T,
+    ) -> Result<Option<T>> {
+        query::get(id, &self.snapshot().shards, Some(expired), read)
     }
 
     /// How many records match at least one of `selects`, limits aside.

@@ -7,7 +7,7 @@ use super::*;
 use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, ManualClock, Rng};
-use crate::model::Decision;
+use crate::model::{Decision, Probes};
 use crate::query::Large;
 use crate::query::Order;
 use crate::shard::SyncMode;
@@ -40,9 +40,9 @@ impl Model for Toy {
         out.push(&[b"v", &record.body[8..16]]);
         out.push(&[b"k", &record.body[16..17]]);
     }
-    fn probes(&self, record: Record<'_>, out: &mut Terms) {
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
         if record.body[16] == 1 {
-            out.push(&[&slot_term(slot_of(record.body))]);
+            out.all.push(&[&slot_term(slot_of(record.body))]);
         }
     }
     fn decide(&self, record: Record<'_>, hits: &[Record<'_>], _now: u64) -> Decision {
@@ -194,7 +194,9 @@ impl Ask {
             since: self.since,
             until: self.until,
             limit: self.limit,
+            residual: false,
             routes: None,
+            expired: None,
             matches: Arc::new(move |record| {
                 me.matches(&Item { key: record.key, body: record.body.to_vec() })
             }),

@@ -62,12 +62,19 @@ export class Raw {
   #socket
   #inbox = new Inbox()
   #read = 0
+  /** What the relay wants to be signed. */
+  challenge
   /** Resolves to the code of the close frame. */
   closed
 
   constructor(socket) {
     this.#socket = socket
-    socket.on('message', (data) => this.#inbox.put(JSON.parse(data.toString())))
+    socket.on('message', (data) => {
+      const message = JSON.parse(data.toString())
+      // It comes before anything was asked, and is no answer.
+      if (message[0] === 'AUTH') this.challenge = message[1]
+      else this.#inbox.put(message)
+    })
     socket.on('error', () => {}) // A close follows, and that is what tests wait for.
     this.closed = new Promise((resolve) => socket.on('close', resolve))
   }

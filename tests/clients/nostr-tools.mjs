@@ -6,7 +6,7 @@
 // be empty. The last line says `N passed, 0 failed`; the exit status is 1 if a check failed.
 
 import assert from 'node:assert/strict'
-import { nip11, verifyEvent } from 'nostr-tools'
+import { finalizeEvent, nip11, verifyEvent } from 'nostr-tools'
 import { AbstractRelay } from 'nostr-tools/abstract-relay'
 import { SimplePool, useWebSocketImplementation } from 'nostr-tools/pool'
 import WebSocket from 'ws'
@@ -285,6 +285,42 @@ await check('the default limit and the largest limit are what the document says'
   same(ids(await ask(relay, [{}])), ids(all.slice(0, LIMIT_DEFAULT)))
 })
 
+// ---------------------------------------------------------------------------------- private
+
+const signs = (author) => async (template) => finalizeEvent(template, authors[author].secret)
+
+await check('direct messages come to their parties, and to nobody else', async () => {
+  const dm = signed(3, 4, START + 9_500, [['p', authors[4].pubkey]], 'sealed')
+  assert.equal(await relay.publish(dm), '')
+  const asks = [{ kinds: [4] }]
+  await assert.rejects(ask(other, asks), /^Error: auth-required:/)
+  assert.deepEqual(await ask(other, [{ ids: [dm.id] }]), [])
+  for (const author of [3, 4, 0]) {
+    const client = await connect()
+    const general = subscribe(client, [{ kinds: [1, 4], limit: 0 }])
+    await general.eose
+    await within(client.auth(signs(author)), 'the OK to AUTH')
+    const own = author === 0 ? [] : [dm.id]
+    assert.deepEqual(ids(await ask(client, asks)), own)
+    assert.deepEqual(ids(await ask(client, [{ ids: [dm.id] }])), own)
+    assert.equal(await client.count(asks, {}), own.length)
+    client.close()
+  }
+})
+
+await check('a protected event is taken from its author', async () => {
+  const event = signed(2, 1, START + 9_600, [['-'], ['t', 'protected']], 'mine')
+  await assert.rejects(relay.publish(event), /auth-required:/)
+  const [author, stranger] = [await connect(), await connect()]
+  await within(stranger.auth(signs(1)), 'the OK to AUTH')
+  await assert.rejects(stranger.publish(event), /restricted:/)
+  await within(author.auth(signs(2)), 'the OK to AUTH')
+  assert.equal(await author.publish(event), '')
+  assert.deepEqual(ids(await ask(relay, [{ '#t': ['protected'] }])), [event.id])
+  author.close()
+  stranger.close()
+})
+
 // ---------------------------------------------------------------------------------- the rest
 
 await refusals(url, relay, stored)
@@ -299,7 +335,7 @@ await check('the document of NIP-11 is there and says what is so', async () => {
   assert.equal(response.headers.get('access-control-allow-origin'), '*')
   const document = await nip11.fetchRelayInformation(url)
   assert.deepEqual(document, await response.json())
-  for (const nip of [1, 11, 45]) assert.ok(document.supported_nips.includes(nip))
+  for (const nip of [1, 11, 42, 45, 70]) assert.ok(document.supported_nips.includes(nip))
   assert.equal(document.limitation.default_limit, LIMIT_DEFAULT)
   assert.equal(document.limitation.max_limit, LIMIT_MAX)
   for (const key of ['name', 'description', 'software', 'version']) assert.ok(document[key], key)
@@ -310,8 +346,8 @@ await check('without the header there is a page that counts the events', async (
   assert.equal(response.status, 200)
   startsWith(response.headers.get('content-type'), 'text/html')
   const [, events] = (await response.text()).match(/>(\d+) events stored/)
-  // Those that were replaced are not counted.
-  assert.equal(Number(events), await relay.count([{}], {}))
+  // Those that were replaced are not counted; the direct message is, and COUNT does not show it to strangers.
+  assert.equal(Number(events), (await relay.count([{}], {})) + 1)
 })
 
 relay.close()

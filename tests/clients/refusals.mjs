@@ -35,7 +35,7 @@ const FILTERS = [
   ['{"#é":["a"]}', 'unsupported:'],
   ['{"#1":["a"]}', 'unsupported:'],
   ['{"#":["a"]}', 'unsupported:'],
-  ['{"search":"words"}', 'unsupported:'],
+  ['{"search":["words"]}', 'invalid:'],
   ['{"kindz":[1]}', 'unsupported:'],
 ]
 

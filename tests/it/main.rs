@@ -12,6 +12,7 @@ mod clients;
 mod compare;
 #[cfg(feature = "tool")]
 mod config;
+mod expiry;
 mod kill;
 mod memory;
 mod naive;
@@ -19,6 +20,7 @@ mod oracle;
 mod power;
 mod regions;
 mod replay;
+mod requests;
 mod tidy;
 #[cfg(feature = "tool")]
 mod tool;

@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Outcome<()> {
         }
         let one = || Failure::Usage("--hll is for one filter with one value of one tag".into());
         let [filter] = &filters[..] else { return Err(one()) };
-        let hll = store.hll(filter, usize::MAX)?.ok_or_else(one)?;
+        let hll = store.hll(filter, &filters, usize::MAX)?.ok_or_else(one)?;
         let authors = hll.estimate();
         print(&format!("{{\"count\":{count},\"authors\":{authors},\"hll\":\"{hll}\"}}\n"))
     })

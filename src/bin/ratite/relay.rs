@@ -22,7 +22,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
-    let config = settings.built.relay.clone();
+    let mut config = settings.built.relay.clone();
+    config.retention.clone_from(&settings.built.retention.rules);
+    config.relay_urls.clone_from(&settings.built.relay_urls);
     let options = args.store.options()?;
     let signals = Signals::listen()?;
     let store = args.store.open(&options)?;

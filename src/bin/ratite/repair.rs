@@ -5,9 +5,6 @@ use crate::output::{Text, say};
 use crate::store::StoreArgs;
 use crate::verify::{Voice, summary};
 use ratite::maintain::repair::{self, Repaired};
-use ratite::model::Model;
-use ratite::nostr::EventModel;
-use std::sync::Arc;
 
 /// Options of `ratite repair`.
 #[derive(clap::Args, Debug)]
@@ -22,7 +19,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome<()> {
     let env = args.store.env()?;
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model = args.store.model(&env)?;
     let mut voice = Voice::new(false);
     let done = repair::run(&env, &args.store.data, &model, args.dry_run, &mut voice);
     voice.end()?;

@@ -5,9 +5,6 @@ use crate::output::say;
 use crate::progress::Progress;
 use crate::store::StoreArgs;
 use ratite::maintain::reshard;
-use ratite::model::Model;
-use ratite::nostr::EventModel;
-use std::sync::Arc;
 
 /// Options of `ratite reshard`.
 #[derive(clap::Args, Debug)]
@@ -21,7 +18,7 @@ pub fn run(args: &Args) -> Outcome<()> {
     let Some(shards) = options.shards else {
         return Err(Failure::Usage("reshard needs --shards N, a power of two up to 64".into()));
     };
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model = args.store.model(&env)?;
     let progress = Progress::of_records();
     let mut tell = |step| progress.show(step);
     let done = reshard::run(&args.store.data, &model, shards, &options, &env, &mut tell)?;

@@ -1,10 +1,11 @@
 //! The store that a verb works on: its options on the command line, its opening, its closing.
 
-use crate::config::{Settings, StoreFlags};
+use crate::config::{Built, Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use ratite::io::{self, Backend, Env};
-use ratite::nostr::EventStore;
+use ratite::model::Model;
+use ratite::nostr::{EventModel, EventOptions, EventStore, SearchKinds};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub struct StoreArgs {
     pub data: PathBuf,
     io: Backend,
     options: Options,
+    relay_urls: Vec<String>,
+    search: Option<SearchKinds>,
 }
 
 impl Args for StoreArgs {
@@ -33,7 +36,8 @@ impl Args for StoreArgs {
 impl FromArgMatches for StoreArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<StoreArgs, Error> {
         let built = Settings::from_arg_matches(matches)?.built;
-        Ok(StoreArgs { data: built.data, io: built.io, options: built.store })
+        let Built { data, io, store: options, search, relay_urls, .. } = built;
+        Ok(StoreArgs { data, io, options, search, relay_urls })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -50,13 +54,31 @@ impl StoreArgs {
 
     /// Opens the store, or creates it if `options` say so.
     pub fn open(&self, options: &Options) -> Outcome<Arc<EventStore>> {
+        self.open_with(EventOptions::from(options))
+    }
+
+    /// As [`StoreArgs::open`], to take in what another store has.
+    pub fn open_copy(&self, options: &Options) -> Outcome<Arc<EventStore>> {
+        let options = EventOptions::from(options);
+        self.open_with(EventOptions { refuse_foreign_deletes: false, ..options })
+    }
+
+    fn open_with(&self, mut options: EventOptions) -> Outcome<Arc<EventStore>> {
         // Asked here, because opening would leave its lock file in a place that is no store.
-        if !options.create && !self.data.join("STORE").is_file() {
+        if !options.store.create && !self.data.join("STORE").is_file() {
             let dir = self.data.display();
             let remedy = "`ratite import` and `ratite relay` make one";
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
-        Ok(Arc::new(EventStore::open_in(&self.data, options, self.env()?)?))
+        options.relay_urls.clone_from(&self.relay_urls);
+        options.search.clone_from(&self.search);
+        Ok(Arc::new(EventStore::open_with(&self.data, &options, self.env()?)?))
+    }
+
+    /// The model of the store, for who looks at its files without opening it.
+    pub fn model(&self, env: &Env) -> Outcome<Arc<dyn Model>> {
+        let model = EventModel::of_store(&self.data, self.search.as_ref(), env)?;
+        Ok(Arc::new(model.of_relays(&self.relay_urls)))
     }
 
     /// How the machine is reached.

@@ -5,10 +5,7 @@ use crate::output::{Text, say};
 use crate::progress::Progress;
 use crate::store::StoreArgs;
 use ratite::maintain::{Counts, Finding, Report, Severity, Witness, verify};
-use ratite::model::Model;
-use ratite::nostr::EventModel;
 use serde_json::json;
-use std::sync::Arc;
 
 /// Options of `ratite verify`.
 #[derive(clap::Args, Debug)]
@@ -23,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome<()> {
     let env = args.store.env()?;
-    let model: Arc<dyn Model> = Arc::new(EventModel);
+    let model = args.store.model(&env)?;
     let mut voice = Voice::new(args.json);
     let report = verify::run(&env, &args.store.data, &model, &mut voice);
     voice.end()?;

@@ -73,6 +73,13 @@ fn what_nip_01_forbids_is_invalid() {
         (r#"{"authors":[],"authors":[]}"#.into(), "\"authors\" stands twice"),
         (r##"{"#t":[],"\u0023t":[]}"##.into(), "\"#t\" stands twice"),
         (r#"{"search":"x","since":-1}"#.into(), "since must be an integer"),
+        (r#"{"search":7}"#.into(), "expected a string"),
+        (r#"{"search":"x","search":""}"#.into(), "\"search\" stands twice"),
+        (format!(r#"{{"search":"{}"}}"#, "x".repeat(1025)), "at most 1024 bytes"),
+        (
+            format!(r#"{{"search":"{}"}}"#, (0..65).map(|n| format!("{n} ")).collect::<String>()),
+            "at most 64 different words",
+        ),
         (r#"{"x":[[[[[[[[[]]]]]]]]]}"#.into(), "nested too deeply"),
         ("[]".into(), "expected a filter"),
         ("".into(), "expected a filter"),
@@ -93,7 +100,6 @@ fn what_nip_01_forbids_is_invalid() {
 #[test]
 fn what_is_not_known_is_unsupported() {
     for (json, text) in [
-        (r#"{"search":"x"}"#, "search is not offered"),
         (r##"{"#tt":["x"]}"##, "\"#tt\": filters can ask for tags of a single letter only"),
         (r##"{"#":["x"]}"##, "single letter"),
         (r##"{"#1":["x"]}"##, "single letter"),
@@ -132,6 +138,7 @@ proptest! {
         values in prop::collection::btree_map(
             "[a-zA-Z]", prop::collection::vec(any::<String>(), 0..4), 0..4),
         since: u64, until: u64, limit: Option<u64>,
+        search in prop::option::of("[a-z\"\u{0}é京:. ]{0,40}"),
     ) {
         let value = |letter: u8, text: &String| match letter {
             b'e' | b'p' => TagValue::from([text.len() as u8; 32]),
@@ -142,7 +149,8 @@ proptest! {
             (letter, values.iter().map(|v| value(letter, v)).collect())
         });
         let mut filter = Filter {
-            authors: ids.clone(), ids, kinds, tags: tags.collect(), since, until, limit,
+            authors: ids.clone(), ids, kinds, not_kinds: Vec::new(), tags: tags.collect(), since, until, limit,
+            search: search.map(|text| Search::new(&text).unwrap()),
         };
         let json = written(&filter);
         filter.normalize();

@@ -75,6 +75,15 @@ impl RuleConfig {
         Ok(config)
     }
 
+    /// Whether the rule names this kind by itself.
+    pub(super) fn names(&self, kind: u16) -> bool {
+        let names = |item: &Amount| match item {
+            Amount::Number(number) => *number == u64::from(kind),
+            Amount::Text(text) => text.parse() == Ok(kind),
+        };
+        self.kinds.as_ref().is_some_and(|kinds| kinds.iter().any(names))
+    }
+
     fn set(&mut self, word: &str) -> Result<(), String> {
         let (field, value) = word.split_once('=').unwrap_or((word, ""));
         let text = || Amount::Text(value.to_string());
@@ -139,6 +148,26 @@ impl RuleConfig {
         }
         Ok(parts)
     }
+
+    /// The rule as NIP-11 can say it: about kinds, ages and counts. `None` for quotas, authors and bytes, which
+    /// it has no words for, and for what is no rule.
+    pub fn published(&self) -> Option<PublishedRule> {
+        let parts = self.check().ok()?;
+        let says_more = parts.authors.is_some() || parts.bytes.is_some() || parts.each_author;
+        let Parts { kinds, age, count, .. } = parts;
+        (!says_more).then_some(PublishedRule { kinds, seconds: age, count })
+    }
+}
+
+/// What clients are told of a rule. One without `seconds` and `count` protects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedRule {
+    /// The kinds that it is about; none: all.
+    pub kinds: Option<Vec<u16>>,
+    /// How long an event stays.
+    pub seconds: Option<u64>,
+    /// How many of the newest stay.
+    pub count: Option<u64>,
 }
 
 fn positive(

@@ -3,14 +3,18 @@
 //! Nothing here sleeps: a test reads until what it waits for has come, and a read that gets nothing
 //! for [`PATIENCE`] fails.
 
+mod auth;
+mod compression;
 mod events;
 mod live;
 mod negentropy;
+mod private;
 mod requests;
+mod searches;
 mod web;
 
-use super::{Config, Relay};
-use crate::nostr::{Event, EventStore, Filter, Signer};
+use super::{AuthMode, Config, Relay};
+use crate::nostr::{Event, EventOptions, EventStore, Filter, SearchKinds, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
 use std::net::TcpStream;
@@ -28,6 +32,7 @@ const T0: u64 = 1_700_000_000;
 struct Rig {
     relay: Relay,
     store: Arc<EventStore>,
+    auth: AuthMode,
     _dir: tempfile::TempDir,
 }
 
@@ -36,6 +41,10 @@ fn rig() -> Rig {
 }
 
 fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
+    rig_of(change, None)
+}
+
+fn rig_of(change: impl FnOnce(&mut Config), search: Option<&SearchKinds>) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         threads: true,
@@ -44,12 +53,16 @@ fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
         ..Options::tiny()
     };
     let options = Options { log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options };
-    let store = Arc::new(EventStore::open(dir.path(), &options).unwrap());
+    let env = crate::io::system(crate::io::Backend::Auto).unwrap();
+    let options = EventOptions { search: search.cloned(), ..EventOptions::from(&options) };
+    let store = EventStore::open_with(dir.path(), &options, env).unwrap();
+    let store = Arc::new(store);
     let mut config =
         Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 2, ..Config::default() };
     change(&mut config);
+    let auth = config.auth;
     let relay = Relay::start(store.clone(), config).unwrap();
-    Rig { relay, store, _dir: dir }
+    Rig { relay, store, auth, _dir: dir }
 }
 
 impl Rig {
@@ -63,7 +76,25 @@ impl Rig {
     fn client(&self) -> Client {
         let url = format!("ws://{}/", self.relay.local_addr());
         let (socket, _) = tungstenite::client(url, self.dial()).unwrap();
-        Client { socket }
+        let mut client = Client { socket, challenge: String::new(), now: self.now() };
+        if self.auth != AuthMode::Off {
+            let challenge = client.hear();
+            assert_eq!((&challenge[0], challenge.as_array().unwrap().len()), (&json!("AUTH"), 2));
+            client.challenge = challenge[1].as_str().unwrap().into();
+        }
+        client
+    }
+
+    /// A client that has authenticated as this author.
+    fn known(&self, author: u8) -> Client {
+        let mut client = self.client();
+        assert_eq!(client.authenticate(author), accepted(""));
+        client
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64 {
+        self.store.engine().env().clock.unix_micros() / 1_000_000
     }
 
     fn stored(&self) -> u64 {
@@ -81,6 +112,8 @@ impl Drop for Rig {
 /// A client that reads one message at a time.
 struct Client {
     socket: WebSocket<TcpStream>,
+    challenge: String,
+    now: u64,
 }
 
 impl Client {
@@ -96,6 +129,13 @@ impl Client {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Answers the challenge as this author.
+    fn authenticate(&mut self, author: u8) -> (bool, String) {
+        let event = auth::answer(author, &self.challenge, self.now);
+        self.say(&auth::message(&event));
+        self.hear_ok(event.id())
     }
 
     fn publish(&mut self, event: &Event) -> (bool, String) {

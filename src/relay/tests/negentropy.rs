@@ -244,3 +244,22 @@ fn counts_about_one_value_have_registers() {
     put(&rig, 100..101);
     assert_eq!(count(r##"{"#t":["x"]}"##), json!({"count": 101}), "over the limit");
 }
+
+#[test]
+fn private_events_are_offered_to_their_parties_only() {
+    let rig = rig();
+    let recipient = const_hex::encode(signer(2).pubkey());
+    let secret = event(1, 4, 1, &[["p", &recipient]], "secret");
+    let open = event(1, 1, 2, &[], "open");
+    let mut author = rig.client();
+    [&secret, &open].into_iter().for_each(|event| assert_eq!(author.publish(event), accepted("")));
+    for (key, sees) in [(None, false), (Some(1), true), (Some(2), true), (Some(3), false)] {
+        let mut client = key.map_or_else(|| rig.client(), |key| rig.known(key));
+        let [_, need] = client.compare("{}", &twin([]));
+        assert_eq!(need, if sees { ids([&secret, &open]) } else { ids([&open]) }, "{key:?}");
+    }
+    let asked = "[\"NEG-OPEN\",\"n\",{\"kinds\":[4]},\"61\"]";
+    assert!(rig.client().refusal(asked).starts_with("auth-required: "));
+    let searched = "[\"NEG-OPEN\",\"n\",{\"search\":\"x\"},\"61\"]";
+    assert!(rig.client().refusal(searched).starts_with("unsupported: "));
+}

@@ -96,11 +96,13 @@ fn what_is_no_message_is_noticed_and_the_connection_goes_on() {
         ("nonsense", "NOTICE", "invalid: "),
         ("{}", "NOTICE", "invalid: "),
         ("[\"EVENT\",5]", "NOTICE", "invalid: "),
-        ("[\"AUTH\",{}]", "NOTICE", "unsupported: "),
+        ("[\"HELLO\",{}]", "NOTICE", "unsupported: "),
+        ("[\"AUTH\"]", "NOTICE", "invalid: "),
+        ("[\"AUTH\",{}]", "NOTICE", "invalid: "),
         ("[\"REQ\",\"s\"]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",7]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",{\"ids\":[\"ab\"]}]", "CLOSED", "invalid: "),
-        ("[\"COUNT\",\"s\",{\"search\":\"x\"}]", "CLOSED", "unsupported: "),
+        ("[\"COUNT\",\"s\",{\"search\":7}]", "CLOSED", "invalid: "),
         ("[\"REQ\",\"s\",{\"#tt\":[]}]", "CLOSED", "unsupported: "),
         ("[\"REQ\",\"s\",{\"since\":-1}]", "CLOSED", "invalid: "),
     ] {
@@ -114,7 +116,7 @@ fn what_is_no_message_is_noticed_and_the_connection_goes_on() {
     client.say(&deep);
     assert_eq!(client.hear()[0], "CLOSED");
     assert!(client.ask("s", "{}").is_empty());
-    assert_eq!(rig.relay.stats().messages_invalid, 4);
+    assert_eq!(rig.relay.stats().messages_invalid, 5);
 }
 
 #[test]

@@ -69,8 +69,12 @@ fn filter() -> impl Strategy<Value = Filter> {
         prop::option::weighted(0.4, list(0..4)),
         prop::collection::vec(tag, 0..3),
         (0u64..4, 2u64..6),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(&["one", "two", "two one", "x:y", "\"one two\""][..]),
+        ),
     )
-        .prop_map(|(ids, authors, kinds, mut tags, (since, until))| {
+        .prop_map(|(ids, authors, kinds, mut tags, (since, until), search)| {
             tags.sort();
             tags.dedup_by_key(|(letter, _)| *letter);
             let values = |v: Vec<String>| v.iter().map(|t| TagValue::new(t)).collect();
@@ -78,9 +82,11 @@ fn filter() -> impl Strategy<Value = Filter> {
                 ids: ids.map(|v| v.into_iter().map(|n| *some_event(n).id()).collect()),
                 authors: authors.map(|v| v.into_iter().map(|n| [n; 32]).collect()),
                 kinds: kinds.map(|v| v.into_iter().map(u16::from).collect()),
+                not_kinds: Vec::new(),
                 tags: tags.into_iter().map(|(letter, v)| (letter, values(v))).collect(),
                 since,
                 until,
+                search: search.map(|text| Search::new(text).unwrap()),
                 limit: None,
             }
         })
@@ -90,7 +96,9 @@ fn filter() -> impl Strategy<Value = Filter> {
 fn some_event(n: u8) -> Event {
     let tags = [["t", "x"], ["T", "y"], ["e", "z"], ["t", "z"], ["t", "x"]];
     let first = usize::from(n) % 4;
-    event(n % 4, u16::from(n / 4 % 4), u64::from(n % 6), &tags[first..first + usize::from(n) % 3])
+    let tags = &tags[first..first + usize::from(n) % 3];
+    let content = ["", "one", "two, one", "One two!"][usize::from(n / 3) % 4];
+    Event::from_parts([n % 4; 32], u64::from(n % 6), u16::from(n / 4 % 4), tags, content)
 }
 
 proptest! {

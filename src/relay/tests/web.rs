@@ -4,7 +4,7 @@ use super::*;
 use std::io::{Read, Write};
 
 /// The answer to a request of these lines, head and body.
-fn http(rig: &Rig, lines: &str) -> (String, String) {
+pub(super) fn http(rig: &Rig, lines: &str) -> (String, String) {
     let mut stream = rig.dial();
     let head = lines.replace('\n', "\r\n");
     let request = format!("{head}\r\nHost: relay.test\r\nConnection: close\r\n\r\n");
@@ -30,11 +30,19 @@ fn http_is_answered() {
     assert!(head.starts_with("http/1.1 200") && head.contains("content-security-policy"));
     assert!(body.contains("Bird &amp; Co") && body.contains("wss://relay.test/"), "{body}");
     assert!(body.contains("1 events stored"));
+    let (head, body) = http(&rig, "HEAD / HTTP/1.1\nAccept: application/nostr+json");
+    assert!(
+        head.starts_with("http/1.1 200")
+            && head.contains("application/nostr+json")
+            && body.is_empty()
+    );
+    assert!(head.contains("content-length: ") && !head.contains("content-length: 0"), "{head}");
+    assert!(http(&rig, "HEAD / HTTP/1.1").0.contains("text/html"));
     let (head, _) = http(&rig, "OPTIONS / HTTP/1.1");
     assert!(head.starts_with("http/1.1 204") && head.contains("access-control-allow-headers: *"));
     assert!(http(&rig, "GET /../etc/passwd HTTP/1.1").0.starts_with("http/1.1 404"));
     let (head, _) = http(&rig, "DELETE / HTTP/1.1");
-    assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, options"));
+    assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head, options"));
     assert!(rig.relay.stats().http_answers >= 6);
 }
 

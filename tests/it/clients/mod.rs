@@ -114,11 +114,14 @@ impl Socket {
         self.send(format!("[\"EVENT\",{}]", json(event)))
     }
 
-    /// The next message.
+    /// The next message, the relay's challenge aside.
     fn next(&mut self) -> tungstenite::Result<Value> {
         loop {
             if let Message::Text(text) = self.0.read()? {
-                return Ok(serde_json::from_str(&text).unwrap());
+                let message: Value = serde_json::from_str(&text).unwrap();
+                if message[0] != "AUTH" {
+                    return Ok(message);
+                }
             }
         }
     }

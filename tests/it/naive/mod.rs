@@ -1,4 +1,4 @@
-//! NIP-01, literally: a list of events, and rules on strings.
+//! NIP-01, and the requests of NIP-09, 59 and 62, literally: a list of events, and rules on strings.
 //!
 //! ```text
 //!   random --> Ev, Ask --JSON--> the store under test ---answers--\
@@ -8,6 +8,7 @@
 //! I1. Nothing here calls the code under test, but to compute ids and to name outcomes.
 
 pub mod random;
+mod requests;
 
 use ratite::nostr::{Event, Inserted, JsonLimits};
 use serde_json::{Map, Value, json};
@@ -58,9 +59,57 @@ impl Ev {
         }
     }
 
+    fn expires(&self) -> Option<u64> {
+        let tag = self.tags.iter().find(|tag| tag.first().is_some_and(|n| n == "expiration"))?;
+        let text = tag.get(1).filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+        text.parse().ok()
+    }
+
+    /// The recipients of a gift wrap.
+    fn recipients(&self) -> impl Iterator<Item = &String> {
+        self.named("p").filter(|p| self.kind == 1059 && is_id(p))
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> + 'a {
+        let named = self.tags.iter().filter(move |tag| tag.first().is_some_and(|n| n == name));
+        named.filter_map(|tag| tag.get(1))
+    }
+
+    fn is_request(&self) -> bool {
+        self.kind == 5 || self.kind == 62
+    }
+
+    /// Whether it asks this very relay; tests write its URL in one way only.
+    fn is_vanish_here(&self) -> bool {
+        self.kind == 62 && self.named("relay").any(|url| url == HERE || url == "ALL_RELAYS")
+    }
+
+    fn names_slot_of(&self, other: &Ev) -> bool {
+        let Some((kind, author, d)) = other.slot() else { return false };
+        let is = |a: &String| slot_named(a).is_some_and(|named| named == (kind, author, d));
+        self.named("a").any(is)
+    }
+
     fn is_newer_than(&self, other: &Ev) -> bool {
         (self.created_at, &other.id) > (other.created_at, &self.id)
     }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Kind, author and `d` that the value of an `a` tag names.
+fn slot_named(text: &str) -> Option<(u64, &str, &str)> {
+    let parts: Vec<&str> = text.splitn(3, ':').collect();
+    let [kind, author, d] = parts[..] else { return None };
+    let number: u16 = kind.parse().ok().filter(|number: &u16| number.to_string() == kind)?;
+    let has_d = match number {
+        0 | 3 | 10_000..=19_999 => d.is_empty(),
+        30_000..=39_999 => true,
+        _ => false,
+    };
+    (is_id(author) && has_d).then_some((number.into(), author, d))
 }
 
 /// Writes what is not ASCII, which in JSON stands only in strings, as `\u` escapes.
@@ -131,15 +180,36 @@ impl Ask {
 #[derive(Clone, Debug, Default)]
 pub struct Naive {
     pub live: Vec<Arc<Ev>>,
+    /// Seconds, for what has expired.
+    pub now: u64,
+    /// Whether requests that name events of others only are refused.
+    pub strict: bool,
 }
+
+/// The relay that the stores under test are.
+pub const HERE: &str = "wss://here.example";
 
 impl Naive {
     pub fn insert(&mut self, ev: &Arc<Ev>) -> Inserted {
+        if ev.expires().is_some_and(|at| at <= self.now) {
+            return Inserted::Expired;
+        }
+        for p in ev.recipients() {
+            if let Some(refused) = self.stands_against(p, ev) {
+                return refused;
+            }
+        }
         if (20_000..30_000).contains(&ev.kind) {
             return Inserted::Ephemeral;
         }
         if self.live.iter().any(|other| other.id == ev.id) {
             return Inserted::Duplicate;
+        }
+        if let Some(refused) = self.stands_against(&ev.pubkey, ev) {
+            return refused;
+        }
+        if ev.is_request() {
+            return self.ask(ev);
         }
         let rival = ev.slot().and_then(|slot| {
             self.live.iter().position(|other| other.slot().is_some_and(|s| s == slot))
@@ -155,6 +225,42 @@ impl Naive {
             }
             Some(_) => Inserted::Older,
         }
+    }
+
+    /// The refusal of `ev` by what `author` has asked for, who wrote it or is addressed by it.
+    fn stands_against(&self, author: &str, ev: &Ev) -> Option<Inserted> {
+        let of = |kind| self.live.iter().filter(move |e| e.kind == kind && e.pubkey == author);
+        if of(62).any(|v| v.is_vanish_here() && v.created_at >= ev.created_at) && ev.kind != 62 {
+            return Some(Inserted::Vanished);
+        }
+        let names = |d: &Arc<Ev>| {
+            let id = d.named("e").any(|id| *id == ev.id);
+            id || author == ev.pubkey && d.created_at >= ev.created_at && d.names_slot_of(ev)
+        };
+        (!ev.is_request() && of(5).any(names)).then_some(Inserted::Deleted)
+    }
+
+    /// Stores a request and does what it says.
+    fn ask(&mut self, ev: &Arc<Ev>) -> Inserted {
+        let mine = |e: &Ev| e.pubkey == ev.pubkey || e.recipients().any(|p| *p == ev.pubkey);
+        let named: Vec<&String> = ev.named("e").collect();
+        if ev.kind == 5 && self.strict {
+            let known = self.live.iter().filter(|e| named.contains(&&e.id));
+            let mut of_whom: Vec<bool> = known.map(|e| mine(e)).collect();
+            of_whom.extend(ev.named("a").filter_map(|a| Some(slot_named(a)?.1 == ev.pubkey)));
+            if !of_whom.is_empty() && !of_whom.contains(&true) {
+                return Inserted::InvalidDelete;
+            }
+        }
+        self.live.retain(|e| {
+            let vanishes = ev.is_vanish_here() && e.kind != 62 && e.created_at <= ev.created_at;
+            let by_slot =
+                e.pubkey == ev.pubkey && e.created_at <= ev.created_at && ev.names_slot_of(e);
+            let deleted = ev.kind == 5 && !e.is_request() && (named.contains(&&e.id) || by_slot);
+            !(mine(e) && (vanishes || deleted))
+        });
+        self.live.push(ev.clone());
+        Inserted::Stored
     }
 
     pub fn find(&self, id: &str) -> Option<&Arc<Ev>> {

@@ -24,6 +24,11 @@ pub struct World {
     /// Every event so far, stored or not.
     pub past: Vec<Arc<Ev>>,
     content_bytes: u64,
+    /// Whether there are requests that name past events, gift wraps, and events that expire at about this second.
+    pub requests: Option<u64>,
+    /// Whether requests name by id only what is not newer than they and cannot be replaced: then no order of arrival
+    /// changes what stays.
+    pub is_calm: bool,
 }
 
 impl World {
@@ -48,7 +53,20 @@ impl World {
         names.extend(["alt", "ee", "-", "", "é", "1", "_", "#t"].map(String::from));
         let content_bytes = pick(&mut rng, &[20, 200, 700]);
         let (ids, past) = (BTreeSet::new(), Vec::new());
-        World { rng, authors, kinds, times, texts, names, ids, past, content_bytes }
+        let (requests, is_calm) = (None, false);
+        World {
+            rng,
+            authors,
+            kinds,
+            times,
+            texts,
+            names,
+            ids,
+            past,
+            content_bytes,
+            requests,
+            is_calm,
+        }
     }
 
     /// A world of thousands of events, few of which replace others: posting lists of many blocks.
@@ -59,6 +77,12 @@ impl World {
         world.texts.retain(|text| text.len() < 1_000);
         world.content_bytes = 40;
         world
+    }
+
+    /// Lets no event be of this kind.
+    pub fn without_kind(&mut self, kind: u64) {
+        self.kinds.retain(|other| *other != kind);
+        self.kinds.push(1);
     }
 
     /// The next event: now and then one that was seen before, to the last byte.
@@ -96,13 +120,13 @@ impl World {
     fn fresh(&mut self) -> Ev {
         let rng = &mut self.rng;
         let pubkey = pick_of(rng, &self.authors).clone();
-        let kind = pick(rng, &self.kinds);
+        let mut kind = pick(rng, &self.kinds);
         let created_at = match rng.below(12) {
             0 => self.times[self.times.len() - 1 - rng.below(7) as usize],
             1 => rng.next_u64() >> rng.below(64),
             _ => pick(rng, &self.times),
         };
-        let tags: Vec<Vec<String>> = (0..tag_count(rng))
+        let mut tags: Vec<Vec<String>> = (0..tag_count(rng))
             .map(|_| match rng.below(16) {
                 0 => Vec::new(),
                 1 => vec![pick_of(rng, &self.names).clone()],
@@ -114,6 +138,14 @@ impl World {
                 }
             })
             .collect();
+        if let Some(now) = self.requests {
+            if let Some(asked) = super::requests::kind(rng) {
+                kind = asked;
+            }
+            let past = (&self.past[..], &self.authors[..]);
+            let about = super::requests::About { kind, created_at, now, is_calm: self.is_calm };
+            super::requests::add_tags(rng, about, past, &mut tags);
+        }
         let mut content = pick_of(rng, &self.texts).clone();
         content.extend((0..rng.below(self.content_bytes)).map(|n| (b'a' + (n % 26) as u8) as char));
         // Makes every event another one.
@@ -305,6 +337,6 @@ pub fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.below(from.len() as u64) as usize]
 }
 
-fn pick_of<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
+pub fn pick_of<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
     &from[rng.below(from.len() as u64) as usize]
 }

@@ -91,7 +91,8 @@ fn garbage_is_named_counted_and_no_hindrance() {
     assert!(
         ran.summary().starts_with(
             "inserted 3, replaced 1, duplicate 1, refused 8 (invalid json 3, bad id 1, \
-             bad signature 1, older version 1, ephemeral 1, too large 1) in "
+             bad signature 1, older version 1, ephemeral 1, deleted 0, expired 0, \
+             too large 1) in "
         ),
         "{}",
         ran.err

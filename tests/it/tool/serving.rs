@@ -65,6 +65,8 @@ fn a_relay_serves_until_it_is_told_to_stop() {
     let event = Generator::new(1, &Config::default()).find(|event| event.kind() == 1).unwrap();
     let json = String::from_utf8(event.to_json()).unwrap();
     client.send(Message::text(format!("[\"EVENT\",{json}]"))).unwrap();
+    let challenge = client.read().unwrap().into_text().unwrap();
+    assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
     let answer = client.read().unwrap().into_text().unwrap();
     assert!(answer.starts_with("[\"OK\",") && answer.contains("true"), "{answer}");
 

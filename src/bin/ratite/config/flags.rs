@@ -117,8 +117,8 @@ flags! {
 }
 
 flags! {
-    /// The flags of [relay] and [retention].
-    RelayFlags: Relay "Relay" LongHelp, Retention "Retention" LongHelp
+    /// The flags of [relay], [about] and [retention].
+    RelayFlags: Relay "Relay" LongHelp, About "About the relay" LongHelp, Retention "Retention" LongHelp
 }
 
 flags! {
@@ -127,7 +127,8 @@ flags! {
         Store "[store]" Reference,
         Compaction "[compaction]" Reference,
         Retention "[retention]" Reference,
-        Relay "[relay]" Reference
+        Relay "[relay]" Reference,
+        About "[about]" Reference
 }
 
 impl Args for Settings {

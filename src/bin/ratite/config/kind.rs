@@ -9,6 +9,7 @@
 
 use super::units::{parse_size, parse_time, size, time};
 use ratite::io::Backend;
+use ratite::nostr::SearchKinds;
 use ratite::nostr::retention::RuleConfig;
 use ratite::relay;
 use ratite::retention::{Limits, Retention};
@@ -27,10 +28,14 @@ pub struct Built {
     pub log: Option<String>,
     /// The engine's options.
     pub store: Options,
+    /// Which kinds of event are searched, if the options say so.
+    pub search: Option<SearchKinds>,
     /// What goes by rules.
     pub retention: Retaining,
     /// The relay's.
     pub relay: relay::Config,
+    /// The relay's own URLs.
+    pub relay_urls: Vec<String>,
 }
 
 /// What goes by rules, and how a relay sees to it.
@@ -51,12 +56,14 @@ impl Default for Built {
             io: Backend::Auto,
             log: None,
             store: Options::default(),
+            search: None,
             retention: Retaining {
                 rules: Vec::new(),
                 interval: Retention::INTERVAL,
                 limits: Limits::default(),
             },
             relay: relay::Config::default(),
+            relay_urls: Vec::new(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod layers;
 mod nearest;
 mod print;
 mod resolve;
+mod rows_about;
 mod rows_relay;
 mod rows_retention;
 mod rows_store;
@@ -28,6 +29,6 @@ mod tests;
 mod units;
 
 pub use flags::{AllFlags, RelayFlags, StoreFlags};
-pub use kind::Retaining;
+pub use kind::{Built, Retaining};
 pub use print::{Args, run};
 pub use resolve::Settings;

@@ -143,7 +143,7 @@ impl Settings {
         }
         idle.into_iter().for_each(|at| self.effective[at].is_idle = true);
         if problems.is_empty()
-            && let Err(error) = self.built.relay.limits.check()
+            && let Err(error) = self.built.relay.check()
         {
             problems.push(error.to_string());
         }

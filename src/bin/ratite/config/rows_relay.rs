@@ -1,9 +1,12 @@
 //! The options of the relay.
 
-use super::kind::{Built, Kind};
+use super::kind::{Built, Kind, Word};
 use super::table::{
-    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, size, text, time,
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, list, size, text, time, word,
+    words,
 };
+use ratite::nostr::requests::normal_url;
+use ratite::relay::AuthMode;
 use std::time::Duration;
 
 const fn relay(
@@ -28,6 +31,16 @@ fn pubkey(built: &mut Built, text: &str) -> Result<String, String> {
         false => return Err("it is not 64 hex characters".into()),
     }
     Ok(text.to_ascii_lowercase())
+}
+
+fn relay_url(built: &mut Built, text: &str) -> Result<String, String> {
+    let url = normal_url(text);
+    let host = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://"));
+    if host.is_none_or(str::is_empty) {
+        return Err("it is not a URL like wss://relay.example.com".into());
+    }
+    built.relay_urls.push(url.clone());
+    Ok(url)
 }
 
 fn max_event(built: &mut Built, bytes: usize) {
@@ -57,6 +70,40 @@ fn max_negentropy(built: &mut Built, events: u64) {
     limits.negentropy_items = events as usize;
     // One session has to fit what all may hold.
     limits.negentropy_items_total = limits.negentropy_items_total.max(limits.negentropy_items);
+}
+
+const COMPRESSIONS: &[Word] = &[
+    word("on", "For clients that offer it", |b| b.relay.compression = true),
+    word("off", "For nobody", |b| b.relay.compression = false),
+];
+
+const AUTHS: &[Word] = &[
+    word("off", "Nobody can; for a relay without private kinds", |b| b.relay.auth = AuthMode::Off),
+    word("on-demand", "Who wants to; it is asked of those who want what needs it", |b| {
+        b.relay.auth = AuthMode::OnDemand;
+    }),
+    word("required", "Everybody has to, before anything else", |b| {
+        b.relay.auth = AuthMode::Required;
+    }),
+];
+
+/// Each is a term that selections leave out, so there are not many.
+const PRIVATE_KINDS_MAX: usize = 64;
+
+fn private_kinds(built: &mut Built, text: &str) -> Result<String, String> {
+    let kinds = text.split(',').map(|kind| kind.trim().parse::<u16>());
+    let mut kinds: Vec<u16> = match text {
+        "none" => Vec::new(),
+        _ => kinds.collect::<Result<_, _>>().map_err(|_| "it is not kinds with commas, or none")?,
+    };
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.len() > PRIVATE_KINDS_MAX {
+        return Err(format!("it is more than {PRIVATE_KINDS_MAX} kinds"));
+    }
+    let printed = kinds.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    built.relay.private_kinds = kinds;
+    Ok(if printed.is_empty() { "none".into() } else { printed })
 }
 
 /// `[relay]`. The table of docs/operations.md has the same order.
@@ -113,6 +160,33 @@ pub static RELAY: &[Setting] = &[
         "Public key of who runs the relay, in NIP-11; empty: not said",
     )
     .word()
+    .common(),
+    relay("auth", words(AUTHS), "on-demand", "Whether clients authenticate (NIP-42)"),
+    relay(
+        "private-kinds",
+        text("KINDS", "up to 64 kinds with commas, or none", private_kinds),
+        "4,13,14,1059",
+        "Kinds of which each event is shown to its author and those it names in p tags only",
+    ),
+    relay(
+        "compression",
+        words(COMPRESSIONS),
+        "on",
+        "Whether messages of 1 KiB and more are compressed (permessage-deflate)",
+    ),
+    relay(
+        "relay-url",
+        list(
+            "URL",
+            "URLs",
+            "ws:// or wss://, as clients know the relay; several: an array in a file, the flag repeated, \
+             with ; between them in the environment",
+            |b| b.relay_urls.clear(),
+            relay_url,
+        ),
+        "",
+        "The relay's own URLs: clients authenticate (NIP-42) to the host of one; requests to vanish (NIP-62) that name one are honoured, as are those to all relays",
+    )
     .common(),
     relay(
         "max-event",

@@ -9,6 +9,7 @@ use super::{kind::Kind, kind::Word};
 use ratite::base::PageSize;
 use ratite::base::limits::SHARDS_MAX;
 use ratite::io::Backend;
+use ratite::nostr::SearchKinds;
 use ratite::shard::{Compress, SyncMode};
 use tracing_subscriber::EnvFilter;
 
@@ -88,6 +89,14 @@ pub static STORE: &[Setting] = &[
         size_power(4 * KIB, 16 * KIB, |b, bytes| b.store.page = PageSize::from_bytes(bytes)),
         "auto",
         "Page size of a new store; an existing store keeps its size; auto: 4 KiB",
+    )
+    .word(),
+    store(
+        "search",
+        text("KINDS", "default, off, or up to 31 kinds with commas", search),
+        "auto",
+        "Whose words a new store indexes for searches, of which kinds of event; an existing store keeps its \
+         choice; auto: default",
     )
     .word(),
     store(
@@ -190,6 +199,13 @@ pub static COMPACTION: &[Setting] = &[
     )
     .flag("compaction-compress"),
 ];
+
+fn search(built: &mut Built, text: &str) -> Result<String, String> {
+    let kinds: SearchKinds = text.parse()?;
+    let printed = kinds.to_string();
+    built.search = Some(kinds);
+    Ok(printed)
+}
 
 fn filter(built: &mut Built, text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map_err(|error| format!("{error}; try warn, info or ratite=debug"))?;

@@ -19,7 +19,7 @@
 //! others section and key.
 
 use super::kind::{Built, Kind, Take, Word};
-use super::{rows_relay, rows_retention, rows_store};
+use super::{rows_about, rows_relay, rows_retention, rows_store};
 use std::time::Duration;
 
 /// A table of the configuration file.
@@ -33,14 +33,22 @@ pub enum Section {
     Retention,
     /// The relay.
     Relay,
+    /// What a relay says of itself.
+    About,
     /// The log on standard error.
     Log,
 }
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub const ALL: [Section; 5] =
-        [Section::Store, Section::Compaction, Section::Retention, Section::Relay, Section::Log];
+    pub const ALL: [Section; 6] = [
+        Section::Store,
+        Section::Compaction,
+        Section::Retention,
+        Section::Relay,
+        Section::About,
+        Section::Log,
+    ];
 
     /// Its name in a file.
     pub fn name(self) -> &'static str {
@@ -49,6 +57,7 @@ impl Section {
             Section::Compaction => "compaction",
             Section::Retention => "retention",
             Section::Relay => "relay",
+            Section::About => "about",
             Section::Log => "log",
         }
     }
@@ -60,6 +69,7 @@ impl Section {
             Section::Compaction => rows_store::COMPACTION,
             Section::Retention => rows_retention::RETENTION,
             Section::Relay => rows_relay::RELAY,
+            Section::About => rows_about::ABOUT,
             Section::Log => rows_store::LOG,
         }
     }

@@ -68,7 +68,8 @@ type Stop = Receiver<Infallible>;
 pub fn run(args: &Args) -> Outcome<()> {
     let signals = Signals::listen()?;
     let options = args.store.options()?;
-    let store = args.store.open(&options)?;
+    // Of a copy each request is taken: its targets may come after it, or never.
+    let store = args.store.open_copy(&options)?;
     if io::stdin().is_terminal() {
         say("reading events from the terminal, one a line; Ctrl-D ends");
     }

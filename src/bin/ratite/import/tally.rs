@@ -23,6 +23,10 @@ pub enum Fate {
     Older,
     /// Never stored, by its kind.
     Ephemeral,
+    /// Its deletion was asked for, or its author or recipient asked to vanish.
+    Deleted,
+    /// It has expired.
+    Expired,
     /// Over a limit.
     TooLarge,
 }
@@ -41,18 +45,22 @@ impl Fate {
             Fate::BadSignature => "bad signature",
             Fate::Older => "older version",
             Fate::Ephemeral => "ephemeral",
+            Fate::Deleted => "deleted",
+            Fate::Expired => "expired",
             Fate::TooLarge => "too large",
         }
     }
 }
 
 /// Why a line counts among the refused.
-const REFUSALS: [Fate; 6] = [
+const REFUSALS: [Fate; 8] = [
     Fate::InvalidJson,
     Fate::BadId,
     Fate::BadSignature,
     Fate::Older,
     Fate::Ephemeral,
+    Fate::Deleted,
+    Fate::Expired,
     Fate::TooLarge,
 ];
 

@@ -128,6 +128,10 @@ impl Desk<'_> {
                 Inserted::Duplicate => Ok(Fate::Duplicate),
                 Inserted::Older => Err((Fate::Older, rules::OLDER)),
                 Inserted::Ephemeral => Err((Fate::Ephemeral, rules::EPHEMERAL)),
+                Inserted::Deleted => Err((Fate::Deleted, rules::DELETED)),
+                Inserted::Vanished => Err((Fate::Deleted, rules::VANISHED)),
+                Inserted::Expired => Err((Fate::Expired, rules::EXPIRED)),
+                Inserted::InvalidDelete => Err((Fate::Deleted, rules::INVALID_DELETE)),
                 Inserted::Malformed => Err((Fate::InvalidJson, rules::MALFORMED)),
             };
             match reason {

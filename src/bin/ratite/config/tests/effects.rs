@@ -33,6 +33,7 @@ fn effects() -> Vec<Effect> {
         "store.sync-bytes" = "1 MiB" => "Batch { interval: 100ms, bytes: 1048576 }", |b| b.store.sync;
         "store.shards" = "16" => "Some(16)", |b| b.store.shards;
         "store.page-size" = "16 KiB" => "Some(16384)", |b| b.store.page.map(|page| page.bytes());
+        "store.search" = "1,30023" => "Some(SearchKinds(1,30023))", |b| b.search;
         "store.memory" = "3 GiB" => "3221225472", |b| b.store.memory_bytes;
         "store.memtable" = "5 MiB" => "5242880", |b| b.store.memtable_bytes.unwrap_or(0);
         "store.ring" = "16 MiB" => "16777216", |b| b.store.ring_bytes;
@@ -54,6 +55,10 @@ fn effects() -> Vec<Effect> {
         "relay.description" = "what it is" => "\"what it is\"", |b| b.relay.description;
         "relay.contact" = "mailto:a@b" => "Some(\"mailto:a@b\")", |b| b.relay.contact;
         "relay.pubkey" = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a" => "Some(10)", |b| b.relay.pubkey.map(|key| key[31]);
+        "relay.auth" = "required" => "Required", |b| b.relay.auth;
+        "relay.private-kinds" = "4,1059" => "[4, 1059]", |b| b.relay.private_kinds;
+        "relay.compression" = "off" => "false", |b| b.relay.compression;
+        "relay.relay-url" = "wss://a.example; ws://b.example/x" => "[\"wss://a.example\", \"ws://b.example/x\"]", |b| b.relay_urls;
         "relay.max-event" = "1 MiB" => "(1048576, 983040, 2097152, 8388608)", |b| (b.relay.limits.event.json_bytes, b.relay.limits.event.content_bytes, b.relay.limits.message_bytes, b.relay.limits.outbound_bytes);
         "relay.max-event-tags" = "5" => "5", |b| b.relay.limits.event.tags;
         "relay.max-tag-items" = "6" => "6", |b| b.relay.limits.event.items;
@@ -81,6 +86,14 @@ fn effects() -> Vec<Effect> {
         "relay.head-timeout" = "21 s" => "21s", |b| b.relay.limits.head;
         "relay.http-timeout" = "22 s" => "22s", |b| b.relay.limits.http;
         "relay.close-timeout" = "23 s" => "23s", |b| b.relay.limits.closing;
+        "about.icon" = "https://a.example/i.png" => "Some(\"https://a.example/i.png\")", |b| b.relay.about.icon;
+        "about.banner" = "https://a.example/b.png" => "Some(\"https://a.example/b.png\")", |b| b.relay.about.banner;
+        "about.posting-policy" = "https://a.example/p" => "Some(\"https://a.example/p\")", |b| b.relay.about.posting_policy;
+        "about.privacy-policy" = "https://a.example/y" => "Some(\"https://a.example/y\")", |b| b.relay.about.privacy_policy;
+        "about.terms-of-service" = "https://a.example/t" => "Some(\"https://a.example/t\")", |b| b.relay.about.terms_of_service;
+        "about.countries" = "IS; AT" => "[\"IS\", \"AT\"]", |b| b.relay.about.countries;
+        "about.languages" = "en; de-AT" => "[\"en\", \"de-AT\"]", |b| b.relay.about.languages;
+        "about.tags" = "birds; sfw-only" => "[\"birds\", \"sfw-only\"]", |b| b.relay.about.tags;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
     }.into()
 }
