@@ -247,7 +247,7 @@ mod tests {
             (&json!(true), &json!(true))
         );
         config.auth = AuthMode::Off;
-        assert_eq!(json(&config)["supported_nips"], json!([1, 9, 11, 40, 45, 62]));
+        assert_eq!(json(&config)["supported_nips"], json!([1, 9, 11, 40, 45, 62, 77]));
         assert_eq!(json(&config)["limitation"]["auth_required"], false);
     }
 

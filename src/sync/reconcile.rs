@@ -101,9 +101,10 @@ async fn session(
         .await?;
     }
     local.end().await?;
-    Ok(if remote_knows {
-        remote.end().await?
-    })
+    if remote_knows {
+        remote.end().await?;
+    }
+    Ok(())
 }
 
 fn count(report: &mut Report, to: Side, batch: Tally, tell: &mut (dyn FnMut(&Report) + Send)) {

@@ -86,7 +86,7 @@ fn a_client_finds_what_differs_for_any_filter() {
 
     let [have, need] = client.compare("{\"limit\":10}", &twin([]));
     let mut newest: Vec<&Event> = late.iter().collect();
-    newest.sort_by(|a, b| b.key().cmp(&a.key()));
+    newest.sort_by_key(|event| std::cmp::Reverse(event.key()));
     assert_eq!((have, need), (BTreeSet::new(), ids(newest[..10].iter().copied())));
     let [have, need] = client.compare("{\"kinds\":[]}", &twin([]));
     assert!(have.is_empty() && need.is_empty());
