@@ -5,6 +5,7 @@
 //! thread walk posting lists of memtables and immutable segments, on a snapshot, beside the writer.
 //!
 //! ```text
+//!   sync       events from relay to relay                 feature `relay`
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr ----------
@@ -74,6 +75,8 @@ pub mod retention;
 pub mod segment;
 pub mod shard;
 pub mod store;
+#[cfg(feature = "relay")]
+pub mod sync;
 pub mod wal;
 
 /// Compiles and runs the code in the README.

@@ -8,9 +8,10 @@
 //!
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
-//! `expiration`, `requests`, `search` (words of events, and their rank), `retention` (which events go, and when), `generate` (events
-//! for tests and benches), `deletions`, `ranked`, `store`; for embedders `batch`, `streams`, `hub` and `subscribe`, `changes`, `open`,
-//! and by feature `types` (from and to the `nostr` crate) and `database` (its `NostrDatabase`). A later rule adds a probe
+//! `expiration`, `requests`, `search` (words of events, and their rank), `retention` (which events go, and when), `hll` and
+//! `negentropy` (comparing with other relays), `generate` (events for tests and benches), `deletions`, `ranked`, `store`, `sets`
+//! (what is stored, for comparing); for embedders `batch`, `streams`, `hub` and `subscribe`, `changes`, `open`, and by
+//! feature `types` (from and to the `nostr` crate) and `database` (its `NostrDatabase`). A later rule adds a probe
 //! and a step in `rules`; nothing else here knows them.
 
 mod batch;
@@ -25,9 +26,11 @@ mod filter;
 mod filter_json;
 pub mod format;
 pub mod generate;
+pub mod hll;
 mod hub;
 pub mod id;
 pub mod json;
+pub mod negentropy;
 mod open;
 mod plan;
 mod ranked;
@@ -35,6 +38,7 @@ pub mod requests;
 pub mod retention;
 pub mod rules;
 pub mod search;
+mod sets;
 mod store;
 mod streams;
 mod subscribe;
@@ -52,6 +56,7 @@ pub use json::{JsonLimits, ParseError, parse_event, write_event};
 pub use plan::{select, selects_at};
 pub use rules::{Class, EventModel, class};
 pub use search::{Search, SearchKinds};
+pub use sets::{Gathered, ROOM_ITEMS};
 pub use store::{EventOptions, EventStore, Events, Inserted, Pending};
 pub use streams::{Blocking, EventStream};
 pub use subscribe::{Queue, Subscription, Update};

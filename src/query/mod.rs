@@ -11,8 +11,8 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `get`, `explain`; `slices` and
-//! `task` for callers who do not wait.
+//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `get`, `explain`; `slices`
+//! and `task` for callers who do not wait.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
@@ -23,6 +23,7 @@ mod cursor;
 mod expired;
 mod explain;
 mod get;
+mod keys;
 mod memtable;
 mod merge;
 mod scatter;
@@ -37,6 +38,7 @@ pub use cursor::Cursor;
 pub use expired::{Expired, Expiry, Side};
 pub use explain::explain;
 pub use get::get;
+pub use keys::keys;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};
 pub use slices::{Next, Produce, Slices};

@@ -7,7 +7,7 @@ use super::expired::Veil;
 use super::select::Matches;
 use super::walk::{Walk, Way};
 use super::{Order, Select};
-use crate::base::{Ordinal, Result, Seq};
+use crate::base::{Key, Ordinal, Result, Seq};
 use crate::model::Record;
 use crate::segment::{Body, Entry, Postings, Segment};
 use crate::shard::LiveSegment;
@@ -271,6 +271,33 @@ impl SegmentSource {
             }
         }
         Ok(())
+    }
+
+    /// Hands the keys of all matches to `f`, newest first, until that says that it wants no more: in its first
+    /// answer for good, which is then false here too, in its second of this source only. Reads bodies only if
+    /// something is to be checked on them.
+    pub(super) fn for_each_key(mut self, f: &mut dyn FnMut(Key) -> (bool, bool)) -> Result<bool> {
+        if self.residual.is_some() {
+            while let Some(entry) = self.next()? {
+                if let (good, false) | (good @ false, _) = f(entry.key) {
+                    return Ok(good);
+                }
+            }
+            return Ok(true);
+        }
+        // Bodies are not waited for, so that look-ahead needs no warming up.
+        self.batch = LOOK_AHEAD;
+        let mut keys = Vec::with_capacity(LOOK_AHEAD);
+        while self.find_ahead()? {
+            keys.clear();
+            self.live.segment.keys(&self.ahead, &mut keys)?;
+            for key in &keys {
+                if let (good, false) | (good @ false, _) = f(*key) {
+                    return Ok(good);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Collects the next candidates; false at the end.

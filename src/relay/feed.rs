@@ -110,7 +110,8 @@ mod tests {
     fn front(store: &Arc<EventStore>) -> Front {
         let (policy, rates) = Default::default();
         let policy = Policy::open(&policy, &rates, store.engine().env(), store.engine().dir());
-        let gate = Gate { policy: Arc::new(policy.unwrap()), plugin: None, manager: None };
+        let (policy, items) = (Arc::new(policy.unwrap()), Arc::default());
+        let gate = Gate { policy, plugin: None, manager: None, items };
         let (config, counters) = (Box::leak(Box::default()), Arc::default());
         Front::new(store.clone(), config, [].into(), counters, gate, Vec::new())
     }

@@ -2,6 +2,7 @@
 //! for the counters that others read.
 
 use super::auth::Identity;
+use super::budget::ItemBudget;
 use super::config::{Config, Current};
 use super::deflate::Deflate;
 use super::limits::Limits;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
-/// COUNTs and searches of one thread that are under way at once; they run beside it, on threads of their own.
+/// COUNTs, searches and negentropy messages of one thread that are under way at once; they run beside it, on threads of their own.
 const COUNTS_MAX: usize = 2;
 
 /// Ephemeral events that may wait for one thread's feed; more are dropped, which NIP-01 allows.
@@ -34,6 +35,8 @@ pub(super) struct Gate {
     pub(super) policy: Arc<Policy>,
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) manager: Option<Arc<Manager>>,
+    /// What negentropy sessions of all threads may hold.
+    pub(super) items: Arc<ItemBudget>,
 }
 
 /// One front-end thread's own.
@@ -48,6 +51,8 @@ pub(super) struct Front {
     pub(super) plugin: Option<Arc<Plugin>>,
     /// `None` if nobody may manage the relay.
     pub(super) manager: Option<Arc<Manager>>,
+    /// What negentropy sessions of all threads may hold.
+    pub(super) items: Arc<ItemBudget>,
     /// Of all clients whose messages are compressed.
     pub(super) deflate: Rc<RefCell<Deflate>>,
     /// The feeds of all threads, this one's included.
@@ -78,6 +83,7 @@ impl Front {
             policy: gate.policy,
             plugin: gate.plugin,
             manager: gate.manager,
+            items: gate.items,
             deflate: Rc::new(RefCell::new(Deflate::new())),
             ephemeral,
             subscriptions: RefCell::new(Subscriptions::new()),

@@ -9,8 +9,8 @@ use serde::Serialize;
 /// Where this program is from.
 const SOFTWARE: &str = "https://crates.io/crates/ratite";
 
-/// NIPs that are always there: the protocol, this document, deletion, expiration, COUNT, vanishing.
-const ALWAYS: [u16; 6] = [1, 9, 11, 40, 45, 62];
+/// NIPs that are always there: the protocol, this document, deletion, expiration, COUNT, vanishing, negentropy.
+const ALWAYS: [u16; 7] = [1, 9, 11, 40, 45, 62, 77];
 
 /// NIPs that come with authentication: itself, protected events.
 const WITH_AUTH: [u16; 2] = [42, 70];
@@ -235,7 +235,7 @@ mod tests {
             (&json!(true), &json!(true))
         );
         config.auth = AuthMode::Off;
-        assert_eq!(json(&config)["supported_nips"], json!([1, 9, 11, 40, 45, 62]));
+        assert_eq!(json(&config)["supported_nips"], json!([1, 9, 11, 40, 45, 62, 77]));
         assert_eq!(json(&config)["limitation"]["auth_required"], false);
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let document = json(&config);
         assert_eq!(document["name"], "ratite");
         assert_eq!(document["pubkey"], "ab".repeat(32));
-        assert_eq!(document["supported_nips"], json!([1, 9, 11, 40, 42, 45, 62, 70]));
+        assert_eq!(document["supported_nips"], json!([1, 9, 11, 40, 42, 45, 62, 70, 77]));
         assert!(document["software"].as_str().unwrap().starts_with("https://"));
         assert_eq!(document["limitation"]["max_message_length"], 131_072);
         assert_eq!(document["limitation"]["created_at_lower_limit"], serde_json::Value::Null);
@@ -256,13 +256,16 @@ mod tests {
             assert!(document.get(optional).is_none(), "{optional}");
         }
         let searching: serde_json::Value = serde_json::from_slice(&said(&config, true)).unwrap();
-        assert_eq!(searching["supported_nips"], json!([1, 9, 11, 40, 42, 45, 50, 62, 70]));
+        assert_eq!(searching["supported_nips"], json!([1, 9, 11, 40, 42, 45, 50, 62, 70, 77]));
         config.limits.past_seconds = Some(7);
         assert_eq!(json(&config)["limitation"]["created_at_lower_limit"], 7);
         assert_eq!(json(&config)["limitation"]["restricted_writes"], false);
         (config.policy.pow_bits, config.policy.admins) = (20, vec![[1; 32]]);
         let document = json(&config);
-        assert_eq!(document["supported_nips"], json!([1, 9, 11, 13, 40, 42, 45, 62, 70, 86, 98]));
+        assert_eq!(
+            document["supported_nips"],
+            json!([1, 9, 11, 13, 40, 42, 45, 62, 70, 77, 86, 98])
+        );
         assert_eq!(document["limitation"]["min_pow_difficulty"], 20);
         assert_eq!(document["limitation"]["restricted_writes"], true);
     }

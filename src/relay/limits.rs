@@ -6,6 +6,7 @@
 use super::policy::Rates;
 use crate::base::{Error, Result};
 use crate::nostr::JsonLimits;
+use crate::nostr::negentropy::FRAME_BYTES_MIN;
 use std::time::Duration;
 
 /// Characters of a subscription id, at most; at least one. NIP-01 says so, and it is no setting.
@@ -14,6 +15,8 @@ pub const SUBID_CHARS_MAX: usize = 64;
 /// Keys that one connection may authenticate, at most. Each is a term more in the selections of its
 /// requests; a client for a family or a bot with several accounts has a handful.
 pub const AUTH_KEYS_MAX: usize = 16;
+/// Bytes, in halves, of what is around a negentropy message: verb and subscription id.
+const NEGENTROPY_ENVELOPE_BYTES: usize = 512;
 
 /// What hyper asks for at least.
 const HEAD_BYTES_MIN: usize = 8 * 1024;
@@ -49,6 +52,17 @@ pub struct Limits {
     /// Events of one connection that may wait for the store. Default 256: enough to fill group
     /// commits from one importing client; beyond, the connection is not read.
     pub writes: usize,
+    /// Events of a COUNT whose authors are counted by HyperLogLog too (NIP-45). Default 10,000: they are read for it,
+    /// in some 50 ms. Answers about more have no `hll`.
+    pub hll_events: usize,
+    /// Negentropy sessions of one connection (NIP-77). Default 8; clients have one at a time.
+    pub negentropy_sessions: usize,
+    /// Events of one negentropy session; filters that match more are refused. Default 1,000,000, as strfry has it.
+    pub negentropy_items: usize,
+    /// Events of all negentropy sessions of the relay. Default 4,000,000: each takes 42 bytes.
+    pub negentropy_items_total: usize,
+    /// Silence after which a negentropy session ends. Default 5 min: in between, a client brings what it found.
+    pub negentropy_idle: Duration,
     /// Bytes queued for one client, at most. Default 4 MiB. A client whose queue live events would
     /// overflow is dropped; answers to its own requests wait for room at a quarter of it.
     pub outbound_bytes: usize,
@@ -88,6 +102,11 @@ impl Default for Limits {
             limit_default: 500,
             limit_max: 1_000,
             writes: 256,
+            hll_events: 10_000,
+            negentropy_sessions: 8,
+            negentropy_items: 1_000_000,
+            negentropy_items_total: 4_000_000,
+            negentropy_idle: Duration::from_secs(300),
             outbound_bytes: 4 * 1024 * 1024,
             connections: 10_000,
             connections_per_address: 256,
@@ -117,6 +136,8 @@ impl Limits {
             (self.filter_values, "filter_values"),
             (self.connection_values, "connection_values"),
             (self.writes, "writes"),
+            (self.negentropy_sessions, "negentropy_sessions"),
+            (self.negentropy_items, "negentropy_items"),
             (self.connections, "connections"),
             (self.connections_per_address, "connections_per_address"),
         ];
@@ -126,9 +147,17 @@ impl Limits {
         refuse(self.limit_max > 0, "limit_max", "it is 0")?;
         let default_fits = self.limit_default <= self.limit_max;
         refuse(default_fits, "limit_default", "it is over limit_max")?;
+        let session_fits = self.negentropy_items <= self.negentropy_items_total;
+        refuse(session_fits, "negentropy_items", "it is over negentropy_items_total")?;
         let queue_fits = self.outbound_bytes >= self.message_bytes;
         refuse(queue_fits, "outbound_bytes", "it is less than message_bytes")?;
         refuse(self.head_bytes >= HEAD_BYTES_MIN, "head_bytes", "it is under 8,192")
+    }
+
+    /// Bytes of a negentropy message, which is sent in hex: one fits a message of `message_bytes`, so that who takes
+    /// such messages from clients can be a client too.
+    pub(super) fn negentropy_frame_bytes(&self) -> usize {
+        (self.message_bytes / 2).saturating_sub(NEGENTROPY_ENVELOPE_BYTES).max(FRAME_BYTES_MIN)
     }
 
     /// Bytes queued for a client from which on its own requests wait.
@@ -153,6 +182,7 @@ mod tests {
         assert!(refused(|l| l.event.json_bytes = 1 << 20).contains("message_bytes"));
         assert!(refused(|l| l.limit_default = 2_000).contains("limit_default"));
         assert!(refused(|l| l.outbound_bytes = 1).contains("outbound_bytes"));
+        assert!(refused(|l| l.negentropy_items_total = 9).contains("negentropy_items"));
         assert!(refused(|l| l.head_bytes = 100).contains("head_bytes"));
     }
 }

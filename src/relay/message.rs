@@ -1,5 +1,5 @@
 //! What a client says: `["EVENT",{..}]`, `["REQ",id,{..}..]`, `["COUNT",id,{..}..]`, `["CLOSE",id]`,
-//! `["AUTH",{..}]`.
+//! `["AUTH",{..}]`, `["NEG-OPEN",id,{..},hex]`, `["NEG-MSG",id,hex]`, `["NEG-CLOSE",id]`.
 //!
 //! Events and filters stay the byte ranges that they are in the message; their parsers come later.
 //! A [`Refused`] is answered and forgotten: a client's mistake costs it nothing else.
@@ -49,6 +49,12 @@ pub(super) enum ClientMessage<'a> {
     Count(SubId, Vec<&'a [u8]>),
     /// The end of a subscription.
     Close(SubId),
+    /// The beginning of a negentropy session: filter, and message as a JSON string.
+    NegOpen(SubId, &'a [u8], &'a [u8]),
+    /// Its next message, as a JSON string.
+    NegMsg(SubId, &'a [u8]),
+    /// Its end.
+    NegClose(SubId),
 }
 
 /// How a message is refused.
@@ -93,6 +99,18 @@ pub(super) fn parse(text: &[u8], filters_max: usize) -> Result<ClientMessage<'_>
             ClientMessage::Count(id, filters)
         }
         b"\"CLOSE\"" => ClientMessage::Close(SubId::parse(elements.next()?)?),
+        b"\"NEG-OPEN\"" => {
+            let id = SubId::parse(elements.next()?)?;
+            let filter = elements.next()?.ok_or(Malformed("NEG-OPEN has a filter"))?;
+            let message = elements.next()?.ok_or(Malformed("NEG-OPEN has a message"))?;
+            ClientMessage::NegOpen(id, filter, message)
+        }
+        b"\"NEG-MSG\"" => {
+            let id = SubId::parse(elements.next()?)?;
+            let message = elements.next()?.ok_or(Malformed("NEG-MSG has a message"))?;
+            ClientMessage::NegMsg(id, message)
+        }
+        b"\"NEG-CLOSE\"" => ClientMessage::NegClose(SubId::parse(elements.next()?)?),
         _ => return Err(unknown(verb)),
     };
     match elements.next()? {
@@ -151,6 +169,10 @@ mod tests {
         let two = vec![&b"{\"limit\":1}"[..], b"{}"];
         assert_eq!(parsed(r#"["COUNT","é",{"limit":1},{}]"#), Ok(Count(id("é"), two)));
         assert_eq!(parsed(r#"["CLOSE","s"]"#), Ok(Close(id("s"))));
+        let open = parsed(r#"["NEG-OPEN","s",{"limit":1},"61"]"#);
+        assert_eq!(open, Ok(NegOpen(id("s"), b"{\"limit\":1}", b"\"61\"")));
+        assert_eq!(parsed(r#"["NEG-MSG","s",7]"#), Ok(NegMsg(id("s"), b"7")));
+        assert_eq!(parsed(r#"["NEG-CLOSE","s"]"#), Ok(NegClose(id("s"))));
         // Two spellings of one id are one id.
         assert_eq!(parsed(r#"["CLOSE","\u0073\u00e9\/"]"#), Ok(Close(id("sé/"))));
         let longest = "é".repeat(64);
@@ -175,6 +197,10 @@ mod tests {
             (r#"["EVENT",{},{}]"#, "invalid: the message has more"),
             (r#"["CLOSE"]"#, "invalid: a subscription id"),
             (r#"["CLOSE",""]"#, "invalid: a subscription id"),
+            (r#"["NEG-OPEN","a",{}]"#, "invalid: NEG-OPEN has a message"),
+            (r#"["NEG-OPEN","a"]"#, "invalid: NEG-OPEN has a filter"),
+            (r#"["NEG-MSG","a"]"#, "invalid: NEG-MSG has"),
+            (r#"["NEG-CLOSE",[]]"#, "invalid: a subscription id"),
             (r#"["CLOSE",7]"#, "invalid: a subscription id"),
             (r#"["CLOSE","a","b"]"#, "invalid: the message has more"),
             (r#"["REQ"]"#, "invalid: a subscription id"),

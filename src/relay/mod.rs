@@ -9,6 +9,7 @@
 //!       auth        AUTH: which keys are the client's
 //!       publish     EVENT: limits -> policy -> id -> signature -> plugin -> store
 //!       request     REQ, COUNT: filters, stored events in slices
+//!       negentropy  NEG-OPEN, NEG-MSG: items of a filter at one moment, compared with a client's
 //!       visibility  who may see what: of a client's filters, what its keys may see
 //!     feed        what the store commits -> subscriptions -> outboxes of this thread's clients
 //!   ------------------------------------------------------------------------------------------
@@ -20,8 +21,8 @@
 //!
 //! Files, lowest first: `limits`, `config`, `metrics`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`, `doors`,
-//! `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `session`, `connection`, `info`, `page`,
-//! `linger`, `deflate`, `transport`, `manage`, `http`, `runtime`, `scrape`, `server`.
+//! `budget`, `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `negentropy`, `session`,
+//! `connection`, `info`, `page`, `linger`, `deflate`, `transport`, `manage`, `http`, `runtime`, `scrape`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
 //! I2. A subscription gives each event that matches once: what its snapshot holds before `EOSE`, what
@@ -32,6 +33,7 @@
 
 mod auth;
 mod background;
+mod budget;
 mod client;
 mod config;
 mod connection;
@@ -47,6 +49,7 @@ mod live;
 mod manage;
 mod message;
 mod metrics;
+mod negentropy;
 mod outbox;
 mod page;
 mod plugin;
@@ -58,7 +61,7 @@ mod runtime;
 mod scrape;
 mod server;
 mod session;
-mod split;
+pub(crate) mod split;
 mod stats;
 mod subscriptions;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is said to clients, written straight into the bytes of a websocket message.
 
 use super::message::SubId;
+use crate::nostr::hll::Hll;
 use crate::nostr::{EventRef, write_event};
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
@@ -53,9 +54,23 @@ pub(super) fn closed(id: &SubId, text: &str) -> Message {
     Message::Text(out.into())
 }
 
-/// `["COUNT",<id>,{"count":<count>}]`.
-pub(super) fn count(id: &SubId, count: u64) -> Message {
-    Message::Text(format!("[\"COUNT\",{},{{\"count\":{count}}}]", id.json()).into())
+/// `["COUNT",<id>,{"count":<count>,"hll":<registers>}]`.
+pub(super) fn count(id: &SubId, count: u64, hll: Option<&Hll>) -> Message {
+    let hll = hll.map_or_else(String::new, |hll| format!(",\"hll\":\"{hll}\""));
+    Message::Text(format!("[\"COUNT\",{},{{\"count\":{count}{hll}}}]", id.json()).into())
+}
+
+/// `["NEG-MSG",<id>,<message in hex>]`.
+pub(super) fn negentropy(id: &SubId, message: &[u8]) -> Message {
+    Message::Text(format!("[\"NEG-MSG\",{},\"{}\"]", id.json(), const_hex::encode(message)).into())
+}
+
+/// `["NEG-ERR",<id>,<text>]`.
+pub(super) fn negentropy_error(id: &SubId, text: &str) -> Message {
+    let mut out = format!("[\"NEG-ERR\",{},", id.json());
+    string(text, &mut out);
+    out.push(']');
+    Message::Text(out.into())
 }
 
 /// `["AUTH",<challenge>]`.
@@ -89,7 +104,7 @@ fn message(json: Vec<u8>) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nostr::Event;
+    use crate::nostr::{Event, Filter};
     use crate::relay::message::{ClientMessage, parse};
 
     #[test]
@@ -108,7 +123,13 @@ mod tests {
         assert_eq!(text(ok(&[7; 32], false, "invalid: \"q\"")), refusal);
         assert_eq!(text(eose(&id)), r#"["EOSE","a\"\n"]"#);
         assert_eq!(text(closed(&id, "error: x")), r#"["CLOSED","a\"\n","error: x"]"#);
-        assert_eq!(text(count(&id, 12)), r#"["COUNT","a\"\n",{"count":12}]"#);
+        assert_eq!(text(count(&id, 12, None)), r#"["COUNT","a\"\n",{"count":12}]"#);
+        let filter = Filter { tags: vec![(b't', vec!["x".into()])], ..Filter::default() };
+        let hll =
+            format!("[\"COUNT\",\"a\\\"\\n\",{{\"count\":0,\"hll\":\"{}\"}}]", "0".repeat(512));
+        assert_eq!(text(count(&id, 0, Hll::new(&filter).as_ref())), hll);
+        assert_eq!(text(negentropy(&id, &[0x61, 0])), r#"["NEG-MSG","a\"\n","6100"]"#);
+        assert_eq!(text(negentropy_error(&id, "x: y")), r#"["NEG-ERR","a\"\n","x: y"]"#);
         assert_eq!(text(auth("0a")), r#"["AUTH","0a"]"#);
         assert_eq!(text(notice("error: \t")), r#"["NOTICE","error: \t"]"#);
     }

@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use super::reply;
 use super::visibility::Narrowed;
 use crate::base::{Error, Result};
+use crate::nostr::hll::Hll;
 use crate::nostr::{EventStore, Events, Filter, FilterError, Search, parse_filter};
 use crate::query::Order;
 use crate::store::StoreSnapshot;
@@ -106,8 +107,8 @@ impl Running {
                 stored.slice(front, outbox)
             }
             Running::Count(counting) => {
-                let count = counting.answer.as_mut().await?;
-                outbox.push(reply::count(&counting.id, count));
+                let (count, hll) = counting.answer.as_mut().await?;
+                outbox.push(reply::count(&counting.id, count, hll.as_ref()));
                 Ok(true)
             }
         }
@@ -194,7 +195,7 @@ impl Stored {
 /// A COUNT under way.
 pub(super) struct Counting {
     id: SubId,
-    answer: Answer<u64>,
+    answer: Answer<(u64, Option<Hll>)>,
 }
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
@@ -213,8 +214,22 @@ fn beside<T: Send + 'static>(
 }
 
 impl Counting {
-    pub(super) fn new(front: &Front, id: SubId, filters: Vec<Filter>) -> Counting {
-        Counting { id, answer: beside(front, move |store| store.count(&filters)) }
+    /// Counts what matches one of `asked`, which is what of `filters` the client may see.
+    pub(super) fn new(
+        front: &Front,
+        id: SubId,
+        filters: Vec<Filter>,
+        asked: Vec<Filter>,
+    ) -> Counting {
+        let events_max = front.limits().hll_events;
+        let count = move |store: &EventStore| {
+            let hll = match &filters[..] {
+                [one] => store.hll(one, &asked, events_max)?,
+                _ => None,
+            };
+            Ok((store.count(&asked)?, hll))
+        };
+        Counting { id, answer: beside(front, count) }
     }
 }
 

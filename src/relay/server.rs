@@ -12,6 +12,7 @@
 
 use super::auth;
 use super::background::Background;
+use super::budget::ItemBudget;
 use super::config::Config;
 use super::connection::LINGER;
 use super::doors::{Doors, Entry};
@@ -272,7 +273,8 @@ fn gate(
         }
     };
     let background = Background::start(&policy, served, counters)?;
-    Ok((Gate { policy, plugin, manager }, background))
+    let items = Arc::new(ItemBudget::new(&config.limits));
+    Ok((Gate { policy, plugin, manager, items }, background))
 }
 
 /// Binds a socket for each thread; port 0 becomes the one that the first is given.

@@ -4,6 +4,7 @@
 //!   message --> EVENT --publish--> writes ----+
 //!               REQ, COUNT --> waiting --> running --> outbox
 //!               CLOSE --> subscriptions
+//!               NEG-OPEN, NEG-MSG, NEG-CLOSE --> syncs --> outbox
 //! ```
 //!
 //! I1. A subscription id belongs to at most one request: waiting, running or live. A REQ with a known
@@ -15,6 +16,7 @@ use super::client::Client;
 use super::config::AuthMode;
 use super::front::Front;
 use super::message::{ClientMessage, Refused, SubId, parse};
+use super::negentropy::Syncs;
 use super::outbox::Outbox;
 use super::policy::Spent;
 use super::publish::{self, Publish, Sender};
@@ -46,6 +48,7 @@ pub(super) struct Session {
     running: Option<Running>,
     /// When the client asked for it.
     asked_nanos: u64,
+    syncs: Syncs,
     live: HashMap<SubId, Subscribed>,
     /// Values of all filters of `live`.
     live_values: usize,
@@ -71,6 +74,7 @@ impl Session {
             waiting: VecDeque::new(),
             running: None,
             asked_nanos: 0,
+            syncs: Syncs::default(),
             live: HashMap::new(),
             live_values: 0,
         }
@@ -81,6 +85,7 @@ impl Session {
         let limits = self.front.limits();
         self.writes.len() < limits.writes
             && self.waiting.len() < limits.subscriptions
+            && self.syncs.may_read(limits)
             && !self.outbox.is_full()
     }
 
@@ -122,6 +127,14 @@ impl Session {
                 counters.messages_close.add();
                 self.end(&id);
             }
+            Ok(
+                negentropy @ (ClientMessage::NegOpen(..)
+                | ClientMessage::NegMsg(..)
+                | ClientMessage::NegClose(_)),
+            ) => {
+                counters.messages_negentropy.add();
+                self.compare(negentropy);
+            }
             Err(Refused::Notice(text)) => {
                 counters.messages_invalid.add();
                 self.outbox.push(reply::notice(&text));
@@ -133,19 +146,33 @@ impl Session {
         }
     }
 
+    /// A message of NIP-77.
+    fn compare(&mut self, message: ClientMessage<'_>) {
+        let Session { front, outbox, identity, syncs, .. } = self;
+        match message {
+            ClientMessage::NegOpen(id, filter, message) => {
+                syncs.begin(front, outbox, identity, id, (filter, message));
+            }
+            ClientMessage::NegMsg(id, message) => syncs.go_on(front, outbox, id, message),
+            ClientMessage::NegClose(id) => syncs.end(&id),
+            _ => {}
+        }
+    }
+
     /// Goes on with what is under way until some of it is done. Dropping it half-way loses nothing;
     /// with nothing under way it waits for ever.
     pub(super) async fn work(&mut self) {
         if self.running.is_none() && !self.outbox.is_full() {
             self.begin_next();
         }
-        let Session { front, outbox, writes, running, .. } = self;
+        let Session { front, outbox, writes, running, syncs, .. } = self;
         let stepped = tokio::select! {
             Some(answer) = writes.next() => {
                 outbox.push(answer);
                 return;
             }
             Some(stepped) = step(running, front, outbox), if !outbox.is_full() => stepped,
+            () = syncs.step(front, outbox), if syncs.is_any() && !outbox.is_full() => return,
             else => std::future::pending().await,
         };
         self.stepped(stepped);
@@ -214,7 +241,7 @@ impl Session {
         self.asked_nanos = asked_nanos;
         let asked = Narrowed::new(&filters, &self.front.config.private_kinds, &keys);
         self.running = Some(match kind {
-            Kind::Count => Running::Count(Counting::new(&self.front, id, asked.filters)),
+            Kind::Count => Running::Count(Counting::new(&self.front, id, filters, asked.filters)),
             Kind::Events => self.begin_events(id, filters, asked),
         });
     }

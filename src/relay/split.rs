@@ -12,12 +12,12 @@
 /// The text is not an array, or not an object, of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(crate) struct Malformed(pub(crate) &'static str);
 
 type Result<T> = std::result::Result<T, Malformed>;
 
 /// The elements of an array.
-pub(super) struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     rest: &'a [u8],
     state: State,
 }
@@ -31,7 +31,7 @@ enum State {
 
 impl<'a> Elements<'a> {
     /// Starts behind the `[`.
-    pub(super) fn new(json: &'a [u8]) -> Result<Elements<'a>> {
+    pub(crate) fn new(json: &'a [u8]) -> Result<Elements<'a>> {
         match trim(json) {
             [b'[', rest @ ..] => Ok(Elements { rest, state: State::First }),
             _ => Err(Malformed("a message is a JSON array")),
@@ -39,7 +39,7 @@ impl<'a> Elements<'a> {
     }
 
     /// The next element, or `None` at the end of the array, which is the end of the text.
-    pub(super) fn next(&mut self) -> Result<Option<&'a [u8]>> {
+    pub(crate) fn next(&mut self) -> Result<Option<&'a [u8]>> {
         let rest = match (self.state, trim(self.rest)) {
             (State::Ended, _) => return Ok(None),
             (_, [b']', rest @ ..]) => {

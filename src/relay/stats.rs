@@ -123,6 +123,8 @@ counters! {
     messages_close,
     /// AUTH messages.
     messages_auth,
+    /// NEG-OPEN, NEG-MSG and NEG-CLOSE messages.
+    messages_negentropy,
     /// Messages that are none of these.
     messages_invalid,
     /// Events stored, replacing ones included.
@@ -161,7 +163,9 @@ counters! {
     auths_refused,
     /// REQ and COUNT messages refused.
     requests_refused,
-    /// REQ and COUNT messages that the store failed to answer.
+    /// Negentropy sessions refused or ended with NEG-ERR.
+    negentropy_refused,
+    /// REQ, COUNT and negentropy messages that the store failed to answer.
     requests_failed,
     /// Events sent before `EOSE`.
     sent_stored,

@@ -55,3 +55,23 @@ pub fn read_entries(
         }
     })
 }
+
+/// Appends the keys of `ordinals` to `out`.
+///
+/// # Errors
+/// As [`read_entries`].
+pub fn read_keys(
+    pages: &Pages,
+    (times, ids): (&Numbers, &Column<ID_BYTES>),
+    ordinals: &[Ordinal],
+    out: &mut Vec<Key>,
+) -> Result<()> {
+    let start = out.len();
+    times.get_each(pages, ordinals, |_, time| out.push(Key { time, id: [0; ID_BYTES] }))?;
+    let mut keys = out[start..].iter_mut();
+    ids.get_each(pages, ordinals, |_, id| {
+        if let Some(key) = keys.next() {
+            key.id = id;
+        }
+    })
+}

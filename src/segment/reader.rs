@@ -17,7 +17,7 @@ use super::bodies::{Bodies, Body};
 use super::columns::Column;
 use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
-use super::entries::{Entry, read_entries};
+use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
 use super::format::{ID_BYTES, Region, kind};
 use super::header::{check_belonging, read_header};
@@ -365,6 +365,14 @@ impl Segment {
     /// As [`Segment::time`]; `out` is then unspecified from its old end on.
     pub fn entries(&self, ordinals: &[Ordinal], out: &mut Vec<Entry>) -> Result<()> {
         read_entries(&self.pages, (&self.times, &self.ids), &self.bodies, ordinals, out)
+    }
+
+    /// Appends the keys of `ordinals` to `out`: as [`Segment::entries`], without looking where bodies are.
+    ///
+    /// # Errors
+    /// As [`Segment::entries`].
+    pub fn keys(&self, ordinals: &[Ordinal], out: &mut Vec<Key>) -> Result<()> {
+        read_keys(&self.pages, (&self.times, &self.ids), ordinals, out)
     }
 
     /// As [`Segment::body`], by an entry of this segment. `previous`, a body of any segment, gives its

@@ -22,7 +22,7 @@ pub use space::Space;
 use budget::{Budget, Plan};
 
 use crate::base::limits::KILLS_PER_RECORD_MAX;
-use crate::base::{Error, PageSize, Result, ShardId, StoreId};
+use crate::base::{Error, Key, PageSize, Result, ShardId, StoreId};
 use crate::io::{Env, Guard, Wake};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
@@ -327,6 +327,19 @@ impl Store {
     pub fn count_at(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Result<u64> {
         let nobody = Readers::start(0, Large::default());
         query::count(selects, &self.asked(snapshot, selects), &nobody)
+    }
+
+    /// Hands the keys of the matches in `snapshot` to `take`, as [`query::keys`] says, on the caller's thread.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn keys_at(
+        &self,
+        snapshot: &StoreSnapshot,
+        selects: &[Select],
+        take: &mut dyn FnMut(Key) -> bool,
+    ) -> Result<bool> {
+        query::keys(selects, &self.asked(snapshot, selects), take)
     }
 
     /// The plan of `selects`, for a person.

@@ -3,7 +3,7 @@
 use crate::config::{self, Settings};
 use crate::output::say;
 use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, monitor};
-use crate::{relay, repair, reshard, restore, retain, scan, stats, verify};
+use crate::{relay, repair, reshard, restore, retain, scan, stats, stream, sync, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -200,6 +200,30 @@ pub enum Verb {
     /// pipe or with `--json`. May be interrupted at any time. Needs the space of the merge that runs.
     #[command(after_long_help = COMPACT_EXAMPLES)]
     Compact(compact::Args),
+
+    /// Bring what differs from another relay where it is missing, once
+    ///
+    /// What differs is found by negentropy (NIP-77), so that it costs little where most is the same. The local side
+    /// is the store in --data, which must not be in use, or with --local a relay that is running. Events are
+    /// verified before they are stored. May be interrupted at any time, and run again to go on. Prints a summary:
+    /// lines on a terminal, one JSON object into a pipe or with `--json`.
+    #[command(after_long_help = SYNC_EXAMPLES)]
+    Sync(sync::Args),
+
+    /// Pass live events on, from or to another relay, until a signal
+    ///
+    /// From a relay down into the store in --data, which must not be in use, or with --local from and to a relay
+    /// that is running. A connection that fails is made again after 1 s, 2 s and so on up to 1 min; what came in
+    /// meanwhile is asked for by time. What went by before is for `ratite sync` to find.
+    #[command(after_long_help = STREAM_EXAMPLES)]
+    Stream(stream::Args),
+
+    /// Do as `ratite stream` for many relays, as a file says
+    ///
+    /// The file is TOML: tables `[[stream]]` with `url`, `dir` (down, up or both) and `filter`, a NIP-01 filter as
+    /// text; without them it is both ways and everything.
+    #[command(after_long_help = ROUTER_EXAMPLES)]
+    Router(stream::RouterArgs),
 }
 
 const RELAY_EXAMPLES: &str = "\
@@ -239,7 +263,8 @@ Examples:
 const COUNT_EXAMPLES: &str = "\
 Examples:
   ratite count '{}'
-  ratite count '{\"kinds\":[7],\"since\":1700000000}'";
+  ratite count '{\"kinds\":[7],\"since\":1700000000}'
+  ratite count --hll '{\"#p\":[\"<pubkey>\"],\"kinds\":[3]}'";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Example:
@@ -265,6 +290,29 @@ const COMPACT_EXAMPLES: &str = "\
 Examples:
   ratite compact --data /var/lib/ratite
   ratite compact --json | jq '.before.bytes - .after.bytes'";
+
+const SYNC_EXAMPLES: &str = "\
+Examples:
+  ratite sync wss://relay.example --dir down --filter '{\"kinds\":[0,3,10002]}'
+  ratite sync wss://relay.example --local ws://127.0.0.1:7777 | jq .down.stored";
+
+const STREAM_EXAMPLES: &str = "\
+Examples:
+  ratite stream wss://relay.example --local ws://127.0.0.1:7777 --dir both
+  ratite stream wss://relay.example --dir down --data ./archive";
+
+const ROUTER_EXAMPLES: &str = "\
+Example, with a file of two streams:
+  [[stream]]
+  url = \"wss://relay.example\"
+  dir = \"down\"
+  filter = '{\"kinds\":[0,1]}'
+
+  [[stream]]
+  url = \"wss://other.example\"
+  dir = \"up\"
+
+  ratite router streams.toml --local ws://127.0.0.1:7777";
 
 const BACKUP_EXAMPLES: &str = "\
 Examples:

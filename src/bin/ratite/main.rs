@@ -3,7 +3,7 @@
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
 //!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
-//!                          |       retain | compact
+//!                          |       retain | compact | sync | stream | router
 //!                          |       common: config (options), store (opening), output, packed, failure,
 //!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
@@ -42,6 +42,8 @@ mod service;
 mod signals;
 mod stats;
 mod store;
+mod stream;
+mod sync;
 mod verify;
 
 use args::{Cli, Verb};
@@ -98,5 +100,8 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Repair(args) => repair::run(&args),
         Verb::Retain(args) => retain::run(&args, settings),
         Verb::Compact(args) => compact::run(&args),
+        Verb::Sync(args) => sync::run(&args),
+        Verb::Stream(args) => stream::run(&args),
+        Verb::Router(args) => stream::run_router(&args),
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod live;
 mod manage;
 mod metrics;
+mod negentropy;
 mod plugin;
 mod policy;
 mod private;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   nostr_tools  tests/clients/nostr-tools.mjs on node        sdk      nostr-sdk
+//!   sync         the tool as a client, between two relays
 //!   kill         kill -9 while events are published           garbage  bytes that are no protocol
 //! ```
 
@@ -9,6 +10,7 @@ mod garbage;
 mod kill;
 mod nostr_tools;
 mod sdk;
+mod sync;
 
 use crate::tool::ratite;
 use ratite::nostr::Event;

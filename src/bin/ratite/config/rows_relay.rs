@@ -75,6 +75,13 @@ fn max_limit(built: &mut Built, most: u64) {
     limits.limit_default = limits.limit_default.min(most);
 }
 
+fn max_negentropy(built: &mut Built, events: u64) {
+    let limits = &mut built.relay.limits;
+    limits.negentropy_items = events as usize;
+    // One session has to fit what all may hold.
+    limits.negentropy_items_total = limits.negentropy_items_total.max(limits.negentropy_items);
+}
+
 const COMPRESSIONS: &[Word] = &[
     word("on", "For clients that offer it", |b| b.relay.compression = true),
     word("off", "For nobody", |b| b.relay.compression = false),
@@ -291,6 +298,39 @@ pub static RELAY: &[Setting] = &[
         count("events", 1, 1_000_000, |b, n| b.relay.limits.writes = n as usize),
         "256",
         "Events of one connection that may wait for the store; beyond, it is not read",
+    ),
+    relay(
+        "max-count-hll",
+        count("events", 0, 1_000_000_000, |b, n| b.relay.limits.hll_events = n as usize),
+        "10000",
+        "Events of a COUNT whose authors are counted by HyperLogLog too; they are read for it",
+    ),
+    relay(
+        "max-negentropy-sessions",
+        count("sessions", 1, 1_000_000, |b, n| b.relay.limits.negentropy_sessions = n as usize),
+        "8",
+        "Negentropy sessions of one connection",
+    ),
+    relay(
+        "max-negentropy-events",
+        count("events", 1, 1_000_000_000, max_negentropy),
+        "1000000",
+        "Events of one negentropy session; filters that match more are refused",
+    ),
+    relay(
+        "max-negentropy-total",
+        count("events", 1, 1_000_000_000, |b, n| {
+            b.relay.limits.negentropy_items_total = n as usize
+        }),
+        "auto",
+        "Events of all negentropy sessions, 42 bytes each; auto: 4000000, or max-negentropy-events if that is more",
+    )
+    .word(),
+    relay(
+        "negentropy-idle",
+        time(MS, DAY, MS, |b, t| b.relay.limits.negentropy_idle = t),
+        "5 min",
+        "Silence after which a negentropy session ends",
     ),
     relay(
         "max-connections",

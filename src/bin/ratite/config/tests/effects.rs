@@ -75,6 +75,11 @@ fn effects() -> Vec<Effect> {
         "relay.max-filter-values" = "13" => "13", |b| b.relay.limits.filter_values;
         "relay.max-connection-values" = "14" => "14", |b| b.relay.limits.connection_values;
         "relay.max-writes" = "15" => "15", |b| b.relay.limits.writes;
+        "relay.max-count-hll" = "24" => "24", |b| b.relay.limits.hll_events;
+        "relay.max-negentropy-sessions" = "25" => "25", |b| b.relay.limits.negentropy_sessions;
+        "relay.max-negentropy-events" = "5000000" => "(5000000, 5000000)", |b| (b.relay.limits.negentropy_items, b.relay.limits.negentropy_items_total);
+        "relay.max-negentropy-total" = "6000000" => "6000000", |b| b.relay.limits.negentropy_items_total;
+        "relay.negentropy-idle" = "26 s" => "26s", |b| b.relay.limits.negentropy_idle;
         "relay.max-connections" = "16" => "16", |b| b.relay.limits.connections;
         "relay.max-connections-per-address" = "17" => "17", |b| b.relay.limits.connections_per_address;
         "relay.ping" = "18 s" => "18s", |b| b.relay.limits.ping;
