@@ -123,7 +123,7 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Birth>> {
 }
 
 /// The model's settings that the store in `dir` keeps; `None` if there is no store, or none that says.
-pub(crate) fn settings_of(disk: &dyn Disk, dir: &Path) -> Option<Vec<u8>> {
+pub fn settings_of(disk: &dyn Disk, dir: &Path) -> Option<Vec<u8>> {
     // Whoever opens the store meets the failure, and says so.
     read(disk, dir).ok()?.map(|birth| birth.settings().to_vec())
 }

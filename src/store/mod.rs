@@ -12,7 +12,7 @@ mod later;
 mod options;
 mod space;
 
-pub(crate) use birth::settings_of;
+pub use birth::settings_of;
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
 pub use later::{Read, Stream};
@@ -234,7 +234,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::insert`].
-    pub(crate) fn insert_own(&self, record: Record<'_>) -> Result<Pending<'_>> {
+    pub fn insert_own(&self, record: Record<'_>) -> Result<Pending<'_>> {
         let shard = self.shard_of(record);
         Ok(Pending { shard, ticket: shard.insert_own(record)? })
     }
@@ -243,7 +243,7 @@ impl Store {
     ///
     /// # Errors
     /// `Poisoned` if a shard takes no more writes, `Closed`.
-    pub(crate) fn barrier(&self) -> Result<()> {
+    pub fn barrier(&self) -> Result<()> {
         let asked = self.shards.iter().map(|shard| Ok(Pending { shard, ticket: shard.barrier()? }));
         let asked: Vec<Pending<'_>> = asked.collect::<Result<_>>()?;
         asked.into_iter().try_for_each(|pending| pending.wait().map(drop))

@@ -218,7 +218,7 @@ fn an_event_is_there_until_its_second_and_not_from_it_on() {
                     assert_eq!((found.len(), found.contains(&id)), (2, there), "{order:?}");
                 }
             }
-            assert_eq!((counts(&[by_id.clone()]), counts(&both)), (n, 2 + n));
+            assert_eq!((counts(std::slice::from_ref(&by_id)), counts(&both)), (n, 2 + n));
             let plan = store.explain(&both).unwrap();
             let says = match in_segment {
                 true => plan.contains("leave out 1 that have expired"),
@@ -297,7 +297,7 @@ fn a_hundred_thousand_that_expired_and_were_not_swept_take_little_memory() {
     let before = store.engine().memory().segment_bytes;
     for seconds in [1_000, 2_500, 5_000, 5_001] {
         set(&clock, START + seconds);
-        let over = |n: &u64| n % 10 != 0 && START + 1 + n % 5_000 <= START + seconds;
+        let over = |n: &u64| !n.is_multiple_of(10) && START + 1 + n % 5_000 <= START + seconds;
         let left = |odd: bool| (0..EVENTS).filter(|n| !over(n) && (!odd || n % 2 == 1)).count();
         assert_eq!(count(Filter::default()), left(false) as u64);
         assert_eq!(count(sevens()), left(true) as u64);

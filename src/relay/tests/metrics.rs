@@ -248,7 +248,7 @@ fn a_poisoned_shard_is_seen_from_outside_and_queries_go_on() {
     assert_eq!(poisoned(0) + poisoned(1), 1.0);
     let (mut client, _) = tungstenite::connect(format!("ws://{}/", relay.local_addr())).unwrap();
     client.send(Message::text("[\"REQ\",\"s\",{\"limit\":3}]")).unwrap();
-    for said in ["EVENT", "EVENT", "EVENT", "EOSE"] {
+    for said in ["AUTH", "EVENT", "EVENT", "EVENT", "EOSE"] {
         let text = client.read().unwrap().into_text().unwrap();
         assert!(text.starts_with(&format!("[\"{said}\"")), "{text}");
     }
