@@ -16,6 +16,7 @@ mod embedding;
 mod expiry;
 mod kill;
 mod memory;
+mod million;
 mod naive;
 mod oracle;
 mod power;

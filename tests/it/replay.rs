@@ -28,16 +28,19 @@ pub fn for_seconds(test: &str, run: impl Fn(u64)) {
     }
 }
 
-fn named(test: &str, seed: u64, run: &impl Fn(u64)) {
+/// Runs one seed, and names it if it fails.
+pub fn named(test: &str, seed: u64, run: &impl Fn(u64)) {
     let _named = Named(test, seed);
     run(seed);
 }
 
-fn seed() -> Option<u64> {
+/// The seed that the environment names.
+pub fn seed() -> Option<u64> {
     number("RATITE_SEED")
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A number of the environment.
+pub fn number(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
 }

@@ -8,7 +8,9 @@
 //! I1. Nothing here calls the code under test, but to compute ids and to name outcomes.
 
 pub mod random;
+pub mod registers;
 mod requests;
+pub mod words;
 
 use ratite::nostr::{Event, Inserted, JsonLimits};
 use serde_json::{Map, Value, json};
@@ -46,6 +48,10 @@ impl Ev {
         hex_bytes(&self.id)
     }
 
+    fn pubkey_bytes(&self) -> [u8; 32] {
+        hex_bytes(&self.pubkey)
+    }
+
     /// What only one event may fill: kind, author and, of addressable ones, the first `d` value.
     fn slot(&self) -> Option<(u64, &str, &str)> {
         match self.kind {
@@ -75,7 +81,7 @@ impl Ev {
         named.filter_map(|tag| tag.get(1))
     }
 
-    fn is_request(&self) -> bool {
+    pub fn is_request(&self) -> bool {
         self.kind == 5 || self.kind == 62
     }
 
@@ -141,6 +147,7 @@ pub struct Ask {
     pub since: Option<u64>,
     pub until: Option<u64>,
     pub limit: Option<u64>,
+    pub search: Option<String>,
 }
 
 impl Ask {
@@ -156,6 +163,7 @@ impl Ask {
         put("since".into(), self.since.map(|time| json!(time)));
         put("until".into(), self.until.map(|time| json!(time)));
         put("limit".into(), self.limit.map(|limit| json!(limit)));
+        put("search".into(), self.search.as_ref().map(|text| json!(text)));
         Value::Object(map)
     }
 
@@ -173,6 +181,7 @@ impl Ask {
             && among(&self.authors, &ev.pubkey)
             && among(&self.ids, &ev.id)
             && self.tags.iter().all(has)
+            && self.search.as_ref().is_none_or(|text| words::has(ev, text))
     }
 }
 
@@ -261,6 +270,13 @@ impl Naive {
         });
         self.live.push(ev.clone());
         Inserted::Stored
+    }
+
+    /// What is there at `now`: less what has expired, removed or not.
+    pub fn at(&self, now: u64) -> Naive {
+        let is_there = |ev: &&Arc<Ev>| ev.expires().is_none_or(|at| at > now);
+        let live = self.live.iter().filter(is_there).cloned().collect();
+        Naive { live, now, strict: self.strict }
     }
 
     pub fn find(&self, id: &str) -> Option<&Arc<Ev>> {

@@ -29,6 +29,8 @@ pub struct World {
     /// Whether requests name by id only what is not newer than they and cannot be replaced: then no order of arrival
     /// changes what stays.
     pub is_calm: bool,
+    /// Whether events have words to be searched, and many of them expire soon.
+    is_full: bool,
 }
 
 impl World {
@@ -53,7 +55,7 @@ impl World {
         names.extend(["alt", "ee", "-", "", "é", "1", "_", "#t"].map(String::from));
         let content_bytes = pick(&mut rng, &[20, 200, 700]);
         let (ids, past) = (BTreeSet::new(), Vec::new());
-        let (requests, is_calm) = (None, false);
+        let (requests, is_calm, is_full) = (None, false, false);
         World {
             rng,
             authors,
@@ -66,6 +68,7 @@ impl World {
             content_bytes,
             requests,
             is_calm,
+            is_full,
         }
     }
 
@@ -76,6 +79,19 @@ impl World {
         world.times.extend((0..400).map(|n| 1_700_000_000 + 7 * n));
         world.texts.retain(|text| text.len() < 1_000);
         world.content_bytes = 40;
+        world
+    }
+
+    /// A world of everything, in which some time passes before most of its authors have vanished.
+    pub fn full(seed: u64, now: u64) -> World {
+        let mut world = World::new(seed);
+        let more: Vec<String> = (0..8).map(|_| hex(&mut world.rng, 64)).collect();
+        world.authors.extend(more);
+        world.kinds.extend([0, 1, 1, 1, 30_023, 10_002, 20_000]);
+        // In front: the last ones are the extremes.
+        world.times.splice(0..0, (0..200).map(|n| 1_700_000_000 + 7 * n));
+        world.texts.retain(|text| text.len() < 1_000 || seed.is_multiple_of(4));
+        (world.requests, world.is_full) = (Some(now), true);
         world
     }
 
@@ -139,15 +155,19 @@ impl World {
             })
             .collect();
         if let Some(now) = self.requests {
-            if let Some(asked) = super::requests::kind(rng) {
+            if let Some(asked) = super::requests::kind(rng, self.is_full) {
                 kind = asked;
             }
             let past = (&self.past[..], &self.authors[..]);
-            let about = super::requests::About { kind, created_at, now, is_calm: self.is_calm };
+            let (is_calm, is_mortal) = (self.is_calm, self.is_full);
+            let about = super::requests::About { kind, created_at, now, is_calm, is_mortal };
             super::requests::add_tags(rng, about, past, &mut tags);
         }
         let mut content = pick_of(rng, &self.texts).clone();
         content.extend((0..rng.below(self.content_bytes)).map(|n| (b'a' + (n % 26) as u8) as char));
+        if self.is_full {
+            super::words::add(rng, kind, &mut tags, &mut content);
+        }
         // Makes every event another one.
         content.push_str(&self.past.len().to_string());
         let sig = hex(rng, 128);

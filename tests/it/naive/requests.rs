@@ -11,14 +11,16 @@ pub struct About {
     pub created_at: u64,
     pub now: u64,
     pub is_calm: bool,
+    /// Whether it may expire soon.
+    pub is_mortal: bool,
 }
 
-/// One of the kinds that this is about, or none.
-pub fn kind(rng: &mut Rng) -> Option<u64> {
+/// One of the kinds that this is about, or none; few requests to vanish if there is to be a `long` history.
+pub fn kind(rng: &mut Rng, long: bool) -> Option<u64> {
     match rng.below(24) {
         0..4 => Some(5),
         4..8 => Some(1059),
-        8 if rng.chance(3) => Some(62),
+        8 if rng.chance(if long { 30 } else { 3 }) => Some(62),
         _ => None,
     }
 }
@@ -31,7 +33,10 @@ pub fn add_tags(
     tags: &mut Vec<Vec<String>>,
 ) {
     let mut add = |tag: &[&str]| tags.push(tag.iter().map(|item| item.to_string()).collect());
-    if rng.chance(10) {
+    if about.is_mortal && rng.chance(6) {
+        let at = about.now - 2 + rng.below(60);
+        add(&["expiration", &at.to_string()]);
+    } else if rng.chance(10) {
         // Past since a moment, or not for long: the clock of a test goes on by seconds.
         let at = if rng.chance(2) { about.now - rng.below(5) } else { about.now + 1_000_000 };
         add(&["expiration", &at.to_string()]);

@@ -1,0 +1,119 @@
+//! Takes away from a history that fails as much as can be, and prints what is left.
+
+use super::Op;
+use super::machine::Machine;
+use crate::naive::{Ask, Ev};
+use ratite::io::{Clock, SystemClock};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Arc;
+
+/// Seconds until it is good enough.
+const SECONDS: u64 = 60;
+
+/// Lines that are printed.
+const LINES: usize = 80;
+
+/// Whether it still fails, from empty.
+fn fails(seed: u64, history: &[Op]) -> bool {
+    let run = || {
+        let mut machine = Machine::new(seed);
+        history.iter().for_each(|op| machine.apply(op));
+    };
+    catch_unwind(AssertUnwindSafe(run)).is_err()
+}
+
+/// Half of it, a quarter, and so on: whatever can be left out is.
+fn shorten<T: Clone>(history: &mut Vec<T>, fails: impl Fn(&[T]) -> bool) {
+    let clock = SystemClock::new();
+    let end = clock.monotonic_nanos() + SECONDS * 1_000_000_000;
+    let mut chunk = history.len().div_ceil(2);
+    while chunk > 0 {
+        let mut at = 0;
+        while at < history.len() && clock.monotonic_nanos() < end {
+            let mut less = history.clone();
+            less.drain(at..(at + chunk).min(history.len()));
+            match fails(&less) {
+                true => *history = less,
+                false => at += chunk,
+            }
+        }
+        chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+    }
+}
+
+/// Prints a shortened history of the failure of `test`.
+pub fn report(test: &str, seed: u64, history: &[Op]) {
+    let (me, others) = (std::thread::current().id(), take_hook());
+    // The failures of the attempts say nothing new.
+    set_hook(Box::new(move |info| {
+        if std::thread::current().id() != me {
+            others(info);
+        }
+    }));
+    let mut short = split(history);
+    if !fails(seed, &short) {
+        short = history.to_vec();
+    }
+    shorten(&mut short, |ops| fails(seed, ops));
+    eprintln!("{test}, seed {seed}: {} steps fail, shortened to {}:", history.len(), short.len());
+    short.iter().rev().take(LINES).rev().for_each(|op| eprintln!("  {}", line(op)));
+}
+
+/// Each event of a group by itself.
+fn split(history: &[Op]) -> Vec<Op> {
+    let mut out = Vec::new();
+    for op in history {
+        match op {
+            Op::Insert { events, also } => out.extend(
+                events.iter().map(|ev| Op::Insert { events: vec![ev.clone()], also: *also }),
+            ),
+            other => out.push(other.clone()),
+        }
+    }
+    out
+}
+
+fn line(op: &Op) -> String {
+    let events = |events: &[Arc<Ev>]| {
+        events.iter().map(|ev| cut(ev.value().to_string())).collect::<Vec<_>>().join(" ")
+    };
+    let asks = |asks: &[Ask]| {
+        cut(asks.iter().map(|ask| ask.value().to_string()).collect::<Vec<_>>().join(" "))
+    };
+    match op {
+        Op::Insert { events: list, also } => format!("insert (other: {also}) {}", events(list)),
+        Op::Ask { asks: list, seed } => format!("ask ({seed}) {}", asks(list)),
+        Op::Search { asks: list, seed } => format!("search ({seed}) {}", asks(list)),
+        Op::Get(ev) => format!("get {}", ev.id),
+        Op::Items { asks: list, frame } => format!("items ({frame}) {}", asks(list)),
+        Op::Registers(ask) => format!("registers {}", asks(std::slice::from_ref(ask))),
+        Op::Clock(seconds) => format!("clock {seconds}"),
+        Op::Sweep => "sweep".into(),
+        Op::Flush => "flush".into(),
+        Op::Compact => "compact".into(),
+        Op::Reopen => "reopen".into(),
+        Op::Cut { after, events: list, merges } => {
+            format!("cut ({after}, merges: {merges}) {}", events(list))
+        }
+        Op::Reshard { shards, after } => format!("reshard {shards} (cut {after})"),
+        Op::Restore => "restore".into(),
+        Op::Everything => "everything".into(),
+    }
+}
+
+fn cut(mut text: String) -> String {
+    const MOST: usize = 600;
+    let end = (0..=MOST.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    if text.len() > MOST {
+        text.truncate(end.unwrap_or(0));
+        text.push_str(" ...");
+    }
+    text
+}
+
+#[test]
+fn a_history_is_shortened_to_what_fails() {
+    let mut history: Vec<u32> = (0..300).collect();
+    shorten(&mut history, |left| [7, 150, 151, 299].iter().all(|n| left.contains(n)));
+    assert_eq!(history, [7, 150, 151, 299]);
+}
