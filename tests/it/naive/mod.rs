@@ -71,6 +71,10 @@ impl Ev {
         text.parse().ok()
     }
 
+    pub fn is_over(&self, now: u64) -> bool {
+        self.expires().is_some_and(|at| at <= now)
+    }
+
     /// The recipients of a gift wrap.
     fn recipients(&self) -> impl Iterator<Item = &String> {
         self.named("p").filter(|p| self.kind == 1059 && is_id(p))
@@ -200,7 +204,7 @@ pub const HERE: &str = "wss://here.example";
 
 impl Naive {
     pub fn insert(&mut self, ev: &Arc<Ev>) -> Inserted {
-        if ev.expires().is_some_and(|at| at <= self.now) {
+        if ev.is_over(self.now) {
             return Inserted::Expired;
         }
         for p in ev.recipients() {
@@ -274,8 +278,7 @@ impl Naive {
 
     /// What is there at `now`: less what has expired, removed or not.
     pub fn at(&self, now: u64) -> Naive {
-        let is_there = |ev: &&Arc<Ev>| ev.expires().is_none_or(|at| at > now);
-        let live = self.live.iter().filter(is_there).cloned().collect();
+        let live = self.live.iter().filter(|ev| !ev.is_over(now)).cloned().collect();
         Naive { live, now, strict: self.strict }
     }
 
