@@ -15,8 +15,9 @@
 //! I1. A wrap is looked for among what is pending, and handed to its shard, in one hold of the lock. So it is refused, or
 //!     the barrier waits for it and step d finds it. The lock is never held while waiting for room or for an answer.
 //! I2. What is pending is taken out after the request is published: whoever finds nothing pending finds what is stored.
-//! I3. A crash in between leaves a request without an answer half done; asked again it is done. A request that has an
-//!     answer is whole.
+//! I3. A crash in between leaves a request without an answer half done; asked again it is done, unless all that it still
+//!     finds is events of others: then it is refused, and the wraps that it has removed may come again. A request that has
+//!     an answer is whole.
 //! I4. The worker waits for shards only, with tickets of the reserve, and its queue is bounded: nobody waits for ever.
 //!
 //! A shard that fails gives its error to the requests at hand; nothing of them is tried again by itself.

@@ -13,14 +13,14 @@ fn events(world: &mut World, most: u64) -> Vec<Arc<Ev>> {
 pub fn op(world: &mut World, machine: &Machine) -> Op {
     world.requests = Some(machine.now());
     match world.rng.below(1_000) {
-        0..330 => Op::Insert { events: events(world, 12), also: world.rng.chance(2) },
-        330..720 => Op::Ask { asks: world.query(machine.naive()), seed: world.rng.next_u64() },
-        720..800 => Op::Search { asks: searches(world, machine), seed: world.rng.next_u64() },
-        800..850 => match world.any() {
+        0..200 => Op::Insert { events: events(world, 12), also: world.rng.chance(2) },
+        200..690 => Op::Ask { asks: world.query(machine.naive()), seed: world.rng.next_u64() },
+        690..780 => Op::Search { asks: searches(world, machine), seed: world.rng.next_u64() },
+        780..830 => match world.any() {
             Some(ev) => Op::Get(ev),
             None => Op::Everything,
         },
-        850..890 => {
+        830..880 => {
             let mut asks = world.query(machine.naive());
             // Of several filters with limits, the largest counts for all.
             if asks.len() > 1 {
@@ -28,22 +28,22 @@ pub fn op(world: &mut World, machine: &Machine) -> Op {
             }
             Op::Items { asks, frame: pick(&mut world.rng, &[0, 60_000]) }
         }
-        890..915 => registers(world, machine),
-        915..940 => Op::Clock(seconds(world)),
-        940..945 => Op::Sweep,
-        945..953 => Op::Flush,
-        953..958 => Op::Compact,
-        958..964 => Op::Reopen,
-        964..976 => Op::Cut {
+        880..905 => registers(world, machine),
+        905..930 => Op::Clock(seconds(world)),
+        930..937 => Op::Sweep,
+        937..948 => Op::Flush,
+        948..954 => Op::Compact,
+        954..960 => Op::Reopen,
+        960..975 => Op::Cut {
             after: 1 + world.rng.below(40),
             events: events(world, 20),
             merges: world.rng.chance(3),
         },
-        976..978 => Op::Reshard {
+        975..978 => Op::Reshard {
             shards: pick(&mut world.rng, &[1, 2, 4]),
             after: if world.rng.chance(2) { 0 } else { 1 + world.rng.below(80) },
         },
-        978..980 => Op::Restore,
+        978..981 => Op::Restore,
         _ => Op::Everything,
     }
 }

@@ -50,35 +50,55 @@ pub fn report(test: &str, seed: u64, history: &[Op]) {
             others(info);
         }
     }));
-    let mut short = split(history);
-    if !fails(seed, &short) {
-        short = history.to_vec();
-    }
-    shorten(&mut short, |ops| fails(seed, ops));
+    let mut atoms = atoms(history);
+    shorten(&mut atoms, |atoms| fails(seed, &built(history, atoms)));
+    let short = built(history, &atoms);
     eprintln!("{test}, seed {seed}: {} steps fail, shortened to {}:", history.len(), short.len());
     short.iter().rev().take(LINES).rev().for_each(|op| eprintln!("  {}", line(op)));
 }
 
-/// Each event of a group by itself.
-fn split(history: &[Op]) -> Vec<Op> {
-    let mut out = Vec::new();
-    for op in history {
-        match op {
-            Op::Insert { events, also } => out.extend(
-                events.iter().map(|ev| Op::Insert { events: vec![ev.clone()], also: *also }),
-            ),
-            other => out.push(other.clone()),
+/// What can be left out: an operation, or an event of one.
+fn atoms(history: &[Op]) -> Vec<(usize, usize)> {
+    let of = |(at, op): (usize, &Op)| match op {
+        Op::Insert { events, .. } | Op::Cut { events, .. } => {
+            (0..events.len()).map(|i| (at, i)).collect()
         }
-    }
-    out
+        _ => vec![(at, 0)],
+    };
+    history.iter().enumerate().flat_map(of).collect()
+}
+
+/// The operations of which something is left.
+fn built(history: &[Op], atoms: &[(usize, usize)]) -> Vec<Op> {
+    let build = |atoms: &[(usize, usize)]| {
+        let mut op = history[atoms[0].0].clone();
+        if let Op::Insert { events, .. } | Op::Cut { events, .. } = &mut op {
+            *events = atoms.iter().map(|(_, i)| events[*i].clone()).collect();
+        }
+        op
+    };
+    atoms.chunk_by(|a, b| a.0 == b.0).map(build).collect()
+}
+
+/// An event, as far as a person can take it in.
+fn event(ev: &Arc<Ev>) -> String {
+    let tags: Vec<Vec<String>> =
+        ev.tags.iter().map(|tag| tag.iter().map(|text| cut(text, 90)).collect()).collect();
+    let (id, pubkey) = (&ev.id, cut(&ev.pubkey, 16));
+    format!(
+        "{id} kind {} of {pubkey} at {} {tags:?} {:?}",
+        ev.kind,
+        ev.created_at,
+        cut(&ev.content, 40)
+    )
 }
 
 fn line(op: &Op) -> String {
     let events = |events: &[Arc<Ev>]| {
-        events.iter().map(|ev| cut(ev.value().to_string())).collect::<Vec<_>>().join(" ")
+        events.iter().map(|ev| "\n    ".to_string() + &event(ev)).collect::<String>()
     };
     let asks = |asks: &[Ask]| {
-        cut(asks.iter().map(|ask| ask.value().to_string()).collect::<Vec<_>>().join(" "))
+        cut(&asks.iter().map(|ask| ask.value().to_string()).collect::<Vec<_>>().join(" "), 600)
     };
     match op {
         Op::Insert { events: list, also } => format!("insert (other: {also}) {}", events(list)),
@@ -101,14 +121,12 @@ fn line(op: &Op) -> String {
     }
 }
 
-fn cut(mut text: String) -> String {
-    const MOST: usize = 600;
-    let end = (0..=MOST.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    if text.len() > MOST {
-        text.truncate(end.unwrap_or(0));
-        text.push_str(" ...");
+fn cut(text: &str, chars: usize) -> String {
+    let mut out: String = text.chars().take(chars).collect();
+    if out.len() < text.len() {
+        out.push_str("...");
     }
-    text
+    out
 }
 
 #[test]

@@ -18,10 +18,14 @@ fn about(value: &str) -> String {
     }
 }
 
-/// The registers for the authors of `events`; `None` if `ask` has not one tag with one value.
+/// The registers for the authors of `events`; `None` if `ask` has not one tag with one value,
+/// however often.
 pub fn registers(ask: &Ask, events: &[Arc<Ev>]) -> Option<[u8; 256]> {
     let [(_, values)] = &ask.tags[..] else { return None };
-    let [value] = &values[..] else { return None };
+    let value = values.first()?;
+    if values.iter().any(|other| other != value) {
+        return None;
+    }
     let digit = about(value).chars().nth(32)?.to_digit(16)? as usize;
     let offset = digit + 8;
     let mut registers = [0; 256];

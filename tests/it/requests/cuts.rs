@@ -73,3 +73,35 @@ fn a_vanishing_that_is_cut_off_is_whole_or_is_asked_again() {
     let kept = [wrap(8, 501, 1), wrap(9, 50, 2), event(2, 40, 1, &[]), event(1, 501, 1, &[])];
     every_cut(&vanish(1, 500), &gone, &kept);
 }
+
+/// A limit of what is promised: with nothing of its author's left, it looks like a request against others only.
+#[test]
+fn a_deletion_of_wraps_that_is_cut_off_may_be_refused_when_it_is_asked_again() {
+    let (wrapped, foreign) = (wrap(0, 50, 1), event(2, 40, 1, &[]));
+    let request = deletion(1, 60, &[&wrapped, &foreign]);
+    let mut refused = 0;
+    for n in 1..20 {
+        let (env, disk, _clock) = simulated(n, Faults::default());
+        let mut options = tiny(Some(4));
+        options.sync = SyncMode::Always;
+        let open = || EventStore::open_with(Path::new("/store"), &here(&options), env.clone());
+        let store = open().unwrap();
+        for event in [&wrapped, &foreign] {
+            assert_eq!(insert(&store, event).unwrap(), Inserted::Stored);
+        }
+        disk.crash_after(n);
+        let answer = insert(&store, &request);
+        disk.power_loss();
+        drop(store);
+        disk.crash_after(0);
+        let store = open().unwrap();
+        let again = insert(&store, &request).unwrap();
+        assert!(!has(&store, &wrapped) && has(&store, &foreign));
+        match again {
+            Inserted::InvalidDelete => refused += 1,
+            _ => assert!(has(&store, &request)),
+        }
+        assert!(answer.is_err() || again == Inserted::Duplicate, "what was answered is whole");
+    }
+    assert!(refused > 0, "it is done: say so in `deletions`");
+}
