@@ -137,7 +137,7 @@ const SHORT: &str = "one_store_through_everything_answers_as_a_list_does";
 
 #[test]
 fn one_store_through_everything_answers_as_a_list_does() {
-    replay::each_seed(SHORT, 0..24, |seed| life(SHORT, seed, 1_500, &mut Tally::default()));
+    replay::each_seed(SHORT, 0..40, |seed| life(SHORT, seed, 1_500, &mut Tally::default()));
 }
 
 const LONG: &str = "a_million_operations_answer_as_a_list_does";
