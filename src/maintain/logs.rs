@@ -40,8 +40,16 @@ pub(super) fn copy_log(source: &Files, target: &Files, from: Lsn) -> Result<Foll
             None => Ok(()),
         },
     })?;
-    if let Some(last) = out {
-        last.finish(from)?;
+    match (out, followed.files.first()) {
+        (Some(last), _) => last.finish(from)?,
+        // A file that nothing was written to: replay wants to see it, up to its first block.
+        (None, Some(number)) => {
+            let file = target.disk.create(&part_of(&target.path(*number)), 0)?;
+            let bytes = (from.offset() as usize).next_multiple_of(file.align());
+            file.write_at(0, &Buf::zeroed(bytes, file.align()))?;
+            file.sync()?;
+        }
+        (None, None) => {}
     }
     let last = followed.files.last().copied().unwrap_or_else(|| from.file());
     for number in target.list()?.into_iter().filter(|&number| number > last) {

@@ -271,6 +271,13 @@ pub fn follow(
         }
     }
     if chain.is_empty() && from != Lsn(0) {
+        // As replay has it: a file never begun, at its first block.
+        if files.list()?.contains(&from.file())
+            && LogFile::open(files, from.file())?.first_block() == from
+        {
+            found.files.push(from.file());
+            return Ok(found);
+        }
         let what = format!("no such file of the log, yet {from} lies here");
         return Err(Error::corrupt(files.path(from.file()), 0, what));
     }

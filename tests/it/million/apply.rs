@@ -5,7 +5,6 @@ use super::machine::{Machine, Side};
 use crate::compare::{collect, filters, ids, one};
 use crate::naive::registers::registers;
 use crate::naive::{Ask, Ev, Naive, words};
-use ratite::base::Error;
 use ratite::io::Rng;
 use ratite::maintain::{How, restore};
 use ratite::nostr::negentropy::{Differences, Items, Referee, Side as Which, opening, respond};
@@ -148,14 +147,7 @@ impl Machine {
     fn restore(&mut self) {
         let (backup, copy) = (self.next_copy("backup"), self.next_copy("copy"));
         self.copies += 1;
-        match self.main.store().backup(&backup) {
-            // A known fault: a shard that was not written to since the store got another number of shards has a log
-            // that is not begun, which opening takes and a backup does not.
-            Err(Error::Corrupt { what, .. }) if what.starts_with("no such file of the log") => {
-                return;
-            }
-            backed_up => backed_up.unwrap(),
-        };
+        self.main.store().backup(&backup).unwrap();
         self.main.store().engine().flush().unwrap();
         self.main.store().backup(&backup).unwrap();
         self.main.close();

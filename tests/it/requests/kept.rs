@@ -151,3 +151,27 @@ fn retention_leaves_requests_unless_a_rule_names_them() {
     assert_eq!(insert(&store, &refused()[4].0).unwrap(), Inserted::Stored, "that is forgotten");
     assert_eq!(insert(&store, &refused()[0].0).unwrap(), Inserted::Deleted);
 }
+
+#[test]
+fn a_store_that_was_not_written_to_since_its_shards_became_more_is_backed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, options) = (dir.path().join("store"), options());
+    let env = system(Backend::Auto).unwrap();
+    let store = open(&place, &options);
+    fill(&store);
+    store.close().unwrap();
+    drop(store);
+    let model: Arc<dyn Model> = Arc::new(EventModel::default());
+    reshard::run(&place, &model, 4, &options.store, &env, &mut |_| ()).unwrap();
+    let store = open(&place, &here(&tiny(None)));
+    let (copy, back) = (dir.path().join("copy"), dir.path().join("back"));
+    store.backup(&copy).unwrap();
+    restore::run(&env.disk, &copy, &back, How::Copy, &mut |_| ()).unwrap();
+    holds(&open(&back, &here(&tiny(None))));
+    // The next one brings what has begun since.
+    let note = event(9, 9, 1, &[]);
+    assert_eq!(insert(&store, &note).unwrap(), Inserted::Stored);
+    store.backup(&copy).unwrap();
+    store.close().unwrap();
+    assert!(has(&open(&copy, &here(&tiny(None))), &note));
+}
