@@ -80,6 +80,8 @@ fn a_signal_changes_what_may_change_and_names_what_may_not() {
     };
     assert_eq!(name(), "one");
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let challenge = client.read().unwrap().into_text().unwrap();
+    assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
     write(
         "[relay]\nname = \"two\"\nmax-filters = 1\nping = \"9 s\"\n[store]\nring = \"1 MiB\"\n\
            [retention]\nrules = [\"count=5\"]\n[log]\nlevel = \"debug\"\n",
@@ -130,8 +132,12 @@ fn nobody_is_refused_while_one_relay_follows_another() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     };
-    let greet =
-        |stream: TcpStream| tungstenite::client(format!("ws://{address}/"), stream).unwrap().0;
+    let greet = |stream: TcpStream| {
+        let (mut client, _) = tungstenite::client(format!("ws://{address}/"), stream).unwrap();
+        let challenge = client.read().unwrap().into_text().unwrap();
+        assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
+        client
+    };
     let ask = |client: &mut WebSocket<TcpStream>| {
         client.send(Message::text("[\"REQ\",\"s\",{}]")).unwrap();
         let mut events = 0;
