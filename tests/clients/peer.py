@@ -13,8 +13,15 @@ async def main():
     sdk.uniffi_set_event_loop(asyncio.get_running_loop())
     # Of its own it takes 60 events a minute.
     limit = sdk.RateLimit(max_reqs=1_000_000, notes_per_minute=1_000_000)
-    relay = sdk.LocalRelayBuilder().addr("127.0.0.1").rate_limit(limit).max_filter_limit(10_000).build()
-    await relay.run()
+    for attempt in range(10):
+        # It draws a port and takes it later, when others may have it.
+        relay = sdk.LocalRelayBuilder().addr("127.0.0.1").rate_limit(limit).build()
+        try:
+            await relay.run()
+            break
+        except sdk.NostrSdkError:
+            if attempt == 9:
+                raise
     print("listening on", str(await relay.url()).rstrip("/"), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     relay.shutdown()
