@@ -66,7 +66,8 @@ impl Runner {
         let missing = self.missing();
         if let Some(why) = &missing {
             // Past the test runner's capture: a test that did not run is worth a line.
-            writeln!(std::io::stderr(), "SKIPPED {test}: {why}").unwrap();
+            let mut past_capture = std::io::stderr();
+            writeln!(past_capture, "SKIPPED {test}: {why}").unwrap();
         }
         missing.is_none()
     }
