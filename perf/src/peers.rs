@@ -42,6 +42,11 @@ struct Peers {
 }
 
 impl Others {
+    /// Whether no rival is asked.
+    pub fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Opens the peers beside the store, loading them first if they are not there.
     pub fn open(args: &Args, figures: &mut Figures) -> Result<Others> {
         let Some((file, dir)) = args.peers() else { return Ok(Others(None)) };

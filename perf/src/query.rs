@@ -5,7 +5,7 @@
 use crate::clock::{Instructions, Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
-use crate::workload::{Answer, Facts, Row, rows};
+use crate::workload::{Answer, Facts, Row, rows, search_rows};
 use crate::{Result, host};
 use ratite::nostr::{EventStore, Filter, write_event};
 use ratite::query::Order;
@@ -60,7 +60,9 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     let (wall, cpu) = Meter::overhead();
     eprintln!("the clocks add {wall} ns wall and {cpu} ns CPU to every call");
     print_head("query");
-    for mut row in rows() {
+    // No rival has search.
+    let searches = if others.are_none() { search_rows() } else { Vec::new() };
+    for mut row in rows().into_iter().chain(searches) {
         if args.row.as_ref().is_some_and(|part| !row.name.contains(part.as_str())) {
             continue;
         }
@@ -149,6 +151,10 @@ struct Others;
 impl Others {
     fn open(_: &Args, _: &mut Figures) -> Result<Others> {
         Ok(Others)
+    }
+
+    fn are_none(&self) -> bool {
+        true
     }
 
     fn forget(&mut self) {}

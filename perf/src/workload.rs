@@ -3,7 +3,7 @@
 use crate::Result;
 use ratite::base::Key;
 use ratite::io::Rng;
-use ratite::nostr::{Class, EventRef, Filter, TagValue, class};
+use ratite::nostr::{Class, EventRef, Filter, Search, TagValue, class};
 use std::collections::HashMap;
 
 /// Events of which something is remembered, unless more is asked for.
@@ -22,7 +22,12 @@ pub struct Facts {
     noted: Vec<[u8; 32]>,
     mentioned: Vec<[u8; 32]>,
     hashtags: Vec<String>,
+    /// Words of sampled notes, in their order.
+    texts: Vec<Vec<String>>,
 }
+
+/// Notes whose words are remembered.
+const TEXTS: usize = 20_000;
 
 #[derive(Clone, Copy)]
 struct Sample {
@@ -48,6 +53,7 @@ impl Facts {
             noted: Vec::new(),
             mentioned: Vec::new(),
             hashtags: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -63,6 +69,11 @@ impl Facts {
         };
         if at >= self.samples {
             return;
+        }
+        if event.kind() == 1 && self.texts.len() < TEXTS {
+            let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let words = event.content().split(' ').filter(plain).map(String::from);
+            self.texts.push(words.collect());
         }
         let (id, author) = (*event.id(), *event.pubkey());
         let sample = Sample { id, author, kind: event.kind(), created_at: event.created_at() };
@@ -182,6 +193,29 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
+/// Searches (NIP-50), of words as often as they are written.
+pub fn search_rows() -> Vec<Row> {
+    let row = |name, draw| Row { name, calls: 500, answer: Answer::Views, goal_us: None, draw };
+    vec![
+        row("search, a word, limit 50", |d| search(&d.words(1).join(" "), None)),
+        row("search, two words, limit 50", |d| search(&d.words(2).join(" "), None)),
+        row("search, four words, limit 50", |d| search(&d.words(4).join(" "), None)),
+        row("search, a phrase of two, limit 50", |d| {
+            search(&format!("\"{}\"", d.words(2).join(" ")), None)
+        }),
+        row("search, two words of an author", |d| {
+            let author = d.of_kind(1).author;
+            search(&d.words(2).join(" "), Some(author))
+        }),
+    ]
+}
+
+fn search(text: &str, author: Option<[u8; 32]>) -> Filter {
+    let authors = author.map(|author| vec![author]);
+    // What was drawn is short.
+    Filter { authors, search: Search::new(text).ok(), limit: Some(50), ..Filter::default() }
+}
+
 /// Rows whose parameters lie all over the store, so that few pages are met twice.
 pub fn cold_rows() -> Vec<Row> {
     use Answer::{Get, Views};
@@ -296,6 +330,19 @@ impl Draw<'_> {
     fn hashtag(&mut self) -> String {
         let at = self.below(self.facts.hashtags.len());
         self.facts.hashtags[at].clone()
+    }
+
+    /// So many words in a row of a note that has them.
+    fn words(&mut self, count: usize) -> Vec<String> {
+        for _ in 0..1_000 {
+            let text = self.below(self.facts.texts.len());
+            let words = &self.facts.texts[text];
+            if words.len() >= count {
+                let at = self.rng.below((words.len() - count + 1) as u64) as usize;
+                return words[at..at + count].to_vec();
+            }
+        }
+        vec!["bird".into()]
     }
 
     /// A moment within what is stored, as dense as events are.

@@ -1,7 +1,7 @@
 //! The answer to filters of which some have a search: the best first.
 //!
 //! ```text
-//!   filter with a search --Select, newest SCORED_MAX--> matches --score--> best `limit` keys --+
+//!   filter with a search --Select, newest SCORED_MIN--> matches --score--> best `limit` keys --+
 //!   ... each in its turn                                                                       +--> each id once
 //!   all other filters ----------------------------------Cursor---------------------------------+
 //! ```
@@ -22,9 +22,12 @@ use crate::query::{self, Cursor, Order};
 use crate::store::{Store, StoreSnapshot};
 use std::collections::HashSet;
 
-/// Matches of a search that are scored at least, if there are so many: its newest ones. Twice the largest limit of a
-/// relay by default, and some 10 ms; beyond, what is older is not looked at.
-pub const SCORED_MAX: usize = 2_048;
+/// Matches of a search that are scored at least, if there are so many: its newest ones. Some 2 ms; beyond, what is older
+/// is not looked at.
+pub const SCORED_MIN: usize = 512;
+
+/// How many times its limit are scored, if that is more.
+const SCORED_TIMES: usize = 4;
 
 /// How the answer to a query comes.
 pub(super) enum Answer {
@@ -121,7 +124,7 @@ fn rank(
     if limit == 0 || filter.is_empty() {
         return Ok(Vec::new());
     }
-    what.limit = what.limit.map(|limit| limit.max(SCORED_MAX));
+    what.limit = what.limit.map(|limit| limit.saturating_mul(SCORED_TIMES).max(SCORED_MIN));
     let mut words = Terms::new();
     search.words().iter().for_each(|word| terms::word(word, &mut words));
     let words: Vec<&[u8]> = words.iter().collect();

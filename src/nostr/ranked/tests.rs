@@ -2,7 +2,7 @@
 
 mod measure;
 
-use super::SCORED_MAX;
+use super::SCORED_MIN;
 use crate::base::Error;
 use crate::io::{Env, Faults, Rng, simulated};
 use crate::model::Model;
@@ -295,15 +295,15 @@ fn of_many_matches_the_newest_are_ranked_and_without_a_limit_all() {
     let second = note(2, "word word");
     insert(&store, &second);
     let filler = "and much more that makes it a long note ".repeat(2);
-    for n in 1..SCORED_MAX as u64 {
+    for n in 1..SCORED_MIN as u64 {
         insert(&store, &note(2 + n % 100, &format!("{filler} word {n}")));
     }
     let first = |limit| ids(&store, &[Filter { limit, ..search("word") }])[0];
     // One more than are looked at: the oldest is not.
     assert_eq!(first(Some(1)), *second.id());
-    assert_eq!(first(Some(SCORED_MAX as u64 + 1)), *best.id());
+    assert_eq!(first(Some(SCORED_MIN as u64 / 4 + 1)), *best.id());
     assert_eq!(first(None), *best.id());
-    assert_eq!(store.count(&[search("word")]).unwrap(), SCORED_MAX as u64 + 1);
+    assert_eq!(store.count(&[search("word")]).unwrap(), SCORED_MIN as u64 + 1);
 }
 
 #[test]

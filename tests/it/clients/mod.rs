@@ -1,14 +1,19 @@
 //! The relay as a process, met by clients that others wrote, by a kill, and by garbage.
 //!
 //! ```text
+//!   script       how scripts are run; nostr-tools, NDK, nostr-sdk for Python
 //!   nostr_tools  tests/clients/nostr-tools.mjs on node        sdk      nostr-sdk
-//!   sync         the tool as a client, between two relays
+//!   sync         the tool as a client, between two relays     peer     and with a relay of others
 //!   kill         kill -9 while events are published           garbage  bytes that are no protocol
+//!   plugin       a write-policy plugin in Python
 //! ```
 
 mod garbage;
 mod kill;
 mod nostr_tools;
+mod peer;
+mod plugin;
+mod script;
 mod sdk;
 mod sync;
 

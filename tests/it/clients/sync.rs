@@ -9,13 +9,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// Notes: nothing replaces another, so that every relay can hold all of them.
-fn notes(count: usize) -> Vec<Event> {
+pub fn notes(count: usize) -> Vec<Event> {
     let generator = Generator::new(77, &Config::default());
     generator.filter(|event| event.kind() == 1).take(count).collect()
 }
 
-fn publish<'a>(relay: &Relay, events: impl Iterator<Item = &'a Event>) -> u64 {
-    let mut socket = Socket::connect(&relay.url);
+pub fn publish<'a>(url: &str, events: impl Iterator<Item = &'a Event>) -> u64 {
+    let mut socket = Socket::connect(url);
     let mut count = 0;
     for event in events {
         socket.publish(event).unwrap();
@@ -37,8 +37,8 @@ fn two_relays_come_together_though_a_sync_is_killed() {
     let all = notes(900);
     let numbered = || all.iter().enumerate();
     let only_here = numbered().filter(|(i, _)| i % 3 == 1).count() as u64;
-    publish(&here, numbered().filter(|(i, _)| i % 3 != 0).map(|(_, event)| event));
-    let had = publish(&there, numbered().filter(|(i, _)| i % 3 != 1).map(|(_, event)| event));
+    publish(&here.url, numbered().filter(|(i, _)| i % 3 != 0).map(|(_, event)| event));
+    let had = publish(&there.url, numbered().filter(|(i, _)| i % 3 != 1).map(|(_, event)| event));
 
     let args = ["sync", &there.url, "--local", &here.url];
     let mut killed = ratite(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -82,8 +82,8 @@ fn a_stream_passes_what_comes_until_a_signal() {
         .unwrap();
     let mut said = BufReader::new(streaming.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(said.any(|line| line.ends_with(": connected")));
-    publish(&here, all[..20].iter());
-    publish(&there, all[20..].iter());
+    publish(&here.url, all[..20].iter());
+    publish(&there.url, all[20..].iter());
     while (count(&here), count(&there)) != (40, 40) {}
     let pid = streaming.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
