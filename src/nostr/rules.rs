@@ -21,6 +21,7 @@
 //! I2. Each rule is a function `(event, hits) -> Verdict`; `decide` runs them in turn, refusals first.
 
 use super::event::{EventRef, Item};
+use super::filter::TagValue;
 use super::search::{self, SearchKinds};
 use super::{expiration, requests, terms};
 use crate::base::{Error, Result, Terms, hash64};
@@ -267,6 +268,24 @@ impl Model for EventModel {
             _ => requests::is_request(found.kind()),
         };
         found.pubkey() == event.pubkey() && !spared
+    }
+
+    fn far_probes(&self, record: Record<'_>, out: &mut Probes) {
+        let Ok(event) = EventRef::stored(record) else { return };
+        if self.is_vanish(&event) {
+            out.dying_until = event.created_at();
+            let author = TagValue::from(*event.pubkey());
+            terms::tag(b'p', author.item(), &mut out.dying_terms);
+        } else if event.kind() == requests::DELETION {
+            out.dying_ids.extend(requests::ids(&event));
+        }
+    }
+
+    fn dies_far(&self, record: Record<'_>, found: Record<'_>) -> bool {
+        let (Ok(event), Ok(found)) = (EventRef::stored(record), EventRef::stored(found)) else {
+            return false;
+        };
+        found.kind() == requests::GIFT_WRAP && requests::may_delete(event.pubkey(), &found)
     }
 }
 
