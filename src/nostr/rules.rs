@@ -87,6 +87,8 @@ pub fn class(kind: u16) -> Class {
 pub struct EventModel {
     /// The relay's own URLs in normal form, and `ALL_RELAYS`.
     relays: Vec<String>,
+    /// The same as values of terms, which each event is asked for.
+    relay_values: Vec<TagValue>,
     search: SearchKinds,
 }
 
@@ -100,7 +102,7 @@ impl Default for EventModel {
 impl EventModel {
     /// With the words of events of these kinds as terms.
     pub fn new(search: SearchKinds) -> EventModel {
-        EventModel { relays: vec![requests::ALL_RELAYS.into()], search }
+        EventModel { relays: Vec::new(), relay_values: Vec::new(), search }.of_relays(&[])
     }
 
     /// The model of a relay with these URLs: requests to vanish from them, or from all relays, are meant for it. Without
@@ -111,6 +113,7 @@ impl EventModel {
         self.relays.push(requests::ALL_RELAYS.into());
         self.relays.sort_unstable();
         self.relays.dedup();
+        self.relay_values = self.relays.iter().map(|url| TagValue::new(url)).collect();
         self
     }
 
@@ -143,7 +146,7 @@ impl EventModel {
 
     /// Adds the terms of the requests of `pubkey` to vanish from here.
     pub(super) fn vanished(&self, pubkey: &[u8; 32], out: &mut Terms) {
-        self.relays.iter().for_each(|url| terms::vanished(pubkey, url, out));
+        self.relay_values.iter().for_each(|url| terms::vanished(pubkey, url.item(), out));
     }
 
     /// Whether the event is a request to vanish from here.
