@@ -24,6 +24,14 @@ fn get(url: &str, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.into()
 }
 
+/// A client that has read the challenge which every client is sent first.
+fn greeted(url: &str) -> WebSocket<tungstenite::stream::MaybeTlsStream<TcpStream>> {
+    let (mut client, _response) = tungstenite::connect(url).unwrap();
+    let challenge = client.read().unwrap().into_text().unwrap();
+    assert!(challenge.starts_with("[\"AUTH\""), "{challenge}");
+    client
+}
+
 #[test]
 fn a_log_of_json_is_json_and_tells_nothing_of_what_clients_say() {
     let store = Store::new();
@@ -79,7 +87,7 @@ fn a_signal_changes_what_may_change_and_names_what_may_not() {
         document["name"].as_str().unwrap().to_string()
     };
     assert_eq!(name(), "one");
-    let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let mut client = greeted(&url);
     write(
         "[relay]\nname = \"two\"\nmax-filters = 1\nping = \"9 s\"\n[store]\nring = \"1 MiB\"\n\
            [retention]\nrules = [\"count=5\"]\n[log]\nlevel = \"debug\"\n",
@@ -121,7 +129,7 @@ fn a_signal_loads_the_rules_of_who_may_publish() {
         relay.signal("-HUP");
         err.find(|line| line.starts_with("SIGHUP: ")).expect("an answer to the signal")
     };
-    let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let mut client = greeted(&url);
     let mut is_taken = || {
         client.send(Message::text(format!("[\"EVENT\",{}]", json(&note(1, 5, ""))))).unwrap();
         let answer = client.read().unwrap().into_text().unwrap();
