@@ -194,6 +194,8 @@ fn a_monitor_writes_new_events_as_they_come() {
     assert_eq!(all_out.next().unwrap(), json(&note(1, 50, "before")));
     let (mut some, mut some_out) = monitor(&["{\"kinds\":[1]}"]);
     let (mut client, _response) = tungstenite::connect(&url).unwrap();
+    let challenge = client.read().unwrap().into_text().unwrap();
+    assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
     let mut publish = |event: &ratite::nostr::Event| {
         client.send(Message::text(format!("[\"EVENT\",{}]", json(event)))).unwrap();
         let answer = client.read().unwrap().into_text().unwrap();

@@ -179,8 +179,12 @@ fn nobody_is_refused_while_one_relay_follows_another() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     };
-    let greet =
-        |stream: TcpStream| tungstenite::client(format!("ws://{address}/"), stream).unwrap().0;
+    let greet = |stream: TcpStream| {
+        let (mut client, _) = tungstenite::client(format!("ws://{address}/"), stream).unwrap();
+        let challenge = client.read().unwrap().into_text().unwrap();
+        assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
+        client
+    };
     let ask = |client: &mut WebSocket<TcpStream>| {
         client.send(Message::text("[\"REQ\",\"s\",{}]")).unwrap();
         let mut events = 0;
