@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -95,21 +95,20 @@ impl Waiting {
     }
 }
 
-/// Tells who waits, when it is dropped, that the worker is gone.
-struct Farewell(Arc<Waiting>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.0.has_ended.store(true, SeqCst);
-        self.0.wake();
-    }
-}
-
 /// The worker's end of the queue.
 pub(super) struct Jobs {
-    /// Goes first, so that nobody sends any more who is woken then.
     pub(super) receiver: Receiver<Message>,
-    _farewell: Farewell,
+    waiting: Arc<Waiting>,
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.waiting.has_ended.store(true, SeqCst);
+        fence(SeqCst);
+        // The channel keeps what nobody receives, until its senders go too (I1). Who sends now sees that it ended.
+        while self.receiver.try_recv().is_ok() {}
+        self.waiting.wake();
+    }
 }
 
 /// The senders' end of the queue.
@@ -122,8 +121,7 @@ impl Queue {
     pub(super) fn new() -> (Queue, Jobs) {
         let (jobs, receiver) = bounded(QUEUE_JOBS);
         let waiting = Arc::new(Waiting::default());
-        let _farewell = Farewell(waiting.clone());
-        (Queue { jobs, waiting }, Jobs { receiver, _farewell })
+        (Queue { jobs, waiting: waiting.clone() }, Jobs { receiver, waiting })
     }
 
     /// Sends the request if there is room (I2).
@@ -150,7 +148,13 @@ impl Queue {
         }
         let (job, reply) = Job::new(event);
         match self.jobs.try_send(Message::Job(job)) {
-            Ok(()) => Ok(Some(reply)),
+            Ok(()) => {
+                fence(SeqCst);
+                match self.waiting.has_ended.load(SeqCst) {
+                    false => Ok(Some(reply)),
+                    true => Err(Error::Closed),
+                }
+            }
             Err(TrySendError::Full(_)) => Ok(None),
             Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
         }
@@ -205,6 +209,7 @@ mod tests {
         assert_eq!(woken.0.load(SeqCst), 1);
         assert!(matches!(poll(), Poll::Ready(Err(Error::Closed))));
         for mut reply in replies {
+            // The request that waited in the queue, too.
             let answer = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
             assert!(matches!(answer, Poll::Ready(Err(Error::Closed))));
         }
