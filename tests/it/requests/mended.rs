@@ -54,7 +54,7 @@ fn who_was_deleted_vanished_or_replaced_is_not_back_when_all_manifests_are_lost(
         let put = |event: &Event| {
             assert!(matches!(
                 insert(&store, event).unwrap(),
-                Inserted::Stored | Inserted::Replaced { .. }
+                Inserted::Stored | Inserted::Replaced
             ));
         };
         // Of the first author those with even numbers; of the second, two are younger than its vanishing.
