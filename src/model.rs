@@ -86,6 +86,18 @@ pub trait Model: Send + Sync + 'static {
         let _nothing_dies = (record, found);
         false
     }
+
+    /// Adds, as dying ids and terms, what has died with `record` in whatever shard by the work of who inserts: for
+    /// repairs of a store that has forgotten who is dead. An engine does not ask.
+    fn far_probes(&self, record: Record<'_>, out: &mut Probes) {
+        let _reaches_no_other_shard = (record, out);
+    }
+
+    /// As [`Model::dies`], of what [`Model::far_probes`] found.
+    fn dies_far(&self, record: Record<'_>, found: Record<'_>) -> bool {
+        let _nothing_dies = (record, found);
+        false
+    }
 }
 
 /// What becomes of a record.

@@ -4,7 +4,8 @@
 //!   1 lock, verify: nothing wrong -> nothing done      4 the report of what is lost, durable
 //!   2 STORE from what all other files say              5 manifests that name the new files
 //!   3 each shard: the damaged linked to quarantine,    6 the damaged removed from their old places
-//!     new segments and a new log beside the old        7 verify again
+//!     new segments and a new log beside the old;       7 verify again
+//!     who is dead by the rules, where that was lost
 //! ```
 //!
 //! I1. No byte of an existing file is written, STORE aside, which is replaced whole.
@@ -13,11 +14,12 @@
 //!     store is whole. Either way another run finishes.
 //!
 //! What becomes of each kind: segments in `repair/segment.rs`, the log in `repair/log.rs`, a shard and its
-//! manifest in `repair/shard.rs`.
+//! manifest in `repair/shard.rs`, the dead of a lost manifest in `repair/rules.rs`.
 
 mod log;
 mod manifest;
 mod quarantine;
+mod rules;
 mod segment;
 mod shard;
 
@@ -143,6 +145,7 @@ pub fn run(
     for shard in 0..bench.scene.site.shards {
         plans.extend(shard::plan(&mut bench, shard as ShardId)?);
     }
+    rules::settle(&mut bench, &mut plans)?;
     if dry_run {
         return Ok(bench.done);
     }

@@ -17,6 +17,7 @@
 mod batch;
 mod build;
 mod changes;
+mod count;
 #[cfg(feature = "nostr-database")]
 mod database;
 mod deletions;

@@ -21,6 +21,7 @@
 //! I2. Each rule is a function `(event, hits) -> Verdict`; `decide` runs them in turn, refusals first.
 
 use super::event::{EventRef, Item};
+use super::filter::TagValue;
 use super::search::{self, SearchKinds};
 use super::{expiration, requests, terms};
 use crate::base::{Error, Result, Terms, hash64};
@@ -86,6 +87,8 @@ pub fn class(kind: u16) -> Class {
 pub struct EventModel {
     /// The relay's own URLs in normal form, and `ALL_RELAYS`.
     relays: Vec<String>,
+    /// The same as values of terms, which each event is asked for.
+    relay_values: Vec<TagValue>,
     search: SearchKinds,
 }
 
@@ -99,7 +102,7 @@ impl Default for EventModel {
 impl EventModel {
     /// With the words of events of these kinds as terms.
     pub fn new(search: SearchKinds) -> EventModel {
-        EventModel { relays: vec![requests::ALL_RELAYS.into()], search }
+        EventModel { relays: Vec::new(), relay_values: Vec::new(), search }.of_relays(&[])
     }
 
     /// The model of a relay with these URLs: requests to vanish from them, or from all relays, are meant for it. Without
@@ -110,6 +113,7 @@ impl EventModel {
         self.relays.push(requests::ALL_RELAYS.into());
         self.relays.sort_unstable();
         self.relays.dedup();
+        self.relay_values = self.relays.iter().map(|url| TagValue::new(url)).collect();
         self
     }
 
@@ -142,7 +146,7 @@ impl EventModel {
 
     /// Adds the terms of the requests of `pubkey` to vanish from here.
     pub(super) fn vanished(&self, pubkey: &[u8; 32], out: &mut Terms) {
-        self.relays.iter().for_each(|url| terms::vanished(pubkey, url, out));
+        self.relay_values.iter().for_each(|url| terms::vanished(pubkey, url.item(), out));
     }
 
     /// Whether the event is a request to vanish from here.
@@ -267,6 +271,24 @@ impl Model for EventModel {
             _ => requests::is_request(found.kind()),
         };
         found.pubkey() == event.pubkey() && !spared
+    }
+
+    fn far_probes(&self, record: Record<'_>, out: &mut Probes) {
+        let Ok(event) = EventRef::stored(record) else { return };
+        if self.is_vanish(&event) {
+            out.dying_until = event.created_at();
+            let author = TagValue::from(*event.pubkey());
+            terms::tag(b'p', author.item(), &mut out.dying_terms);
+        } else if event.kind() == requests::DELETION {
+            out.dying_ids.extend(requests::ids(&event));
+        }
+    }
+
+    fn dies_far(&self, record: Record<'_>, found: Record<'_>) -> bool {
+        let (Ok(event), Ok(found)) = (EventRef::stored(record), EventRef::stored(found)) else {
+            return false;
+        };
+        found.kind() == requests::GIFT_WRAP && requests::may_delete(event.pubkey(), &found)
     }
 }
 

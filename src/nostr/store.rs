@@ -357,14 +357,6 @@ impl EventStore {
         Ok(Events { answer, last: None })
     }
 
-    /// How many events a query without limits would give. Reads no events where posting lists decide.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn count(&self, filters: &[Filter]) -> Result<u64> {
-        self.engine().count(&selects_at(&self.adopted(filters)?, self.now()))
-    }
-
     /// The selections of `filters`, without what has expired now. A search in a store that was created without finds
     /// nothing: it has no words.
     pub(super) fn selects(&self, filters: &[Filter]) -> Vec<Select> {

@@ -90,7 +90,7 @@ fn of_request(event: &EventRef<'_>, out: &mut Terms) {
         own.for_each(|address| deleted_address(address.kind, pubkey, address.d.item(), out));
     }
     if event.kind() == requests::VANISH {
-        requests::relays(event).for_each(|url| vanished(pubkey, &url, out));
+        requests::relays(event).for_each(|url| vanished(pubkey, TagValue::new(&url).item(), out));
     }
 }
 
@@ -105,8 +105,8 @@ pub fn deleted_address(kind: u16, pubkey: &[u8; 32], d: Item<'_>, out: &mut Term
 }
 
 /// Adds the term of a request of `pubkey` to vanish from `url`, which is one in normal form.
-pub fn vanished(pubkey: &[u8; 32], url: &str, out: &mut Terms) {
-    push_value(&[&[VANISHED], pubkey], TagValue::new(url).item(), out);
+pub fn vanished(pubkey: &[u8; 32], url: Item<'_>, out: &mut Terms) {
+    push_value(&[&[VANISHED], pubkey], url, out);
 }
 
 /// Adds the term of an author.

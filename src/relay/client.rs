@@ -20,11 +20,19 @@ impl Client {
 
     /// Whether the client may have a message of so many bytes looked at, by its address and by its rates.
     pub(super) fn may(&self, front: &Front, spent: Spent, bytes: usize) -> Result<(), Refusal> {
+        self.spend(front, &[Spent::Bytes(bytes), spent])
+    }
+
+    /// As [`Client::may`], of a message that belongs to a request which was counted.
+    pub(super) fn may_send(&self, front: &Front, bytes: usize) -> Result<(), Refusal> {
+        self.spend(front, &[Spent::Bytes(bytes)])
+    }
+
+    fn spend(&self, front: &Front, spent: &[Spent]) -> Result<(), Refusal> {
         // An address may be blocked while its clients are connected.
         front.policy.admit_address(self.address)?;
         let now = front.store.engine().env().clock.monotonic_nanos();
-        let take = |spent| front.policy.take(&self.meter, spent, now);
-        match take(Spent::Bytes(bytes)) && take(spent) {
+        match spent.iter().all(|spent| front.policy.take(&self.meter, *spent, now)) {
             true => Ok(()),
             false => {
                 front.counters.rate_limited.add();

@@ -8,8 +8,11 @@
 //! I1. No message needs another: neither side takes its window over. So one compressor and one
 //!     decompressor serve all clients of a thread, and a client costs no memory for them.
 //! I2. What comes out of a message is never longer than the limit on messages, and stops there.
+//! I3. An event that many clients of a thread are sent is compressed once: its messages differ in the subscription's id
+//!     only, which goes before it in a block of its own, as it is. No block looks back into the one before.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use std::collections::VecDeque;
 
 /// What is answered to an offer that is accepted.
 pub(super) const ACCEPTED: &str =
@@ -21,6 +24,11 @@ const COMPRESSED_BYTES_MIN: usize = 1024;
 
 /// What ends every message and is not sent: an empty stored block.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Events whose compressed form a thread keeps: as many as come between the first and the last client's turn.
+const KEPT_MAX: usize = 8;
+/// Bytes of these, plain and compressed.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// Whether one of the offers of a `Sec-WebSocket-Extensions` header can be accepted.
 pub(super) fn is_offered(header: &str) -> bool {
@@ -61,6 +69,21 @@ pub(super) enum Unfit {
 pub(super) struct Deflate {
     compress: Compress,
     decompress: Decompress,
+    /// The newest last (I3).
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+}
+
+/// The end of a message, from the event on, and its compressed form, if that is worth it.
+struct Kept {
+    plain: Box<[u8]>,
+    small: Option<Box<[u8]>>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.plain.len() + self.small.as_ref().map_or(0, |small| small.len())
+    }
 }
 
 impl Deflate {
@@ -68,6 +91,8 @@ impl Deflate {
         Deflate {
             compress: Compress::new(Compression::fast(), false),
             decompress: Decompress::new(false),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
         }
     }
 
@@ -76,6 +101,42 @@ impl Deflate {
         if message.len() < COMPRESSED_BYTES_MIN {
             return None;
         }
+        let Some(at) = event_begins(message) else { return self.squeezed(message) };
+        let (head, event) = message.split_at(at);
+        let small = self.shared(event)?;
+        // A stored block: its kind, its length twice, its bytes.
+        let length = u16::try_from(head.len()).ok()?.to_le_bytes();
+        let mut out = Vec::with_capacity(5 + head.len() + small.len());
+        out.extend([0, length[0], length[1], !length[0], !length[1]]);
+        out.extend_from_slice(head);
+        out.extend_from_slice(small);
+        (out.len() < message.len()).then_some(out)
+    }
+
+    /// As [`Deflate::squeezed`], once for all who ask in a row (I3).
+    fn shared(&mut self, plain: &[u8]) -> Option<&[u8]> {
+        let found = self.kept.iter().rposition(|kept| *kept.plain == *plain);
+        let index = match found {
+            Some(index) => index,
+            None => {
+                let small = self.squeezed(plain).map(Vec::into_boxed_slice);
+                let kept = Kept { plain: plain.into(), small };
+                self.kept_bytes += kept.bytes();
+                self.kept.push_back(kept);
+                // The new one stays, whatever its length, until the next comes.
+                while self.kept.len() > KEPT_MAX
+                    || self.kept_bytes > KEPT_BYTES_MAX && self.kept.len() > 1
+                {
+                    self.kept_bytes -= self.kept.pop_front().map_or(0, |old| old.bytes());
+                }
+                self.kept.len() - 1
+            }
+        };
+        self.kept[index].small.as_deref()
+    }
+
+    /// The compressed form, if it is smaller.
+    fn squeezed(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         self.compress.reset();
         // With less room than the message takes, what does not get smaller is given up in time.
         let mut out = Vec::with_capacity(message.len());
@@ -120,10 +181,50 @@ impl Deflate {
     }
 }
 
+/// Where the event begins in a message that sends one.
+fn event_begins(message: &[u8]) -> Option<usize> {
+    let id = message.strip_prefix(b"[\"EVENT\",\"")?;
+    // A subscription's id cannot be so long, even escaped.
+    let id = &id[..id.len().min(512)];
+    let end = id.windows(3).position(|bytes| bytes == b"\",{")?;
+    Some(message.len().min(b"[\"EVENT\",\"".len() + end + 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::io::Rng;
+
+    #[test]
+    fn an_event_is_compressed_once_for_all_subscriptions() {
+        let mut deflate = Deflate::new();
+        let mut rng = Rng::new(7);
+        let event =
+            |n: usize| format!("{{\"id\":{n},\"content\":\"{}\"}}]", "words ".repeat(400 + n));
+        let message = |id: &str, n: usize| format!("[\"EVENT\",{id},{}", event(n)).into_bytes();
+        let ids = ["\"a\"", "\"\"", "\"other\\\"one\"", "\"\\\",{\""];
+        for _ in 0..200 {
+            let (id, n) = (ids[rng.below(4) as usize], rng.below(12) as usize);
+            let small = deflate.smaller(&message(id, n)).unwrap();
+            assert!(small.len() < 200);
+            assert_eq!(deflate.larger(small, 10_000), Ok(message(id, n)));
+            assert!(deflate.kept.len() <= KEPT_MAX);
+            assert_eq!(deflate.kept_bytes, deflate.kept.iter().map(Kept::bytes).sum::<usize>());
+        }
+        // What is kept is what is sent.
+        deflate.smaller(&message(ids[0], 50)).unwrap();
+        deflate.kept.back_mut().unwrap().small = Some(Box::new(*b"mark"));
+        assert!(deflate.smaller(&message(ids[2], 50)).unwrap().ends_with(b"mark"));
+        // Of large ones few are kept, and what does not get smaller is not tried again.
+        let mut deflate = Deflate::new();
+        for _ in 0..4 {
+            let mut noise = vec![0; 600 << 10];
+            rng.fill(&mut noise);
+            let large = [&b"[\"EVENT\",\"a\",{"[..], &noise].concat();
+            assert_eq!(deflate.smaller(&large), None);
+            assert!(deflate.kept.len() == 1 && deflate.kept[0].small.is_none());
+        }
+    }
 
     #[test]
     fn offers_are_read_as_the_standard_has_it() {

@@ -129,6 +129,12 @@ impl Syncs {
         }
     }
 
+    /// Ends a session, wherever it stands, and says why.
+    pub(super) fn refuse(&mut self, front: &Front, outbox: &Outbox, id: &SubId, text: &str) {
+        self.end(id);
+        refuse(front, outbox, id, text);
+    }
+
     /// Ends a session, wherever it stands.
     pub(super) fn end(&mut self, id: &SubId) {
         self.open.remove(id);

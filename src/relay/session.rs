@@ -148,12 +148,20 @@ impl Session {
 
     /// A message of NIP-77.
     fn compare(&mut self, message: ClientMessage<'_>) {
-        let Session { front, outbox, identity, syncs, .. } = self;
+        let Session { front, outbox, identity, syncs, client, .. } = self;
         match message {
             ClientMessage::NegOpen(id, filter, message) => {
-                syncs.begin(front, outbox, identity, id, (filter, message));
+                let bytes = filter.len() + message.len();
+                match client.may(front, Spent::Request, bytes) {
+                    Ok(()) => syncs.begin(front, outbox, identity, id, (filter, message)),
+                    Err(refusal) => syncs.refuse(front, outbox, &id, refusal.0),
+                }
             }
-            ClientMessage::NegMsg(id, message) => syncs.go_on(front, outbox, id, message),
+            // A part of the request that was counted when it began.
+            ClientMessage::NegMsg(id, message) => match client.may_send(front, message.len()) {
+                Ok(()) => syncs.go_on(front, outbox, id, message),
+                Err(refusal) => syncs.refuse(front, outbox, &id, refusal.0),
+            },
             ClientMessage::NegClose(id) => syncs.end(&id),
             _ => {}
         }

@@ -6,7 +6,8 @@
 //!
 //! I1. A record that entered the ring is answered: the shard ends only after `close` was set, no
 //!     caller is between its check of `close` and its push, and the ring is empty.
-//! I2. A caller that found no room is woken after room was made: it registers, then tries again.
+//! I2. A caller that found no room is woken after room was made, by the shard or by who gave a ticket back: it
+//!     registers, then tries again (`room`).
 
 use super::format::message_head;
 use super::ticket::{Ticket, Tickets, with_thread_waker};
@@ -16,8 +17,8 @@ use crate::io::Wake;
 use crate::model::Record;
 use crate::wal::{Full, Ring};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 /// The callers' side of a shard.
 pub(super) struct Inbox {
@@ -30,8 +31,6 @@ pub(super) struct Inbox {
     closing: AtomicBool,
     /// Callers between their check of `closing` and their push.
     entering: AtomicU32,
-    crowded: AtomicBool,
-    waiting: Mutex<Vec<Waker>>,
 }
 
 impl Inbox {
@@ -43,8 +42,6 @@ impl Inbox {
             idle: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             entering: AtomicU32::new(0),
-            crowded: AtomicBool::new(false),
-            waiting: Mutex::default(),
         }
     }
 
@@ -99,7 +96,14 @@ impl Inbox {
             Err(full) => {
                 ticket.cancel();
                 match full {
-                    Full::Now => Ok(None),
+                    Full::Now => {
+                        // What is in the ring will be answered, and then all are told. With nothing in it any
+                        // more, nobody would tell who found no ticket while this one was out.
+                        if self.ring.is_empty() {
+                            self.tickets.room.made();
+                        }
+                        Ok(None)
+                    }
                     Full::Never => {
                         let limit = self.ring.message_bytes_max() as u64;
                         Err(Error::Full { what: "write ring, bytes of one record", limit })
@@ -136,8 +140,7 @@ impl Inbox {
         if let Some(done) = enter().transpose() {
             return Poll::Ready(done);
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
-        self.crowded.store(true, SeqCst);
+        self.tickets.room.register(context.waker());
         match enter().transpose() {
             Some(done) => Poll::Ready(done),
             None => Poll::Pending,
@@ -197,11 +200,7 @@ impl Inbox {
 
     /// Wakes the callers that wait for room.
     pub(super) fn made_room(&self) {
-        if self.crowded.load(SeqCst) && self.crowded.swap(false, SeqCst) {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let waiting = std::mem::take(&mut *waiting);
-            waiting.into_iter().for_each(Waker::wake);
-        }
+        self.tickets.room.made();
     }
 
     /// No record enters from now on.
@@ -227,3 +226,6 @@ impl Inbox {
         self.is_closing() && self.entering.load(SeqCst) == 0 && self.ring.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ mod memory;
 mod reads;
 mod recover;
 mod remove;
+mod room;
 mod run;
 mod sync;
 mod tail;

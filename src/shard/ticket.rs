@@ -11,8 +11,10 @@
 //!     a ticket that is dropped early leaves its slot to the shard.
 //! I2. Callers that hold all tickets, and wait for something else first, cannot keep the store's own work from its end:
 //!     for that there is a reserve, whose holders wait for nothing but the shard.
+//! I3. Whoever gives a ticket back tells who waits for one: the shard may be asleep by then, and stay so.
 
 use super::Outcome;
+use super::room::Room;
 use crate::base::{Error, Result};
 use crossbeam::queue::ArrayQueue;
 use std::future::Future;
@@ -27,6 +29,8 @@ pub(super) struct Tickets {
     free: ArrayQueue<u32>,
     /// Those from `count` on (I2).
     reserve: ArrayQueue<u32>,
+    /// Who waits for a ticket, or for the ring.
+    pub(super) room: Room,
 }
 
 /// Tickets that callers' records never take: beyond what flushes, removals and barriers are ever under way.
@@ -54,8 +58,9 @@ impl Tickets {
             slots: (0..count + RESERVE as usize).map(|_| Mutex::new(Slot::Free)).collect(),
             free,
             reserve,
+            room: Room::default(),
         };
-        (0..tickets.slots.len() as u32).for_each(|number| tickets.give_back(number));
+        (0..tickets.slots.len() as u32).for_each(|number| tickets.put(number));
         Arc::new(tickets)
     }
 
@@ -103,7 +108,13 @@ impl Tickets {
         }
     }
 
+    /// Lets `number` be taken again, and says so (I3).
     fn give_back(&self, number: u32) {
+        self.put(number);
+        self.room.made();
+    }
+
+    fn put(&self, number: u32) {
         let queue =
             if (number as usize) < self.free.capacity() { &self.free } else { &self.reserve };
         let pushed = queue.push(number);
@@ -122,11 +133,12 @@ impl Ticket {
         self.number
     }
 
-    /// Gives the slot back without an answer: the record was never handed to the shard.
+    /// Gives the slot back without an answer: the record was never handed to the shard. Tells nobody, since who
+    /// cancels for want of another room would wake itself; who was kept from this ticket is the caller's to think of.
     pub(super) fn cancel(mut self) {
         *self.tickets.slot(self.number) = Slot::Free;
         self.taken = true;
-        self.tickets.give_back(self.number);
+        self.tickets.put(self.number);
     }
 
     /// The answer, if it is there; otherwise `waker` is told when it is.

@@ -2,7 +2,8 @@
 //!
 //! 1. A configuration with anything wrong in it changes nothing.
 //! 2. What counts at the next start only is named in the log, if it was changed.
-//! 3. Flags and environment are those that the process was started with; the file is read anew.
+//! 3. Flags and environment are those that the process was started with; the file is read anew, and so are the files
+//!    of rules, changed or not.
 
 use crate::args::Cli;
 use crate::config::Settings;
@@ -15,7 +16,7 @@ use ratite::retention::Retention;
 use std::sync::Arc;
 
 /// What a running relay takes; `Relay::change` says what of it counts for whom.
-const CHANGES: [&str; 30] = [
+const CHANGES: [&str; 32] = [
     "retention.rules",
     "retention.interval",
     "retention.rate",
@@ -45,6 +46,8 @@ const CHANGES: [&str; 30] = [
     "relay.head-timeout",
     "relay.http-timeout",
     "relay.close-timeout",
+    "policy.rules",
+    "policy.files",
     "log.level",
 ];
 
@@ -89,6 +92,8 @@ impl Running<'_> {
     fn take(&mut self, settings: &Settings, changed: &[String]) -> Result<(), String> {
         let built = &settings.built;
         let of = |section: &str| changed.iter().any(|name| name.starts_with(section));
+        // First, since of all this a file of rules is the likeliest to be wrong.
+        self.relay.policy().reload(&built.relay.policy).map_err(|error| error.to_string())?;
         if of("relay.") {
             self.relay.change(&built.relay).map_err(|error| error.to_string())?;
         }

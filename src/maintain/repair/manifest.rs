@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What only the damaged manifest knew is lost: who was removed since the one before, by entries of the
-//! log that are no longer there. Those records can come back, and the report says so.
+//! log that are no longer there. Of those, the rules find who died of a record that is still stored
+//! (`rules.rs`). The others, removed by retention or by hand, can come back, and the report says so.
 
 use super::Bench;
 use crate::base::{Ordinal, Result, SegmentId};
@@ -56,7 +57,7 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
     let files = bench.scene.site.files(&disk, config.shard, 0);
     manifest.log_start = first_there(&files, manifest.log_start)?;
     let what = format!(
-        "put together from {} segments; records that were removed since manifest {} can come back",
+        "put together from {} segments; what was removed since manifest {} by no rule can come back",
         manifest.segments.len(),
         manifest.generation
     );

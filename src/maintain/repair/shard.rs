@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 /// A shard's future.
 pub struct Plan {
-    config: Config,
-    manifest: Manifest,
+    pub config: Config,
+    pub manifest: Manifest,
+    /// Whether the manifest was put together from what is there: what of it is dead is not all known.
+    pub guessed: bool,
     /// Damaged files, kept in quarantine, that have no more business here.
     leave: Vec<PathBuf>,
 }
@@ -48,7 +50,7 @@ pub fn plan(bench: &mut Bench<'_>, shard: ShardId) -> Result<Option<Plan>> {
     mend_segments(bench, &config, &mut next, &own)?;
     mend_log(bench, &config, &mut next, &own, guessed)?;
     next.generation = highest + 1;
-    Ok(Some(Plan { config, manifest: next, leave }))
+    Ok(Some(Plan { config, manifest: next, guessed, leave }))
 }
 
 fn mend_segments(

@@ -1,7 +1,7 @@
 //! The way to the worker and back: a bounded queue of requests, and where each waits for its answer.
 //!
 //! I1. A job that the worker drops, however it ends, is answered `Closed`.
-//! I2. Who found no room is woken after there is some: it registers, then tries again.
+//! I2. Who found no room is woken after there is some, or never will be: it registers, then tries again.
 
 use super::super::event::{Event, EventRef};
 use super::super::store::Inserted;
@@ -9,6 +9,7 @@ use crate::base::{Error, Result};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -78,16 +79,49 @@ pub(super) enum Message {
     Stop,
 }
 
+/// Who waits for room.
+#[derive(Default)]
+struct Waiting {
+    wakers: Mutex<Vec<Waker>>,
+    /// The worker is gone, and there will be none.
+    has_ended: AtomicBool,
+}
+
+impl Waiting {
+    fn wake(&self) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let wakers = std::mem::take(&mut *wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The worker's end of the queue.
+pub(super) struct Jobs {
+    pub(super) receiver: Receiver<Message>,
+    waiting: Arc<Waiting>,
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.waiting.has_ended.store(true, SeqCst);
+        fence(SeqCst);
+        // The channel keeps what nobody receives, until its senders go too (I1). Who sends now sees that it ended.
+        while self.receiver.try_recv().is_ok() {}
+        self.waiting.wake();
+    }
+}
+
 /// The senders' end of the queue.
 pub(super) struct Queue {
     jobs: Sender<Message>,
-    waiting: Mutex<Vec<Waker>>,
+    waiting: Arc<Waiting>,
 }
 
 impl Queue {
-    pub(super) fn new() -> (Queue, Receiver<Message>) {
+    pub(super) fn new() -> (Queue, Jobs) {
         let (jobs, receiver) = bounded(QUEUE_JOBS);
-        (Queue { jobs, waiting: Mutex::default() }, receiver)
+        let waiting = Arc::new(Waiting::default());
+        (Queue { jobs, waiting: waiting.clone() }, Jobs { receiver, waiting })
     }
 
     /// Sends the request if there is room (I2).
@@ -99,19 +133,28 @@ impl Queue {
         if let Some(done) = self.try_send(event).transpose() {
             return Poll::Ready(done);
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(context.waker().clone());
-        drop(waiting);
+        let mut wakers = self.waiting.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.push(context.waker().clone());
+        drop(wakers);
         self.try_send(event).transpose().map_or(Poll::Pending, Poll::Ready)
     }
 
     fn try_send(&self, event: &EventRef<'_>) -> Result<Option<Reply>> {
+        if self.waiting.has_ended.load(SeqCst) {
+            return Err(Error::Closed);
+        }
         if self.jobs.is_full() {
             return Ok(None);
         }
         let (job, reply) = Job::new(event);
         match self.jobs.try_send(Message::Job(job)) {
-            Ok(()) => Ok(Some(reply)),
+            Ok(()) => {
+                fence(SeqCst);
+                match self.waiting.has_ended.load(SeqCst) {
+                    false => Ok(Some(reply)),
+                    true => Err(Error::Closed),
+                }
+            }
             Err(TrySendError::Full(_)) => Ok(None),
             Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
         }
@@ -124,8 +167,51 @@ impl Queue {
 
     /// Wakes who waits for room.
     pub(super) fn made_room(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = std::mem::take(&mut *waiting);
-        waiting.into_iter().for_each(Waker::wake);
+        self.waiting.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_by_room_and_by_the_end_of_the_worker() {
+        let (queue, jobs) = Queue::new();
+        let event = Event::from_parts([1; 32], 1, 5, &[["e", ""]], "");
+        let woken = Arc::new(Woken::default());
+        let waker: Waker = woken.clone().into();
+        let poll = || queue.poll_send(&event.as_ref(), &mut Context::from_waker(&waker));
+        let mut replies = Vec::new();
+        while let Poll::Ready(reply) = poll() {
+            replies.push(reply.unwrap());
+        }
+        assert_eq!((replies.len(), woken.0.load(SeqCst)), (QUEUE_JOBS, 0));
+        drop(jobs.receiver.recv());
+        queue.made_room();
+        assert_eq!(woken.0.swap(0, SeqCst), 1);
+        replies.push(match poll() {
+            Poll::Ready(reply) => reply.unwrap(),
+            Poll::Pending => panic!("there is room"),
+        });
+        assert!(poll().is_pending());
+        drop(jobs);
+        assert_eq!(woken.0.load(SeqCst), 1);
+        assert!(matches!(poll(), Poll::Ready(Err(Error::Closed))));
+        for mut reply in replies {
+            // The request that waited in the queue, too.
+            let answer = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
+            assert!(matches!(answer, Poll::Ready(Err(Error::Closed))));
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::super::plan::select;
 use super::super::rules::{self, EventModel};
 use super::super::store::Inserted;
 use super::super::{expiration, requests, terms};
-use super::queue::{Job, Message, Queue};
+use super::queue::{Job, Jobs, Message, Queue};
 use super::{Asked, Reply, Requests};
 use crate::base::{Result, Terms, hash64};
 use crate::io::threads::{self, Thread};
@@ -95,9 +95,9 @@ impl Deleter {
 
     // --- the worker's side ---
 
-    fn run(&self, jobs: &Receiver<Message>) {
+    fn run(&self, jobs: &Jobs) {
         let mut held = None;
-        while let Some((batch, ends)) = next_batch(jobs, &mut held) {
+        while let Some((batch, ends)) = next_batch(&jobs.receiver, &mut held) {
             if let Way::Queue(queue) = &self.way {
                 queue.made_room();
             }

@@ -127,6 +127,44 @@ fn who_is_too_fast_waits_for_the_clock() {
 }
 
 #[test]
+fn a_comparison_is_a_request_and_its_messages_are_bytes() {
+    let (rig, clock) = rig_at_t0(|config| {
+        let rates = &mut config.limits.rates;
+        rates.loopback = true;
+        rates.connection.requests = rate(1, 1);
+        rates.connection.bytes = rate(1_000, 1_000);
+    });
+    let mut client = rig.client();
+    let mut answer = |message: &str| {
+        client.say(message);
+        let answer = client.hear();
+        let text = answer[2].as_str().unwrap();
+        let text = if answer[0] == "NEG-ERR" { text.split(':').next().unwrap() } else { "" };
+        (answer[0].as_str().unwrap().to_string(), text.to_string())
+    };
+    let (said, limited) = (("NEG-MSG".to_string(), String::new()), "rate-limited".to_string());
+    let limited = ("NEG-ERR".to_string(), limited);
+    assert_eq!(answer("[\"NEG-OPEN\",\"a\",{},\"61\"]"), said);
+    // What belongs to it is no request of its own.
+    assert_eq!(answer("[\"NEG-MSG\",\"a\",\"61\"]"), said);
+    assert_eq!(answer("[\"NEG-OPEN\",\"b\",{},\"61\"]"), limited);
+    assert_eq!(answer("[\"NEG-MSG\",\"a\",\"61\"]"), said);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(answer("[\"NEG-OPEN\",\"b\",{},\"61\"]"), said);
+    // Bytes; the refusal is the end of the session.
+    clock.advance(Duration::from_secs(1));
+    let long = format!("[\"NEG-MSG\",\"a\",\"61{}\"]", "00".repeat(480));
+    answer(&long);
+    assert_eq!(
+        answer("[\"NEG-MSG\",\"b\",\"616161616161616161616161616161616161616161\"]"),
+        limited
+    );
+    assert_eq!(rig.relay.stats().rate_limited, 2);
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(answer("[\"NEG-MSG\",\"b\",\"61\"]").1, "closed");
+}
+
+#[test]
 fn rates_of_an_address_and_of_all_hold_across_connections() {
     let (rig, _clock) = rig_at_t0(|config| {
         config.limits.rates.address.events = rate(1, 2);

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod kept;
+mod mended;
 
 use crate::compare::{everything, insert};
 use crate::naive::random::World;

@@ -24,6 +24,14 @@ fn get(url: &str, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.into()
 }
 
+/// A client that has read the challenge which every client is sent first.
+fn greeted(url: &str) -> WebSocket<tungstenite::stream::MaybeTlsStream<TcpStream>> {
+    let (mut client, _response) = tungstenite::connect(url).unwrap();
+    let challenge = client.read().unwrap().into_text().unwrap();
+    assert!(challenge.starts_with("[\"AUTH\""), "{challenge}");
+    client
+}
+
 #[test]
 fn a_log_of_json_is_json_and_tells_nothing_of_what_clients_say() {
     let store = Store::new();
@@ -79,9 +87,7 @@ fn a_signal_changes_what_may_change_and_names_what_may_not() {
         document["name"].as_str().unwrap().to_string()
     };
     assert_eq!(name(), "one");
-    let (mut client, _response) = tungstenite::connect(&url).unwrap();
-    let challenge = client.read().unwrap().into_text().unwrap();
-    assert!(challenge.starts_with("[\"AUTH\","), "{challenge}");
+    let mut client = greeted(&url);
     write(
         "[relay]\nname = \"two\"\nmax-filters = 1\nping = \"9 s\"\n[store]\nring = \"1 MiB\"\n\
            [retention]\nrules = [\"count=5\"]\n[log]\nlevel = \"debug\"\n",
@@ -103,6 +109,47 @@ fn a_signal_changes_what_may_change_and_names_what_may_not() {
     let said = hang_up();
     assert!(said.contains("nothing is changed") && said.contains("max-filter"), "{said}");
     assert_eq!(name(), "two");
+    relay.signal("-TERM");
+    assert_eq!(relay.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_signal_loads_the_rules_of_who_may_publish() {
+    let (store, dir) = (Store::new(), tempfile::tempdir().unwrap());
+    let (file, rules) = (dir.path().join("ratite.toml"), dir.path().join("rules"));
+    let configure = |inline: &str| {
+        let text = format!("[policy]\nrules = [{inline}]\nfiles = [{rules:?}]\npow = 0\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    std::fs::write(&rules, "deny kind 7\n").unwrap();
+    configure("\"deny kind 1\"");
+    let (mut relay, _out, url) = Served::start(&store, &["--config", file.to_str().unwrap()]);
+    let mut err = BufReader::new(relay.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut hang_up = || {
+        relay.signal("-HUP");
+        err.find(|line| line.starts_with("SIGHUP: ")).expect("an answer to the signal")
+    };
+    let mut client = greeted(&url);
+    let mut is_taken = || {
+        client.send(Message::text(format!("[\"EVENT\",{}]", json(&note(1, 5, ""))))).unwrap();
+        let answer = client.read().unwrap().into_text().unwrap();
+        assert!(answer.contains("true") || answer.contains("blocked: "), "{answer}");
+        answer.contains("true")
+    };
+    assert!(!is_taken());
+    configure("");
+    assert_eq!(hang_up(), "SIGHUP: changed policy.rules; at the next start nothing");
+    assert!(is_taken());
+    // A wrong file changes nothing, also of what the configuration says itself.
+    std::fs::write(&rules, "deny kind 1\nsomething else\n").unwrap();
+    configure("\"deny kind 1\"");
+    let said = hang_up();
+    assert!(said.contains("line 2"), "{said}");
+    assert!(is_taken());
+    std::fs::write(&rules, "deny kind 1\n").unwrap();
+    configure("");
+    assert_eq!(hang_up(), "SIGHUP: changed nothing; at the next start nothing");
+    assert!(!is_taken());
     relay.signal("-TERM");
     assert_eq!(relay.0.wait().unwrap().code(), Some(0));
 }

@@ -203,7 +203,7 @@ pub static POLICY: &[Setting] = &[
         "policy-bytes",
         rated!(connection bytes true),
         "none",
-        "Bytes of EVENT, REQ and COUNT of a connection",
+        "Bytes of EVENT, REQ, COUNT and NEG- of a connection",
     )
     .word(),
     policy(
@@ -211,7 +211,7 @@ pub static POLICY: &[Setting] = &[
         "policy-requests",
         rated!(connection requests false),
         "none",
-        "REQ and COUNT of a connection",
+        "REQ, COUNT and NEG-OPEN of a connection",
     )
     .word(),
     policy(
@@ -235,7 +235,7 @@ pub static POLICY: &[Setting] = &[
         "policy-address-requests",
         rated!(address requests false),
         "none",
-        "REQ and COUNT of an address",
+        "REQ, COUNT and NEG-OPEN of an address",
     )
     .word(),
     policy(
@@ -259,7 +259,7 @@ pub static POLICY: &[Setting] = &[
         "policy-total-requests",
         rated!(total requests false),
         "none",
-        "REQ and COUNT of all clients",
+        "REQ, COUNT and NEG-OPEN of all clients",
     )
     .word(),
     policy(

@@ -86,6 +86,66 @@ fn words_cost_bytes_and_cpu() {
 
 #[test]
 #[ignore = "measures and prints"]
+fn a_note_costs_cpu_until_it_is_answered_and_in_its_flush() {
+    let mut notes = events();
+    notes.retain(|event| event.kind() == 1);
+    notes.truncate(40_000);
+    let options = Options {
+        shards: Some(1),
+        sync: SyncMode::Never,
+        memory_bytes: 1 << 30,
+        ..Options::default()
+    };
+    for (kinds, round) in [SearchKinds::off(), SearchKinds::default()]
+        .into_iter()
+        .flat_map(|kinds| (0..3).map(move |round| (kinds.clone(), round)))
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let env = io::system(Backend::Auto).unwrap();
+        let store = open_in(dir.path(), &options, env, Some(&kinds));
+        let (start, own) = (cpu().1, cpu().0);
+        for group in notes.chunks(1000) {
+            let pending: Vec<_> =
+                group.iter().map(|e| store.insert(&e.as_ref()).unwrap()).collect();
+            pending.into_iter().for_each(|pending| assert!(pending.wait().is_ok()));
+        }
+        let (answered, own) = (cpu().1, cpu().0 - own);
+        let flushes = store.engine().stats()[0].flushes;
+        store.engine().flush().unwrap();
+        let each = |nanos: u64| nanos / notes.len() as u64;
+        println!(
+            "search {kinds}, round {round}: {} ns CPU a note until it is answered, {} of them the caller's, after {flushes} flushes; {} ns in the last flush",
+            each(answered - start),
+            each(own),
+            each(cpu().1 - answered),
+        );
+        store.close().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "measures and prints"]
+fn a_count_that_leaves_kinds_out_is_no_walk() {
+    let events = events();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = loaded(dir.path(), &events, &SearchKinds::off());
+    let filters = [Filter { not_kinds: vec![4, 13, 14, 1059], ..Filter::default() }];
+    let mut took = [0; 2];
+    for _ in 0..20 {
+        let start = cpu().0;
+        let walked = store.engine().count_at(&store.snapshot(), &store.selects(&filters)).unwrap();
+        took[0] += cpu().0 - start;
+        let start = cpu().0;
+        assert_eq!(store.count(&filters).unwrap(), walked);
+        took[1] += cpu().0 - start;
+    }
+    let [walked, counted] = took.map(|nanos| nanos / 20_000);
+    println!("of {EVENTS} events: {walked} us CPU by the difference, {counted} us by counts");
+    store.close().unwrap();
+}
+
+#[test]
+#[ignore = "measures and prints"]
 fn ascii_takes_the_fast_path() {
     let words: Vec<String> = (0..20_000).map(|n| format!("Word{}", n % 977)).collect();
     let (fast, slow) = (words.join(" "), words.join("\u{ad} "));
