@@ -60,19 +60,19 @@ fn seconds(world: &mut World) -> i64 {
 
 fn searches(world: &mut World, machine: &Machine) -> Vec<Ask> {
     let mut asks = world.query(machine.naive());
-    for i in 0..asks.len() {
+    for (i, ask) in asks.iter_mut().enumerate() {
         if i > 0 && world.rng.chance(2) {
             continue;
         }
         // Alone as a rule, since few events have all of it.
         if !world.rng.chance(3) {
-            asks[i] = Ask::default();
+            *ask = Ask::default();
         }
-        asks[i].search = Some(match world.rng.chance(20) {
+        ask.search = Some(match world.rng.chance(20) {
             true => "language:en".into(),
             false => words::search(&mut world.rng),
         });
-        asks[i].limit = None;
+        ask.limit = None;
     }
     asks
 }
