@@ -16,6 +16,8 @@
 
 mod batch;
 mod build;
+#[cfg(test)]
+mod cases;
 mod changes;
 mod count;
 #[cfg(feature = "nostr-database")]

@@ -357,11 +357,15 @@ impl EventStore {
         Ok(Events { answer, last: None })
     }
 
-    /// The selections of `filters`, without what has expired now. A search in a store that was created without finds
-    /// nothing: it has no words.
+    /// As `adopted`, for who gives no error: a search in a store that was created without finds nothing, since it has
+    /// no words.
+    pub(super) fn adopted_if_it_can<'a>(&self, filters: &'a [Filter]) -> Cow<'a, [Filter]> {
+        self.adopted(filters).unwrap_or(filters.into())
+    }
+
+    /// The selections of `filters`, without what has expired now.
     pub(super) fn selects(&self, filters: &[Filter]) -> Vec<Select> {
-        let filters = self.adopted(filters).unwrap_or(filters.into());
-        selects_at(&filters, self.now())
+        selects_at(&self.adopted_if_it_can(filters), self.now())
     }
 
     /// How a query would be answered, for a person.

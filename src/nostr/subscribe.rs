@@ -67,8 +67,7 @@ impl EventStore {
     /// As [`EventStore::subscribe`], with a queue of the caller's choice.
     pub fn subscribe_with(&self, filters: &[Filter], queue: Queue) -> Subscription {
         let channel = Arc::new(Channel { queue, state: Mutex::default() });
-        // A search in a store that was created without finds nothing, stored or live.
-        let filters = self.adopted(filters).unwrap_or(filters.into());
+        let filters = self.adopted_if_it_can(filters);
         let (snapshot, hub) = self.hub.subscribe(self, &filters, &channel);
         let stored = self.query_stream_at(&snapshot, &filters, Order::Newest, None);
         let clock = self.engine().env().clock.clone();

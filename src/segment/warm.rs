@@ -8,7 +8,6 @@
 //! The last pages before the filters are the indexes, and before them the newest bodies: what is asked for most.
 
 use super::Segment;
-use crate::base::Result;
 use std::ops::Range;
 
 impl Segment {
@@ -23,12 +22,16 @@ impl Segment {
         end.saturating_sub(count).max(1)..end
     }
 
-    /// Brings a piece of `pages` into memory by one read and returns the rest; empty when no frame is to be had.
-    /// With `keep` they stay as if they had been used.
-    ///
-    /// # Errors
-    /// `Io`; `Corrupt` if a page is not what was written.
-    pub fn warm(&self, pages: Range<u32>, keep: bool) -> Result<Range<u32>> {
-        self.pages().warm(pages, keep)
+    /// Brings `pages` into memory, as long as `go_on` says, which is told after each read how many pages it was for. Ends
+    /// where no frame is to be had or a page cannot be read: that is left to who asks for it. With `keep` they stay as if
+    /// they had been used.
+    pub fn warm(&self, mut pages: Range<u32>, keep: bool, mut go_on: impl FnMut(u32) -> bool) {
+        while !pages.is_empty() {
+            let Ok(rest) = self.pages().warm(pages.clone(), keep) else { return };
+            if !go_on((pages.len() - rest.len()) as u32) {
+                return;
+            }
+            pages = rest;
+        }
     }
 }

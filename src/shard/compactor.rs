@@ -241,18 +241,18 @@ fn warm(compacted: &Compacted, inputs: &[LiveSegment], moved: impl Fn(u64) -> bo
     let sum = |of: &dyn Fn(&LiveSegment) -> u32| inputs.iter().map(of).map(u64::from).sum::<u64>();
     let resident = sum(&|live| live.segment.resident_pages());
     let all = sum(&|live| live.segment.info().pages).max(1);
-    let mut bytes = 0;
+    let (mut bytes, mut go_on) = (0, true);
     for segment in &compacted.outputs {
         let info = segment.info();
         let share = (u64::from(info.pages) * resident).div_ceil(all);
-        let mut pages = segment.likely_pages(share.min(u64::from(info.pages)) as u32);
-        while !pages.is_empty() {
-            let Ok(rest) = segment.warm(pages.clone(), true) else { break };
-            bytes += info.bytes / u64::from(info.pages) * (pages.len() - rest.len()) as u64;
-            pages = rest;
-            if !moved(bytes) {
-                return;
-            }
+        let pages = segment.likely_pages(share.min(u64::from(info.pages)) as u32);
+        segment.warm(pages, true, |pages| {
+            bytes += info.bytes / u64::from(info.pages) * u64::from(pages);
+            go_on = moved(bytes);
+            go_on
+        });
+        if !go_on {
+            return;
         }
     }
 }

@@ -97,16 +97,6 @@ pub(super) fn warm(segment: &Segment) {
     segment.middle();
 }
 
-/// Brings all its pages into memory, where the memtable was until now. They are the first to go if nobody asks.
-/// What cannot be read is left to who asks for it.
-pub(super) fn warm_pages(segment: &Segment) {
-    let mut pages = segment.likely_pages(u32::MAX);
-    while !pages.is_empty() {
-        let Ok(rest) = segment.warm(pages, false) else { return };
-        pages = rest;
-    }
-}
-
 /// What a segment of the shard belongs to.
 pub(super) fn expected(shared: &Shared) -> Expect<'_> {
     let (config, model) = (&shared.config, &shared.model);

@@ -81,7 +81,10 @@ impl Worker {
                 let _memory = self.shared.reserve(memtable.bytes_used());
                 match flush(&self.shared, &memtable, at) {
                     Ok(flushed) => {
-                        flushed.segment.as_deref().inspect(|segment| flush::warm_pages(segment));
+                        if let Some(segment) = &flushed.segment {
+                            // Where the memtable was until now; the first to go if nobody asks.
+                            segment.warm(segment.likely_pages(u32::MAX), false, |_| true);
+                        }
                         Finished::Flushed(flushed)
                     }
                     Err(error) => Finished::Failed("a flush", error),

@@ -11,11 +11,11 @@
 //! ```
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::*;
 use crate::base::Key;
 use crate::nostr::Event;
+use crate::nostr::cases;
 
 /// The relay's own URL.
 const HERE: &str = "wss://Relay.Example:443/";
@@ -138,23 +138,7 @@ fn answers(cases: &str) -> String {
 
 #[test]
 fn the_cases_hold() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/nostr");
-    let mut count = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            continue;
-        }
-        let cases = std::fs::read_to_string(&path).unwrap();
-        let answers = answers(&cases);
-        if std::env::var_os("RATITE_REWRITE").is_some() {
-            std::fs::write(&path, &answers).unwrap();
-        } else {
-            assert_eq!(cases, answers, "{}", path.display());
-        }
-        count += cases.matches("case:").count();
-    }
-    assert!(count >= 10, "{count} cases found in {}", folder.display());
+    cases::hold("nostr", 10, answers);
 }
 
 #[test]

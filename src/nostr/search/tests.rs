@@ -7,11 +7,11 @@ use super::words::Units;
 use super::*;
 use crate::base::Terms;
 use crate::io::Rng;
+use crate::nostr::cases;
 use crate::nostr::{Event, EventRef, terms};
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
 
 fn note(content: &str) -> Event {
     note_at(7, content)
@@ -60,20 +60,7 @@ fn answers(cases: &str) -> String {
 
 #[test]
 fn the_cases_hold() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/search");
-    let mut count = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let cases = std::fs::read_to_string(&path).unwrap();
-        let answers = answers(&cases);
-        if std::env::var_os("RATITE_REWRITE").is_some() {
-            std::fs::write(&path, &answers).unwrap();
-        } else {
-            assert_eq!(cases, answers, "{}", path.display());
-        }
-        count += cases.matches("case:").count();
-    }
-    assert!(count >= 20, "{count} cases found in {}", folder.display());
+    cases::hold("search", 20, answers);
 }
 
 /// Texts of letters of all sorts.
