@@ -121,7 +121,7 @@ impl Core {
     }
 
     pub(super) fn seal(&mut self) {
-        let config = memtable_config(self.shared.config.memtable_bytes);
+        let config = memtable_config(self.shared.config.memtable_bytes, &*self.shared.model);
         let (writer, active) = memtable::new(config, self.next_seq - 1);
         let old = std::mem::replace(&mut self.memtable, writer);
         old.memtable().set_next(active.clone());

@@ -14,6 +14,8 @@ use crate::shard::SyncMode;
 use std::collections::{BTreeMap, VecDeque};
 
 mod compaction;
+mod many;
+pub(crate) mod own;
 
 struct Toy;
 
