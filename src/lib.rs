@@ -7,8 +7,9 @@
 //! ```text
 //!   sync       events from relay to relay                 feature `relay`
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
+//!   logs       log records, `LogStore`                    feature `logs`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
-//!   ---------- nothing below knows Nostr ----------
+//!   ---------- nothing below knows Nostr or logs ----------
 //!   maintain   backup, restore, other shards; inspection, verification, repair
 //!   retention  rules for what goes, by age, count and bytes; dry runs; a service that removes
 //!   store      a directory and its shards
@@ -52,6 +53,7 @@
 //!
 //! - To keep events: [`nostr::EventStore`], [`nostr::Event`], [`nostr::Filter`], [`store::Options`].
 //! - To serve them: [`relay::Relay`].
+//! - To keep log records: [`logs::LogStore`], [`logs::LogRecord`], [`logs::Query`].
 //! - To keep records of another kind: implement [`model::Model`], open a [`store::Store`], ask with
 //!   [`query::Select`].
 //! - To test a program against crashes: [`io::simulated`] with [`store::Options::tiny`].
@@ -62,6 +64,8 @@
 
 pub mod base;
 pub mod io;
+#[cfg(feature = "logs")]
+pub mod logs;
 pub mod maintain;
 pub mod memtable;
 pub mod model;
@@ -88,3 +92,8 @@ struct ReadmeExample;
 #[cfg(all(doctest, feature = "nostr"))]
 #[doc = include_str!("../docs/embedding.md")]
 struct EmbeddingExample;
+
+/// Compiles and runs the code in the page about logs.
+#[cfg(all(doctest, feature = "logs"))]
+#[doc = include_str!("../docs/logs.md")]
+struct LogsExample;

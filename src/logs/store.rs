@@ -1,0 +1,203 @@
+//! `LogStore`: the engine with log records, in their words. How they go in, is `append`'s to say.
+//!
+//! I1. At opening, arrivals go on behind the last one that is stored, and not before the clock: so no position is given
+//!     twice, even if retention has removed the newest records.
+//! I2. A store in memory is the same engine on a disk that is simulated.
+
+use super::model::{ARRIVAL, BLOCK_BITS, LogModel, SOURCE};
+use super::record::decode;
+use super::{LogCursor, Query, Search, Source};
+use crate::base::Result;
+use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy};
+use crate::query::{Order, Select};
+use crate::shard::{ShardStats, SyncMode};
+use crate::store::{Options, Store, StoreSnapshot};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The directory of a store in memory, on a disk that has nothing else.
+const DIR_IN_MEMORY: &str = "/logs";
+
+/// How a store of log records is opened.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LogOptions {
+    /// The engine's options.
+    pub store: Options,
+}
+
+impl From<&Options> for LogOptions {
+    fn from(store: &Options) -> LogOptions {
+        LogOptions { store: store.clone() }
+    }
+}
+
+/// A store of log records. Share it behind an `Arc`; every method takes `&self`, from any thread.
+pub struct LogStore {
+    pub(super) store: Arc<Store>,
+    /// The next arrival.
+    pub(super) arrivals: AtomicU64,
+}
+
+impl LogStore {
+    /// Opens the store in `dir`, or creates it there; recovery is part of opening. io_uring is used where the system
+    /// allows it.
+    ///
+    /// # Errors
+    /// `Locked`, `Mismatch`, `Invalid` options, `Corrupt` with file and offset.
+    pub fn open(dir: impl AsRef<Path>, options: &LogOptions) -> Result<LogStore> {
+        LogStore::open_in(dir.as_ref(), options, io::system(Backend::Auto)?)
+    }
+
+    /// As [`LogStore::open`], on a machine of the caller's choice: another backend, or a simulation.
+    ///
+    /// # Errors
+    /// As [`LogStore::open`].
+    pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
+        let clock = env.clock.clone();
+        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.store, env)?);
+        let behind = last_arrival(&store.snapshot())?.map_or(1, |last| last.saturating_add(1));
+        let arrivals = AtomicU64::new(behind.max(clock.unix_micros())); // I1
+        Ok(LogStore { store, arrivals })
+    }
+
+    /// An empty store whose files are in memory and gone with it: for tests, and for programs that keep some hundred MB
+    /// of their newest lines at most. It is the same engine on a disk that is simulated, with the system's clock; no file
+    /// is touched and no ring is built. To break that disk, or to move the clock, use
+    /// [`io::simulated`](crate::io::simulated) with [`LogStore::open_in`].
+    ///
+    /// # Errors
+    /// None that a caller can do anything about.
+    pub fn in_memory() -> Result<LogStore> {
+        let env = Env {
+            disk: SimDisk::new(0, Faults::default()),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let store = Options {
+            shards: Some(1),
+            memory_bytes: 64 << 20,
+            log_file_bytes: 8 << 20,
+            sync: SyncMode::Never,
+            readers: 1,
+            ..Options::default()
+        };
+        LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions { store }, env)
+    }
+
+    /// The engine below, for figures and settings.
+    pub fn engine(&self) -> &Store {
+        &self.store
+    }
+
+    /// The answer to `query`, on everything whose append was answered before the call.
+    ///
+    /// # Errors
+    /// `Invalid` if its resume token is not this query's, `Gone` if the token's record is there no more; `Corrupt` or
+    /// `Io`.
+    pub fn search(&self, query: &Query) -> Result<Search> {
+        Search::open(self, query)
+    }
+
+    /// A cursor over all records that are stored now, before the first.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn cursor(&self) -> Result<LogCursor> {
+        Ok(LogCursor::over(self.store.clone(), self.store.snapshot()))
+    }
+
+    /// How many records `query` asks for, limit and resuming aside. Reads records only for tokens of over ten bytes, and
+    /// what is in memory.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn count(&self, query: &Query) -> Result<u64> {
+        let snapshot = self.store.snapshot();
+        self.store.count_at(&snapshot, &[query.select(&snapshot)])
+    }
+
+    /// All sources, each with the number of its records, ascending by UUID. Reads a record of each source, and no
+    /// others.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    pub fn sources(&self) -> Result<Vec<(Source, u64)>> {
+        let snapshot = self.store.snapshot();
+        let mut uuids: BTreeSet<[u8; 16]> = BTreeSet::new();
+        terms_of(SOURCE, &snapshot, |uuid| uuids.extend(<[u8; 16]>::try_from(uuid).ok()))?;
+        let mut found = Vec::with_capacity(uuids.len());
+        for uuid in uuids {
+            let of_it = Query { sources: vec![uuid], ..Query::default() }.select(&snapshot);
+            let one = [Select { limit: Some(1), ..of_it.clone() }];
+            let mut cursor = self.store.walk_at(&snapshot, &one, Order::Newest)?;
+            // None: it is in memory and not published yet.
+            let Some(record) = cursor.next()? else { continue };
+            if let Some((source, _)) = decode(record.body) {
+                found.push((source.to_source(), self.store.count_at(&snapshot, &[of_it])?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Figures of each shard.
+    pub fn stats(&self) -> Vec<ShardStats> {
+        self.store.stats()
+    }
+
+    /// Answers all writes that came in, syncs, and ends the shards. Dropping the store does the same and can only log a
+    /// failure.
+    ///
+    /// # Errors
+    /// The first failure to make something durable.
+    pub fn close(&self) -> Result<()> {
+        self.store.close()
+    }
+
+    /// No record whose append was answered before the call arrived after this.
+    pub(super) fn newest_arrival(&self) -> u64 {
+        self.arrivals.load(Relaxed) - 1
+    }
+}
+
+impl AsRef<Store> for LogStore {
+    fn as_ref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dir, shards) = (self.store.dir().display(), self.store.shard_count());
+        write!(f, "LogStore({dir}, {shards} shards)")
+    }
+}
+
+/// The last arrival that is stored, rounded up to the end of its block.
+fn last_arrival(snapshot: &StoreSnapshot) -> Result<Option<u64>> {
+    let mut last = None;
+    terms_of(ARRIVAL, snapshot, |block| {
+        let block = block.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+        last = last.max(Some(block << BLOCK_BITS | ((1 << BLOCK_BITS) - 1)));
+    })?;
+    Ok(last)
+}
+
+/// Hands what follows `field` in each of its terms to `see`, for each memtable and segment.
+fn terms_of(field: u8, snapshot: &StoreSnapshot, mut see: impl FnMut(&[u8])) -> Result<()> {
+    for snapshot in snapshot.shards() {
+        for memtable in snapshot.view.memtables() {
+            memtable.terms().filter(|(t, _)| t[0] == field).for_each(|(term, _)| see(&term[1..]));
+        }
+        for live in &snapshot.view.segments {
+            let mut terms = live.segment.terms_from(&[field])?;
+            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == field) {
+                see(&term[1..]);
+            }
+        }
+    }
+    Ok(())
+}
