@@ -42,6 +42,17 @@ impl Probes {
     }
 }
 
+/// How the bodies of a model's records are kept in segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// Each for itself: a record is read without its neighbours. Packed one by one, if at all, once they are cold.
+    #[default]
+    Each,
+    /// In blocks of some 64 KiB, packed together from the flush on: for short bodies that are much like their neighbours
+    /// in key order and are read in rows. Reading one alone unpacks its block.
+    Blocks,
+}
+
 /// The rules of a kind of record.
 pub trait Model: Send + Sync + 'static {
     /// The model's name, kept in the store and compared when it is opened.
@@ -54,6 +65,11 @@ pub trait Model: Send + Sync + 'static {
     /// [`SETTINGS_BYTES_MAX`](crate::base::limits::SETTINGS_BYTES_MAX) bytes. A store with others is refused.
     fn settings(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// How bodies are kept in segments. It may change from one opening to the next: what is there is read as it is.
+    fn bodies(&self) -> Bodies {
+        Bodies::Each
     }
 
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.

@@ -45,7 +45,7 @@ mod postings;
 mod reader;
 mod warm;
 
-pub use bodies::Body;
+pub use bodies::{BlockInfo, Body};
 pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;
@@ -69,7 +69,7 @@ pub struct NewSegment {
     pub page: PageSize,
     /// Name and version of the model whose bodies and terms it holds.
     pub model: (&'static str, u32),
-    /// Whether its bodies are compressed: not what is read soon and often.
+    /// Whether its bodies are compressed, and how: one by one not what is read soon and often.
     pub compression: Compression,
 }
 
