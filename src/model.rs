@@ -130,3 +130,35 @@ pub enum Decision {
         reason: u8,
     },
 }
+
+/// A model of the tests with its bodies by block.
+#[cfg(test)]
+pub struct ByBlock<M>(pub M);
+
+#[cfg(test)]
+impl<M: Model> Model for ByBlock<M> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
+    }
+    fn route(&self, record: Record<'_>) -> u64 {
+        self.0.route(record)
+    }
+    fn terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.0.terms(record, out);
+    }
+    fn check(&self, record: Record<'_>) -> Result<(), String> {
+        self.0.check(record)
+    }
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
+        self.0.probes(record, out);
+    }
+    fn decide(&self, record: Record<'_>, hits: &[Record<'_>], now: u64) -> Decision {
+        self.0.decide(record, hits, now)
+    }
+}

@@ -10,7 +10,7 @@
 use super::record::decode;
 use super::{Position, tokens};
 use crate::base::{Terms, hash64};
-use crate::model::{Decision, Model, Probes, Record};
+use crate::model::{Bodies, Decision, Model, Probes, Record};
 
 /// The field of sources.
 pub(super) const SOURCE: u8 = 1;
@@ -55,6 +55,11 @@ impl Model for LogModel {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    /// Lines are short, much like their neighbours in time, and read in rows.
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
     }
 
     fn route(&self, record: Record<'_>) -> u64 {

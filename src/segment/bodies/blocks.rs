@@ -195,26 +195,25 @@ impl Blocks {
         let info = self.info(pages, number)?;
         let (page, _) = self.stream.place(pages.payload_bytes(), info.bytes.start);
         let bad = |what: &str| pages.corrupt(page, what);
-        let mut head = [0; BODY_HEAD_BYTES];
-        self.stream.read_few(pages, info.bytes.start, &mut head)?;
-        let head = u32::from_le_bytes(head);
-        let len = (head & !BODY_PACKED) as usize;
-        let start = info.bytes.start + BODY_HEAD_BYTES as u64;
-        if start + len as u64 != info.bytes.end {
-            return Err(bad("a block does not end where the next one begins")); // B1
-        }
-        if len > BLOCK_BYTES_MAX {
+        let len = info.bytes.end - info.bytes.start; // a head at least (B1)
+        if len > (BODY_HEAD_BYTES + BLOCK_BYTES_MAX) as u64 {
             return Err(bad("a block is longer than a block may be")); // B2
         }
         let out = block.refill();
-        if head & BODY_PACKED == 0 {
-            self.stream.read(pages, start, len, out)?;
-        } else {
-            with_scratch(|packed| {
-                self.stream.read(pages, start, len, packed)?;
-                self.decoder.unpack(packed, BLOCK_BYTES_MAX, out).map_err(bad)
-            })?;
-        }
+        with_scratch(|bytes| {
+            self.stream.read(pages, info.bytes.start, len as usize, bytes)?;
+            let (head, rest) = bytes.split_at(BODY_HEAD_BYTES);
+            let head = get_u32(head, 0).map_err(bad)?;
+            if (head & !BODY_PACKED) as usize != rest.len() {
+                return Err(bad("a block does not end where the next one begins")); // B1
+            }
+            if head & BODY_PACKED != 0 {
+                return self.decoder.unpack(rest, BLOCK_BYTES_MAX, out).map_err(bad);
+            }
+            out.clear();
+            out.extend_from_slice(rest);
+            Ok(())
+        })?;
         block.parse((*pages.id(), number), info.ordinals).map_err(bad)?;
         Ok(block)
     }
