@@ -18,6 +18,7 @@ use super::write::Core;
 use super::{Outcome, Shared};
 use crate::base::{Error, SegmentId, Seq};
 use crate::io::threads;
+use crate::model::Bodies;
 use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
@@ -199,7 +200,11 @@ impl Compactor {
     /// Begins a merge; how it ended, if it cannot begin.
     pub(super) fn begin(&mut self, job: Merge) -> Option<Ended> {
         let Merge { choice, inputs, at, .. } = job;
-        let compression = if choice.compress { Compression::Zstd } else { Compression::None };
+        let compression = match (choice.compress, self.shared.model.bodies()) {
+            (false, _) => Compression::None,
+            (true, Bodies::Each) => Compression::Zstd,
+            (true, Bodies::Blocks) => Compression::Blocks,
+        };
         match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
                 self.running = Some((choice, merge));
@@ -430,7 +435,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             dead: live.dead.count(),
             time_max: info.time_max,
             middle: live.segment.middle(),
-            compressed: info.compression == Compression::Zstd,
+            compressed: info.compression != Compression::None,
         }
     };
     segments.map(item).collect()
