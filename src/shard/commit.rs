@@ -210,7 +210,7 @@ impl Core {
         self.group = None;
         let held = self.held.take().map(|(tag, _)| tag as u32);
         let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
-        let held = held.chain(self.compactions.take_waiters());
+        let held = held.chain(self.compactions.take_waiters()).chain(self.take_drop_waiters());
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
         let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
         for ticket in tickets.chain(held) {

@@ -17,6 +17,7 @@
 //!     from a block on.
 
 use super::compactor::{self, Compactions};
+use super::drop::DropWaiter;
 use super::format::{EntryKind, entry_head, read_message};
 use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
@@ -40,6 +41,8 @@ pub(super) const FLUSH: u64 = 1 << 32;
 pub(super) const REMOVE: u64 = 1 << 33;
 /// Tag bit of a ring message that asks for a flush and for every compaction that is of use.
 pub(super) const COMPACT: u64 = 1 << 34;
+/// Tag bit of a ring message that carries the ids of segments to drop.
+pub(super) const DROP: u64 = 1 << 35;
 
 /// What a log entry takes beside its own bytes, at most: its length and its padding.
 const ENTRY_SLACK: usize = 16;
@@ -109,6 +112,7 @@ pub(super) struct Core {
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
     pub(super) flush_waiters: Vec<u32>,
+    pub(super) drop_waiters: VecDeque<DropWaiter>,
     pub(super) compactions: Compactions,
     pub(super) jobs: Sender<Job>,
     pub(super) results: Receiver<Finished>,
@@ -180,6 +184,7 @@ impl Core {
             sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
+            drop_waiters: VecDeque::new(),
             compactions: Compactions::new(compactor, gentle),
             jobs,
             results,
@@ -298,6 +303,10 @@ impl Core {
         if tag & COMPACT != 0 {
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             self.compactions.ask(ticket);
+            return ControlFlow::Continue(());
+        }
+        if tag & DROP != 0 {
+            self.drop_segments(ticket, message.as_chunks().0);
             return ControlFlow::Continue(());
         }
         let applied = match tag & REMOVE {

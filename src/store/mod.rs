@@ -8,6 +8,7 @@
 
 pub(crate) mod birth;
 mod budget;
+mod drop;
 mod later;
 mod options;
 mod space;
