@@ -8,34 +8,69 @@
 //! I1. Positions of a batch are in the order of its slice.
 //! I2. A batch with a record that cannot be stored is refused before any of it is handed over.
 
+use super::follow::Followers;
 use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
-use super::record::decode;
-use super::{LogCursor, LogRecord, Position, Query, Search, Source};
+use super::seal::Sealer;
+use super::{LogCursor, LogRecord, Position, Query, Search};
 use crate::base::{Error, Result};
 use crate::io::{self, Backend, Env, sim::Faults};
 use crate::model::Record;
-use crate::query::{Order, Select};
 use crate::shard::{Outcome, ShardStats, Ticket};
 use crate::store::{Options, Pending, Store};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How a store of log records is opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogOptions {
     /// The engine's options.
     pub store: Options,
+    /// How long records wait in memory before they are sealed, at most: retention drops segments only, and what is in
+    /// memory is replayed at opening. Without threads: when `LogStore::seal_due` is called. Default: an hour.
+    pub seal_age: Option<Duration>,
+    /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
+    pub seal_records: Option<u32>,
+    /// How much time segments may span that are merged with one another, so that records that retention should drop do
+    /// not stay with much newer ones. In windows from the Unix epoch on. Default: a day. Ignored if
+    /// `store.compaction.window` is given.
+    pub segment_span: Duration,
+    /// Bytes of memtables that are kept for one follower that does not read them. Default: 64 MiB.
+    pub follow_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            store: Options::default(),
+            seal_age: Some(Duration::from_secs(3600)),
+            seal_records: None,
+            segment_span: Duration::from_secs(86_400),
+            follow_bytes: 64 << 20,
+        }
+    }
 }
 
 impl From<&Options> for LogOptions {
     fn from(store: &Options) -> LogOptions {
-        LogOptions { store: store.clone() }
+        LogOptions { store: store.clone(), ..LogOptions::default() }
+    }
+}
+
+impl LogOptions {
+    /// What the engine is opened with.
+    fn engine(&self) -> Options {
+        let mut options = self.store.clone();
+        let span = u64::try_from(self.segment_span.as_micros()).unwrap_or(u64::MAX);
+        options.compaction.window = options.compaction.window.or(Some(span.max(1)));
+        options.memtable_records = self.seal_records.or(options.memtable_records);
+        options
     }
 }
 
@@ -44,6 +79,9 @@ pub struct LogStore {
     pub(super) store: Arc<Store>,
     /// The next arrival.
     pub(super) arrivals: AtomicU64,
+    pub(super) sealer: Option<Sealer>,
+    pub(super) followers: Followers,
+    pub(super) follow_bytes: usize,
 }
 
 /// Records of a batch that are under way at once.
@@ -65,10 +103,13 @@ impl LogStore {
     /// As [`LogStore::open`].
     pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
         let clock = env.clock.unix_micros();
-        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.store, env)?);
+        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.engine(), env)?);
         let last = last_arrival(&store)?;
         let next = last.map_or(1, |last| last.saturating_add(1)).max(clock);
-        Ok(LogStore { store, arrivals: AtomicU64::new(next) })
+        let with_thread = options.store.threads;
+        let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
+        let (arrivals, follow_bytes) = (AtomicU64::new(next), options.follow_bytes);
+        Ok(LogStore { store, arrivals, sealer, followers: Followers::default(), follow_bytes })
     }
 
     /// A store in memory, for tests and for embedding: the same engine on a simulated disk, without threads of its own.
@@ -194,28 +235,6 @@ impl LogStore {
         Ok(LogCursor::over(self.store.clone(), self.store.snapshot()))
     }
 
-    /// How many records `query` asks for, limit and resuming aside.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn count(&self, query: &Query) -> Result<u64> {
-        self.store.count(&[query.select()])
-    }
-
-    /// All sources, each with the number of its records, ascending by UUID. Reads every record.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn sources(&self) -> Result<Vec<(Source, u64)>> {
-        let mut found: BTreeMap<Source, u64> = BTreeMap::new();
-        let mut cursor = self.store.query(&[Select::all()], Order::Oldest)?;
-        while let Some(record) = cursor.next()? {
-            let Some((source, _)) = decode(record.body) else { continue };
-            *found.entry(source.to_source()).or_default() += 1;
-        }
-        Ok(found.into_iter().collect())
-    }
-
     /// Figures of each shard.
     pub fn stats(&self) -> Vec<ShardStats> {
         self.store.stats()
@@ -227,7 +246,9 @@ impl LogStore {
     /// # Errors
     /// The first failure to make something durable.
     pub fn close(&self) -> Result<()> {
-        self.store.close()
+        let closed = self.store.close();
+        self.followers.end();
+        closed
     }
 
     /// No record that is stored now arrived after this.

@@ -51,6 +51,7 @@ impl Core {
                 self.compactions.resume();
             }
             Finished::Checkpointed(generation, start, obsolete) => {
+                self.durable = generation;
                 self.answer_drops(generation);
                 let segments = self.shared.published.view().segments.len();
                 self.compactions.remove(obsolete, segments);

@@ -455,6 +455,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             id: info.id,
             records: info.records,
             dead: live.dead.count(),
+            time_min: info.time_min,
             time_max: info.time_max,
             middle: live.segment.middle(),
             compressed: info.compression == Compression::Zstd,

@@ -58,6 +58,15 @@ pub(super) struct Sealed {
     pub(super) flushing: bool,
 }
 
+/// Who waits for a flush.
+pub(super) struct FlushWaiter {
+    pub(super) ticket: u32,
+    /// The last record that has to be in a segment.
+    pub(super) upto: Seq,
+    /// The manifest that says that it is, once there is one.
+    pub(super) manifest: Option<u64>,
+}
+
 /// Records and answers that travel together.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -111,7 +120,7 @@ pub(super) struct Core {
     /// Where replay would begin if the segments of the current view were the durable ones.
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
-    pub(super) flush_waiters: Vec<u32>,
+    pub(super) flush_waiters: Vec<FlushWaiter>,
     pub(super) drop_waiters: VecDeque<DropWaiter>,
     pub(super) compactions: Compactions,
     pub(super) jobs: Sender<Job>,
@@ -120,6 +129,8 @@ pub(super) struct Core {
     /// Prepared log files, by number.
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
+    /// The generation of the last manifest that is durable.
+    pub(super) durable: u64,
     pub(super) terms: Terms,
     pub(super) probes: Probes,
 }
@@ -191,6 +202,7 @@ impl Core {
             jobs_out: 0,
             spares: VecDeque::new(),
             generation: start.generation,
+            durable: start.generation,
             terms: Terms::new(),
             probes: Probes::default(),
             shared,
@@ -296,7 +308,11 @@ impl Core {
             return ControlFlow::Continue(());
         }
         if tag & FLUSH != 0 {
-            self.flush_waiters.push(ticket);
+            self.flush_waiters.push(FlushWaiter {
+                ticket,
+                upto: self.next_seq - 1,
+                manifest: None,
+            });
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             return ControlFlow::Continue(());
         }
@@ -461,6 +477,13 @@ impl Core {
     pub(super) fn finish(&mut self) {
         self.reads.give_up_waiting();
     }
+}
+
+/// The settings of a shard's next memtable.
+pub(super) fn active_config(config: &super::Config) -> memtable::Config {
+    let memtable = memtable_config(config.memtable_bytes);
+    let records = config.memtable_records.map_or(memtable.records, |most| most.max(1));
+    memtable::Config { records: records.min(memtable.records), ..memtable }
 }
 
 /// The settings of a memtable of about `bytes` bytes.
