@@ -71,7 +71,7 @@ impl LogStore {
         let mut follow = self.live(query, watch)?;
         let after = before_newest(&self.store, &snapshot, query)?;
         let copy = |record: Record<'_>| Ok(Line::of(record));
-        let selects = vec![query.select()];
+        let selects = vec![query.select(&snapshot)];
         let stored = self.store.stream_at(&snapshot, selects, Order::Oldest, after, copy);
         follow.stored = Some(stored);
         Ok(follow)
@@ -118,7 +118,7 @@ fn before_newest(store: &Store, snapshot: &StoreSnapshot, query: &Query) -> Resu
         return Ok(None);
     }
     let one_more = query.limit.saturating_add(1);
-    let select = Select { limit: Some(one_more), ..query.select() };
+    let select = Select { limit: Some(one_more), ..query.select(snapshot) };
     let mut newest = store.walk_at(snapshot, &[select], Order::Newest)?;
     for _ in 0..query.limit {
         if newest.next()?.is_none() {

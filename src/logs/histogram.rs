@@ -29,7 +29,8 @@ impl LogStore {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, query: &Query) -> Result<u64> {
-        self.store.count(&[query.select()])
+        let snapshot = self.store.snapshot();
+        self.store.count_at(&snapshot, &[query.select(&snapshot)])
     }
 
     /// The records that `query` asks for, limit and resuming aside, by time: of each bucket that is not empty, its
@@ -65,7 +66,8 @@ impl LogStore {
             buckets.len() <= BUCKETS_MAX && progress(counted)
         };
         let snapshot = self.store.snapshot();
-        let ended = self.store.histogram_at(&snapshot, &query.select(), bucket_us, &mut take)?;
+        let select = query.select(&snapshot);
+        let ended = self.store.histogram_at(&snapshot, &select, bucket_us, &mut take)?;
         if buckets.len() > BUCKETS_MAX {
             let limit = BUCKETS_MAX as u64;
             return Err(Error::Full { what: "buckets of a histogram", limit });
