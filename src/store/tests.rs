@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 mod compaction;
+mod drop;
 mod many;
 pub(crate) mod own;
 
