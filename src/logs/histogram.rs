@@ -66,8 +66,8 @@ impl LogStore {
             buckets.len() <= BUCKETS_MAX && progress(counted)
         };
         let snapshot = self.store.snapshot();
-        let ended =
-            self.store.histogram_at(&snapshot, &query.select(&snapshot), bucket_us, &mut take)?;
+        let select = query.select(&snapshot);
+        let ended = self.store.histogram_at(&snapshot, &select, bucket_us, &mut take)?;
         if buckets.len() > BUCKETS_MAX {
             let limit = BUCKETS_MAX as u64;
             return Err(Error::Full { what: "buckets of a histogram", limit });

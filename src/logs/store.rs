@@ -33,7 +33,7 @@ pub struct LogOptions {
     /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
     pub seal_records: Option<u32>,
     /// How much time segments may span that are merged with one another, so that records that retention should drop do
-    /// not stay with much newer ones. In windows from the Unix epoch on. Default: a day. Ignored if
+    /// not stay with much newer ones: windows of this length, from the Unix epoch on. Default: a day. Ignored if
     /// `store.compaction.window` is given.
     pub segment_span: Duration,
     /// Bytes of memtables that are kept for one follower that does not read them. Default: 64 MiB.
