@@ -4,7 +4,7 @@
 //! What the whole costs is `perf/`'s to say.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ratite::base::{Key, PageSize, SegmentId, StoreId, Terms, crc64, hash64};
+use ratite::base::{Ids, Key, PageSize, SegmentId, StoreId, Terms, crc64, hash64};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
 use ratite::logs::tokens::{self, Needles};
 use ratite::memtable;
@@ -82,7 +82,12 @@ fn terms_of(event: &Event) -> Terms {
 fn in_memory(c: &mut Criterion) {
     let events = events(2_000);
     let terms: Vec<Terms> = events.iter().map(terms_of).collect();
-    let config = memtable::Config { bytes: 32 << 20, records: RECORDS };
+    let config = memtable::Config {
+        bytes: 32 << 20,
+        records: RECORDS,
+        ids: Ids::Foreign,
+        late_from: u8::MAX,
+    };
     let mut group = c.benchmark_group("memtable");
     group.throughput(Throughput::Elements(events.len() as u64));
     group.bench_function("append 2,000 events", |b| {
@@ -121,7 +126,8 @@ fn segment() -> Arc<Segment> {
     let page = PageSize::K4;
     let id = SegmentId::v7(1, [1; 10]);
     let (store, model) = (StoreId([1; 16]), ("bench", 1));
-    let new = NewSegment { id, store, shard: 0, page, model, compression: Compression::None };
+    let (ids, compression) = (Ids::Foreign, Compression::None);
+    let new = NewSegment { id, store, shard: 0, page, model, ids, compression };
     let mut builder = Builder::create(&*disk, dir, new).expect("a builder");
     let (mut rng, mut terms) = (Rng::new(1), Terms::new());
     for o in 0..RECORDS {

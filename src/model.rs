@@ -3,6 +3,7 @@
 //! The engine moves keys, bodies and terms; only the model knows what they mean. `nostr/` and `logs/`
 //! are two models; the engine's own tests use a third, a toy.
 
+pub use crate::base::Ids;
 use crate::base::{Key, Terms};
 
 /// A record as the engine sees it: a key and a body.
@@ -32,6 +33,12 @@ pub struct Probes {
 }
 
 impl Probes {
+    /// Whether nothing is to be looked up.
+    pub fn is_empty(&self) -> bool {
+        let terms = self.all.len() + self.newest.len() + self.dying_terms.len();
+        terms + self.dying_ids.len() == 0
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.all.clear();
@@ -59,8 +66,27 @@ pub trait Model: Send + Sync + 'static {
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.
     fn route(&self, record: Record<'_>) -> u64;
 
+    /// Who makes the ids of the records. With [`Ids::Own`] nothing is looked up by id, no record kills another or
+    /// is removed by its id, and segments keep no index of ids. Another answer is another [`Model::version`].
+    fn ids(&self) -> Ids {
+        Ids::Foreign
+    }
+
     /// Adds the terms that the record is indexed under.
     fn terms(&self, record: Record<'_>, out: &mut Terms);
+
+    /// The first byte (the field) from which on terms are late: segments index them and memtables do not, so that
+    /// they cost the shard's thread nothing. A query checks the records of a memtable instead. 255: none is late.
+    /// Terms that are probed, counted ([`postings`](crate::query::postings)) or of an
+    /// [`Expiry`](crate::query::Expiry) must not be.
+    fn late_from(&self) -> u8 {
+        u8::MAX
+    }
+
+    /// Adds those of [`Model::terms`] that are not late.
+    fn early_terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.terms(record, out);
+    }
 
     /// Whether the record is one that this model could have stored: for tools that look for damage.
     ///
@@ -71,7 +97,7 @@ pub trait Model: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Adds what must be looked up before `decide`. The record's own id is always looked up; a record whose id is
+    /// Adds what must be looked up before `decide`. A foreign id is always looked up; a record whose id is
     /// stored never reaches `decide`. Each probe that does not hit costs a look into the filter of every segment.
     fn probes(&self, record: Record<'_>, out: &mut Probes);
 

@@ -36,6 +36,7 @@ mod entries;
 mod filter;
 pub mod format;
 mod header;
+mod id_column;
 mod ids;
 mod invert;
 mod mask;
@@ -54,7 +55,7 @@ pub use mask::Mask;
 pub use postings::{Cursor, Postings};
 pub use reader::{Expect, Segment};
 
-use crate::base::{PageSize, SegmentId, ShardId, StoreId};
+use crate::base::{Ids, PageSize, SegmentId, ShardId, StoreId};
 
 /// What a segment about to be written is and belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,8 @@ pub struct NewSegment {
     pub page: PageSize,
     /// Name and version of the model whose bodies and terms it holds.
     pub model: (&'static str, u32),
+    /// Who makes the ids: of the model.
+    pub ids: Ids,
     /// Whether its bodies are compressed: not what is read soon and often.
     pub compression: Compression,
 }

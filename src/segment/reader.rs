@@ -14,13 +14,13 @@
 //! ever if they are damaged, `may_have_*` is true, and `find` and `term`, which never ask them, decide.
 
 use super::bodies::{Bodies, Body};
-use super::columns::Column;
 use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
-use super::format::{ID_BYTES, Region, kind};
+use super::format::{Region, kind};
 use super::header::{check_belonging, read_header};
+use super::id_column::IdColumn;
 use super::ids::IdIndex;
 use super::mask::{Mask, Masks};
 use super::numbers::Numbers;
@@ -44,8 +44,9 @@ pub struct Segment {
     pages: Pages,
     header_damaged: bool,
     times: Numbers,
-    ids: Column<ID_BYTES>,
-    id_index: IdIndex,
+    ids: IdColumn,
+    /// None if ids are own ones.
+    id_index: Option<IdIndex>,
     bodies: Bodies,
     dictionary: Dictionary,
     filter_region: Region,
@@ -103,12 +104,14 @@ impl Segment {
         let locations = numbers(regions.locations, kind::LOCATIONS, locations);
         let times = (header.time_width, info.time_min);
         let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
+        let id_index =
+            (!header.has_own_ids()).then(|| IdIndex::new(regions.id_index, info.records, payload));
         let (root, levels) = (header.root.get(), header.levels);
         Ok(Arc::new(Segment {
             header_damaged,
             times: numbers(regions.times, kind::TIMES, times),
-            ids: Column::new(regions.ids, kind::IDS, info.records, payload),
-            id_index: IdIndex::new(regions.id_index, info.records, payload),
+            ids: IdColumn::new(regions.ids, &header, payload),
+            id_index,
             bodies: Bodies::new(regions.bodies, info.body_bytes, locations, decoder),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             filter_region: regions.filter,
@@ -242,8 +245,13 @@ impl Segment {
         Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
     }
 
+    /// Whether records are found by id: not in a store that makes the ids itself ([`Ids::Own`](crate::base::Ids)).
+    pub fn finds_ids(&self) -> bool {
+        self.id_index.is_some()
+    }
+
     /// Whether a record with this id may be here; false is certain, true wrong once in 250 times, or always
-    /// while the filters are not in memory. No page.
+    /// while the filters are not in memory, or if there is none. No page.
     pub fn may_have_id(&self, id: &[u8; 32]) -> bool {
         self.may_have_id_hash(hash64(id))
     }
@@ -257,9 +265,36 @@ impl Segment {
     /// by a hash that serves all segments. Two or three pages.
     ///
     /// # Errors
-    /// `Io` and `Corrupt` as a page read says.
+    /// `Io` and `Corrupt` as a page read says; `Invalid` if ids are own ones: see [`Segment::find_key`].
     pub fn find(&self, id: &[u8; 32]) -> Result<Option<Ordinal>> {
-        self.id_index.find(&self.pages, &self.ids, id)
+        let why = "the store makes its ids itself and has no index of them";
+        let index = self.id_index.as_ref().ok_or_else(|| Error::invalid("look-up by id", why))?;
+        index.find(&self.pages, &self.ids, id)
+    }
+
+    /// The ordinal of the record with this key: by its time, then by halving among those of that time. No page if
+    /// the time is outside the segment's; else one for each halving of the pages of times, and of ids.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn find_key(&self, key: &Key) -> Result<Option<Ordinal>> {
+        let Range { start, end } = self.bounds(key.time, key.time)?;
+        // Among equal times ids fall.
+        let at = self.ids.partition_point(&self.pages, (start, end), |id| id > key.id)?;
+        Ok((at < end && self.id(at)? == key.id).then_some(at))
+    }
+
+    /// The ordinal of the record with this key, by the cheaper way: the filter and the index of ids if there are
+    /// any, else as [`Segment::find_key`].
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn locate(&self, key: &Key) -> Result<Option<Ordinal>> {
+        match self.finds_ids() {
+            true if self.may_have_id(&key.id) => self.find(&key.id),
+            true => Ok(None),
+            false => self.find_key(key),
+        }
     }
 
     /// Whether a term may be here; false is certain, true wrong once in 250 times, or always

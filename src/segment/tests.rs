@@ -55,7 +55,8 @@ pub const PAGES: [PageSize; 3] = [PageSize::K4, PageSize::K8, PageSize::K16];
 pub fn new_segment(n: u8, page: PageSize) -> NewSegment {
     let id = SegmentId::v7(1_700_000_000_000, [n; 10]);
     let compression = Compression::None;
-    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, compression }
+    let ids = Ids::Foreign;
+    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, compression }
 }
 
 pub fn packed_segment(n: u8, page: PageSize) -> NewSegment {

@@ -111,7 +111,8 @@ pub(super) fn create(shared: &Shared, compression: Compression) -> Result<(Segme
     let config = &shared.config;
     let model = (shared.model.name(), shared.model.version());
     let (store, shard, page) = (config.store, config.shard, config.page);
-    let new = NewSegment { id, store, shard, page, model, compression };
+    let ids = shared.model.ids();
+    let new = NewSegment { id, store, shard, page, model, ids, compression };
     Ok((id, Builder::create(&*shared.env.disk, &config.dir, new)?))
 }
 
@@ -183,7 +184,7 @@ mod tests {
             .unwrap()
             .shared;
         let (mut writer, memtable) =
-            memtable::new(memtable::Config { bytes: 1 << 20, records: 8 }, 0);
+            memtable::new(super::super::write::memtable_config(1 << 20, &Plain), 0);
         for time in 1..=4 {
             let key = Key { time, id: [time as u8; 32] };
             writer.append(key, b"body", &Terms::new()).unwrap();

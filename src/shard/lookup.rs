@@ -41,7 +41,14 @@ impl Place {
 }
 
 /// The live record with `id`, in the newest state.
+///
+/// # Errors
+/// `Invalid` if the store makes the ids itself: nobody has one to ask for.
 pub(super) fn find_live(view: &View, id: &[u8; 32]) -> Result<Option<Place>> {
+    if !view.active.finds_ids() {
+        let why = "the store makes its ids itself and has no index of them";
+        return Err(Error::invalid("look-up by id", why));
+    }
     for memtable in view.memtables() {
         // The newest place of an id may be a removal's.
         let live = memtable.find_all(id).find(|&o| memtable.killed_at(o) == 0);

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 mod compaction;
 mod drop;
+mod many;
+pub(crate) mod own;
 
 struct Toy;
 

@@ -112,6 +112,7 @@ impl Salvage<'_> {
             shard: config.shard,
             page: config.page,
             model: (model.name(), model.version()),
+            ids: model.ids(),
             compression: self.segment.info().compression,
         };
         Builder::create(&*bench.env.disk, &config.dir, new)

@@ -252,11 +252,13 @@ impl Look<'_, '_, '_> {
         if ordinal == 0 && key.time != segment.info().time_min {
             self.say(0, "header", "the header's lowest time is not that of the first record");
         }
-        if !segment.may_have_id(&key.id) {
+        if segment.finds_ids() && !segment.may_have_id(&key.id) {
             let what = format!("the filter denies record {ordinal}, {}", named(&key));
             self.say(None, "filter", what);
         }
-        match segment.find(&key.id) {
+        let found =
+            if segment.finds_ids() { segment.find(&key.id) } else { segment.find_key(&key) };
+        match found {
             Ok(Some(found)) if found == ordinal => Ok(()),
             Ok(found) => {
                 let instead = found.map_or("nothing".into(), |found| format!("record {found}"));
