@@ -12,7 +12,7 @@ use super::record::decode;
 use super::{Position, tokens};
 use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::base::{Terms, hash64};
-use crate::model::{Decision, Model, Probes, Record};
+use crate::model::{Bodies, Decision, Model, Probes, Record};
 
 /// The field of sources.
 pub(super) const SOURCE: u8 = 1;
@@ -64,6 +64,11 @@ impl Model for LogModel {
 
     fn version(&self) -> u32 {
         1
+    }
+
+    /// Lines are short, much like their neighbours in time, and read in rows.
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
     }
 
     fn route(&self, record: Record<'_>) -> u64 {

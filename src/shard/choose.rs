@@ -49,7 +49,8 @@ pub struct Policy {
     pub span: Option<u64>,
 }
 
-/// Which merged segments have compressed bodies. What a flush writes never has: it is what is read most.
+/// Which merged segments have compressed bodies. What a flush writes has none, for it is what is read most, unless the
+/// model's bodies go by block, which a flush compresses too, but for `Never`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Compress {
     /// None.
