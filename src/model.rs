@@ -49,6 +49,17 @@ impl Probes {
     }
 }
 
+/// How the bodies of a model's records are kept in segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// Each for itself: a record is read without its neighbours. Packed one by one, if at all, once they are cold.
+    #[default]
+    Each,
+    /// In blocks of some 64 KiB, packed together from the flush on: for short bodies that are much like their neighbours
+    /// in key order and are read in rows. Reading one alone unpacks its block.
+    Blocks,
+}
+
 /// The rules of a kind of record.
 pub trait Model: Send + Sync + 'static {
     /// The model's name, kept in the store and compared when it is opened.
@@ -61,6 +72,11 @@ pub trait Model: Send + Sync + 'static {
     /// [`SETTINGS_BYTES_MAX`](crate::base::limits::SETTINGS_BYTES_MAX) bytes. A store with others is refused.
     fn settings(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// How bodies are kept in segments. It may change from one opening to the next: what is there is read as it is.
+    fn bodies(&self) -> Bodies {
+        Bodies::Each
     }
 
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.
@@ -139,4 +155,36 @@ pub enum Decision {
         /// The model's code.
         reason: u8,
     },
+}
+
+/// A model of the tests with its bodies by block.
+#[cfg(test)]
+pub struct ByBlock<M>(pub M);
+
+#[cfg(test)]
+impl<M: Model> Model for ByBlock<M> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
+    }
+    fn route(&self, record: Record<'_>) -> u64 {
+        self.0.route(record)
+    }
+    fn terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.0.terms(record, out);
+    }
+    fn check(&self, record: Record<'_>) -> Result<(), String> {
+        self.0.check(record)
+    }
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
+        self.0.probes(record, out);
+    }
+    fn decide(&self, record: Record<'_>, hits: &[Record<'_>], now: u64) -> Decision {
+        self.0.decide(record, hits, now)
+    }
 }

@@ -49,7 +49,7 @@ pub fn get<T>(
                     return Ok(None);
                 }
                 let key = Key { time: live.segment.time(o)?, id: *id };
-                let body: Body = live.segment.body(o, Vec::new())?;
+                let body: Body = live.segment.body(o, Body::default())?;
                 return Ok(Some(read(Record { key, body: &body })));
             }
         }

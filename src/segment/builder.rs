@@ -12,7 +12,7 @@
 //! order, so that step 3 needs no memory for terms.
 //!
 //! Memory: 52 bytes a record (of own ids 28), 8 bytes a term, with `add` the terms and some two bytes a posting, and
-//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning.
+//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning, or a block.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
 use super::body_writer::{BodyWriter, Written};
@@ -163,18 +163,18 @@ impl Builder {
         header.records = records.into();
         (header.time_min, header.time_max) = (time_min.into(), time_max.into());
         header.time_width = width_for(time_max - time_min);
-        header.location_width = width_for(written.bytes);
+        header.location_width = written.location_width();
         header.body_bytes = written.bytes.into();
         header.raw_bytes = written.raw_bytes.into();
         header.zdict_bytes = written.zdict_bytes.into();
+        header.blocks = (written.blocks.len() as u32).into();
         let none = Region { first: 0, pages: 0 };
-        let locations = &written.locations;
         let regions = Regions {
             bodies: written.bodies,
             zdict: written.zdict,
             times: write_numbers(out, kind::TIMES, header.time_width, time_min, &times)?,
             ids: ids.write(out, header)?,
-            locations: write_numbers(out, kind::LOCATIONS, header.location_width, 0, locations)?,
+            locations: written.write_locations(out)?,
             id_index: write_id_index(out, ids.indexed())?,
             terms: Region { first: out.next(), ..none },
             filter: none,

@@ -22,7 +22,7 @@ pub struct Entry {
     pub ordinal: Ordinal,
     /// Its key.
     pub key: Key,
-    /// Where its body begins in the stream of bodies.
+    /// Where its body begins in the stream of bodies, or which block it is in.
     pub(super) at: u64,
 }
 

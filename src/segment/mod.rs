@@ -46,7 +46,7 @@ mod postings;
 mod reader;
 mod warm;
 
-pub use bodies::Body;
+pub use bodies::{BlockInfo, Body};
 pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;
@@ -72,7 +72,7 @@ pub struct NewSegment {
     pub model: (&'static str, u32),
     /// Who makes the ids: of the model.
     pub ids: Ids,
-    /// Whether its bodies are compressed: not what is read soon and often.
+    /// Whether its bodies are compressed, and how: one by one not what is read soon and often.
     pub compression: Compression,
 }
 

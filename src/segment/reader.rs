@@ -13,12 +13,13 @@
 //! every page number computed from them is in the file; O2. while the filters are not in memory, and for
 //! ever if they are damaged, `may_have_*` is true, and `find` and `term`, which never ask them, decide.
 
-use super::bodies::{Bodies, Body};
+use super::bodies::{BlockInfo, Blocks, Bodies, Body, Each};
+use super::columns::Column;
 use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
-use super::format::{Region, kind};
+use super::format::{Header, Region, Regions, kind};
 use super::header::{check_belonging, read_header};
 use super::id_column::IdColumn;
 use super::ids::IdIndex;
@@ -100,10 +101,7 @@ impl Segment {
         let pooled = PagedFile::new(pool, file.clone(), id.0, info.pages, fetch);
         let numbers =
             |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
-        let locations = (header.location_width, 0);
-        let locations = numbers(regions.locations, kind::LOCATIONS, locations);
         let times = (header.time_width, info.time_min);
-        let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
         let id_index =
             (!header.has_own_ids()).then(|| IdIndex::new(regions.id_index, info.records, payload));
         let (root, levels) = (header.root.get(), header.levels);
@@ -112,7 +110,7 @@ impl Segment {
             times: numbers(regions.times, kind::TIMES, times),
             ids: IdColumn::new(regions.ids, &header, payload),
             id_index,
-            bodies: Bodies::new(regions.bodies, info.body_bytes, locations, decoder),
+            bodies: bodies(&header, &info, &regions, payload),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
@@ -347,9 +345,8 @@ impl Segment {
     /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
     /// and those of the body, of average length.
     pub fn record_pages(&self, records: u64) -> u64 {
-        let body = self.info.body_bytes / u64::from(self.info.records.max(1));
-        let each = 3 + 2 + body / self.pages.payload_bytes() as u64;
-        (records * each).min(u64::from(self.info.pages))
+        let body = self.bodies.pages_of_one(self.info.records, self.pages.payload_bytes());
+        (records * (3 + body)).min(u64::from(self.info.pages))
     }
 
     /// All terms and their posting lists, in order.
@@ -385,12 +382,29 @@ impl Segment {
     }
 
     /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it
-    /// crosses pages or is packed, copied into `spare`.
+    /// crosses pages or is packed, copied. `previous`, a body of any segment or the default, gives its page or its
+    /// unpacked block, if the new body stands there too, and its memory.
     ///
     /// # Errors
     /// As [`Segment::time`].
-    pub fn body(&self, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
-        self.bodies.get(&self.pages, ordinal, spare)
+    pub fn body(&self, ordinal: Ordinal, previous: Body) -> Result<Body> {
+        self.bodies.get(&self.pages, ordinal, previous)
+    }
+
+    /// Blocks of bodies in it; 0 if each body is for itself.
+    pub fn blocks(&self) -> u32 {
+        if let Bodies::Blocks(blocks) = &self.bodies { blocks.count() } else { 0 }
+    }
+
+    /// What is known of a block without unpacking it, checked against its neighbours. One page, or two.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such block; `Io` and `Corrupt` as a page read says.
+    pub fn block(&self, number: u32) -> Result<BlockInfo> {
+        match &self.bodies {
+            Bodies::Blocks(blocks) => blocks.info(&self.pages, number),
+            Bodies::Each(_) => Err(Error::invalid("block", "bodies do not go by block")),
+        }
     }
 
     /// Appends the entries of `ordinals` to `out`. A page of a column is read once for all ordinals in a
@@ -410,13 +424,12 @@ impl Segment {
         read_keys(&self.pages, (&self.times, &self.ids), ordinals, out)
     }
 
-    /// As [`Segment::body`], by an entry of this segment. `previous`, a body of any segment, gives its
-    /// page if the new body stands on the same one, and its memory.
+    /// As [`Segment::body`], by an entry of this segment.
     ///
     /// # Errors
     /// As [`Segment::time`].
     pub fn body_of(&self, entry: &Entry, previous: Body) -> Result<Body> {
-        self.bodies.read(&self.pages, entry.at, previous)
+        self.bodies.read(&self.pages, entry, previous)
     }
 
     /// Asks for the pages of the columns on which `ordinals` stand, in one batch, best effort. Returns
@@ -424,7 +437,10 @@ impl Segment {
     pub fn prefetch_entries(&self, ordinals: &[Ordinal]) -> usize {
         let known = ordinals.iter().copied().filter(|&o| o < self.info.records);
         let mut numbers: Vec<u32> = known
-            .flat_map(|o| [self.times.page_of(o), self.ids.page_of(o), self.bodies.page_of(o)])
+            .flat_map(|o| {
+                let columns = [self.times.page_of(o), self.ids.page_of(o)];
+                columns.into_iter().chain(self.bodies.page_of(o))
+            })
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -436,6 +452,19 @@ impl Segment {
     pub fn prefetch_bodies(&self, ordinals: &[Ordinal]) -> usize {
         self.bodies.prefetch(&self.pages, ordinals)
     }
+}
+
+/// The bodies that a header says are there.
+fn bodies(header: &Header, info: &SegmentInfo, regions: &Regions, payload: usize) -> Bodies {
+    let (kind, region, items) = (kind::LOCATIONS, regions.locations, header.locations());
+    if info.compression.is_by_block() {
+        let index = Column::new(region, kind, items, payload);
+        let stream = (regions.bodies, info.body_bytes);
+        return Bodies::Blocks(Blocks::new(stream, index, info.records));
+    }
+    let locations = Numbers::new(region, kind, (header.location_width, 0), items, payload);
+    let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
+    Bodies::Each(Each::new(regions.bodies, info.body_bytes, locations, decoder))
 }
 
 impl fmt::Debug for Segment {
