@@ -15,15 +15,17 @@ fn a_batch_is_what_its_records_one_by_one_are_and_stays_in_the_budget() {
         let (mut twin_writer, twin) = new(Config { bytes: 64 << 20, ..config }, 0);
         let (mut batch, mut n, mut refused) = (BatchTerms::default(), 0u64, 0);
         while refused < 3 {
-            let count = 1 + rng.below(if rng.chance(4) { 600 } else { 30 });
+            let most = if rng.chance(4) { 600 } else { 30 };
+            let count = 1 + rng.below(most);
             let many = 1 + rng.below(40);
             let records: Vec<(Key, Vec<u8>, Terms)> = (n..n + count)
                 .map(|n| {
                     let long = if rng.chance(400) { 70_000 } else { 150 };
                     let body = vec![n as u8; rng.below(long) as usize];
+                    let alone = rng.chance(9).then(|| n.to_le_bytes().to_vec());
                     let list: Vec<Vec<u8>> = (0..rng.below(5))
                         .map(|_| vec![b't'; 1 + rng.below(many) as usize])
-                        .chain(rng.chance(9).then(|| n.to_le_bytes().to_vec()))
+                        .chain(alone)
                         .collect();
                     (Key::own(1000 + n / 3, !n), body, sealed(list))
                 })
