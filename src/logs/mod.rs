@@ -23,6 +23,7 @@ mod resume;
 mod search;
 mod source;
 mod store;
+pub mod time;
 pub mod tokens;
 
 pub use cursor::LogCursor;

@@ -12,7 +12,7 @@ mod later;
 mod options;
 mod space;
 
-pub use birth::settings_of;
+pub use birth::{model_name_of, settings_of};
 pub use birth::{STORE_BYTES, VERSION};
 pub use budget::StoreMemory;
 pub use later::{Read, Stream};

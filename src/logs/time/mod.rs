@@ -16,7 +16,7 @@ pub mod stamp;
 pub mod when;
 mod zone;
 
-pub use zone::Zone;
+pub use zone::{Zone, read};
 
 /// Microseconds in a second.
 pub const SECOND_US: u64 = 1_000_000;

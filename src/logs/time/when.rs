@@ -15,10 +15,12 @@ use super::calendar::{Clock, Date};
 use super::stamp::{self, forms::Text};
 use super::zone::{Zone, micros};
 use crate::base::{Error, Result};
-use jiff::Span;
+use jiff::{Span, SpanRelativeTo};
 
 const FORMS: &str = "write for example now, 90s, 2h ago, -15m, today, yesterday 14:00, 14:00, 2026-11-22, \
                      2026-11-22 14:00, 2026-11-22T14:00:00Z or 1795348800";
+
+const LENGTHS: &str = "write for example 10s, 5m, 1h, 1h30m, 7d or 2w";
 
 /// The longest name of a unit, and so of the word for one.
 const WORD_BYTES_MAX: usize = 40;
@@ -49,6 +51,23 @@ pub fn parse(text: &str, now_us: u64, zone: &Zone) -> Result<u64> {
 pub fn is_relative(text: &str) -> bool {
     let text = text.trim();
     number(text).is_none() && date(text, &Zone::utc()).is_none()
+}
+
+/// A length of time as people write it, `90s`, `1h30m`, `7d`, in microseconds. A day has 24 hours.
+///
+/// # Errors
+/// `Invalid`, which names what was not understood.
+pub fn length(text: &str) -> Result<u64> {
+    let given = text.trim();
+    let refused =
+        |why: String| Error::invalid("length of time", format!("{why} in {given:?}; {LENGTHS}"));
+    let span = span_of(&given.to_ascii_lowercase()).map_err(refused)?;
+    if span.get_months() != 0 || span.get_years() != 0 {
+        return Err(refused("months and years have no fixed length".into()));
+    }
+    let days = SpanRelativeTo::days_are_24_hours();
+    let duration = span.to_duration(days).ok().and_then(|length| length.as_micros().try_into().ok());
+    duration.filter(|us| *us > 0).ok_or_else(|| refused("there is no such length".into()))
 }
 
 /// What was read, or what was not understood; `None` if it is none of this form.
@@ -140,10 +159,18 @@ fn ago(text: &str, now_us: u64, zone: &Zone) -> std::result::Result<u64, String>
         Some(b'-') if past.is_none() => (false, &rest[1..]),
         _ => (false, rest),
     };
-    let mut rest = rest.trim_start();
+    let span = span_of(rest.trim_start())?;
+    let now = zone.zoned(now_us).ok_or(TOO_FAR)?;
+    let then = if is_future { now.checked_add(span) } else { now.checked_sub(span) };
+    then.ok().and_then(|then| micros(&then)).ok_or_else(|| TOO_FAR.into())
+}
+
+/// `1d 12h`.
+fn span_of(text: &str) -> std::result::Result<Span, String> {
+    let mut rest = text;
     let mut span = Span::new();
     if rest.is_empty() {
-        return Err(format!("{text:?} is not understood"));
+        return Err(format!("{rest:?} is not understood"));
     }
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -159,9 +186,7 @@ fn ago(text: &str, now_us: u64, zone: &Zone) -> std::result::Result<u64, String>
         span = add(span, number, unit)?;
         rest = behind.trim_start();
     }
-    let now = zone.zoned(now_us).ok_or(TOO_FAR)?;
-    let then = if is_future { now.checked_add(span) } else { now.checked_sub(span) };
-    then.ok().and_then(|then| micros(&then)).ok_or_else(|| TOO_FAR.into())
+    Ok(span)
 }
 
 /// What stands where a number should.
@@ -296,6 +321,25 @@ mod tests {
             let error = parse(text, us("2026-11-22T12:00:00Z"), &Zone::utc()).unwrap_err();
             let said = error.to_string();
             assert!(said.contains(named) && said.contains("2h ago"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (text, us) in [
+            ("10s", 10_000_000),
+            ("250 ms", 250_000),
+            ("1h30m", 5_400_000_000),
+            ("7d", 604_800_000_000),
+            ("2 weeks", 1_209_600_000_000),
+        ] {
+            assert_eq!(length(text).unwrap(), us, "{text}");
+        }
+        for (text, named) in
+            [("", "\"\""), ("0s", "no such"), ("5", "no unit"), ("1mo", "months"), ("-5s", "-5s"), ("5s ago", "ago")]
+        {
+            let said = length(text).unwrap_err().to_string();
+            assert!(said.contains(named) && said.contains("1h30m"), "{text}: {said}");
         }
     }
 
