@@ -199,7 +199,9 @@ impl StoreArgs {
     }
 
     fn existing(&self) -> Options {
-        Options { create: false, ..self.options.clone() }
+        let mut options = self.options.clone();
+        options.create = false;
+        options
     }
 
     /// What a stored event survives, in words.

@@ -19,7 +19,6 @@ mod tally;
 
 use crate::failure::{Failure, Outcome};
 use crate::import::inputs::Inputs;
-use crate::import::lines::Chunk;
 use crate::output::{print, say};
 use crate::progress::{Progress, TICK};
 use crate::signals::Signals;
@@ -30,7 +29,7 @@ use done::Done;
 use object::Fields;
 use parse::{Batch, Parser};
 use ratite::io::threads;
-use ratite::logs::{LogRecord, LogStore, RAW_BYTES_MAX, Source};
+use ratite::logs::{LogStore, RAW_BYTES_MAX, Source};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tally::Tally;
@@ -214,12 +213,7 @@ impl Work<'_> {
     }
 
     fn append(&mut self, batch: Batch) -> Outcome<()> {
-        let record = |row: &parse::Row| LogRecord {
-            ts: row.ts,
-            source: &row.source,
-            raw: &batch.bytes[row.raw.clone()],
-        };
-        let records: Vec<LogRecord<'_>> = batch.rows.iter().map(record).collect();
+        let records = batch.records();
         if !records.is_empty() {
             self.log.append_batch(&records)?;
         }

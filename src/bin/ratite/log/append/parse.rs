@@ -13,7 +13,7 @@ use crate::import::lines::Chunk;
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
 use ratite::io::Clock;
 use ratite::logs::time::stamp;
-use ratite::logs::{RAW_BYTES_MAX, Source};
+use ratite::logs::{LogRecord, RAW_BYTES_MAX, Source};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -59,6 +59,13 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// What is to be appended.
+    pub fn records(&self) -> Vec<LogRecord<'_>> {
+        let raw = |row: &Row| &self.bytes[row.raw.clone()];
+        let rows = self.rows.iter();
+        rows.map(|row| LogRecord { ts: row.ts, source: &row.source, raw: raw(row) }).collect()
+    }
+
     fn is_full(&self) -> bool {
         self.rows.len() >= BATCH_ROWS || self.bytes.len() >= BATCH_BYTES
     }
