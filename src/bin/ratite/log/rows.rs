@@ -155,8 +155,8 @@ impl Rows {
         let color = level(raw);
         out.extend_from_slice(color);
         for word in raw.chunk_by(|a, b| is_part(*a) == is_part(*b)) {
-            let is_needle = |token: &Vec<u8>| token.eq_ignore_ascii_case(word);
-            if !self.needles.tokens().iter().any(is_needle) {
+            let is_needle = |token: &[u8]| token.eq_ignore_ascii_case(word);
+            if !self.needles.tokens().any(is_needle) {
                 self.shown(word, out);
                 continue;
             }
