@@ -98,6 +98,8 @@ struct Open {
     source: Arc<Source>,
     raw: Vec<u8>,
     place: Place,
+    /// The last of its lines.
+    last: u64,
 }
 
 /// Makes records of lines.
@@ -161,8 +163,8 @@ impl Parser {
             let taken = self.take(chunk.0, chunk.1, &mut batch);
             batch.given_up = taken.err();
             let ends = batch.given_up.is_some();
-            let is_sent = !ends && !batch.is_full()
-                || batches.send(std::mem::take(&mut batch)).is_ok();
+            let is_sent =
+                !ends && !batch.is_full() || batches.send(std::mem::take(&mut batch)).is_ok();
             if ends || !is_sent {
                 return;
             }
@@ -275,7 +277,10 @@ impl Parser {
         };
         let ts = self.ts_of(place, raw, read.ts, now);
         match self.multiline {
-            true => self.open = Some(Open { ts, source, raw: raw.to_vec(), place }), // 3.
+            true => {
+                let (raw, last) = (raw.to_vec(), place.line);
+                self.open = Some(Open { ts, source, raw, place, last }); // 3.
+            }
             false => batch.push(ts, source, raw),
         }
         Ok(())
@@ -308,7 +313,8 @@ impl Parser {
         if let Some(source) = self.sources.get(name) {
             return Ok(source.clone());
         }
-        let source: Source = name.parse().map_err(|error: ratite::base::Error| error.to_string())?;
+        let source: Source =
+            name.parse().map_err(|error: ratite::base::Error| error.to_string())?;
         let source = Arc::new(source);
         if self.sources.len() == SOURCES_MAX {
             self.sources.clear();
@@ -328,15 +334,16 @@ impl Parser {
             batch.refused.push((place, why));
             return true;
         }
+        open.last = place.line;
         open.raw.push(b'\n');
         open.raw.extend_from_slice(line);
         true
     }
 
     fn close(&mut self, batch: &mut Batch) {
-        if let Some(Open { ts, source, raw, place }) = self.open.take() {
+        if let Some(Open { ts, source, raw, place, last }) = self.open.take() {
             batch.push(ts, source, &raw);
-            batch.done(place.input, place.line);
+            batch.done(place.input, last);
         }
     }
 }
