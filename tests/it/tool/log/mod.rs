@@ -29,7 +29,7 @@ impl Logs {
 
     fn args<'a>(&'a self, verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut args = vec!["log", verb, "--data", self.dir(), "--sync", "never", "--shards", "2"];
-        args.extend(["--log-file", "8 MiB", "--memtable", "1 MiB", "--memory", "256 MiB"]);
+        args.extend(["--log-file", "8 MiB", "--memtable", "4 MiB", "--memory", "256 MiB"]);
         args.extend(more);
         args
     }

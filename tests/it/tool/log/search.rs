@@ -36,10 +36,8 @@ fn an_object_has_what_scripts_rely_on() {
     assert_eq!(rows, [row.clone()]);
     assert_eq!(logs.search(&["disk", "--source", id]), [row], "in a pipe without being asked");
     let unnamed = logs.search(&["überschritten"]);
-    assert_eq!((&unnamed[0]["source"], &unnamed[0]["source_id"]), {
-        let id = &Value::from(LINES[3].0);
-        (id, id)
-    });
+    let id = Value::from(LINES[3].0);
+    assert_eq!((&unnamed[0]["source"], &unnamed[0]["source_id"]), (&id, &id));
 }
 
 #[test]
