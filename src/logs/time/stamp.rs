@@ -53,9 +53,9 @@ pub fn whole(text: &[u8], now_us: u64) -> Option<u64> {
 /// Below 10^11 it is seconds (until the year 5138), below 10^14 milliseconds, below 10^17 microseconds.
 pub fn epoch(number: u64) -> u64 {
     match number {
-        ..100_000_000_000 => number * 1_000_000,
-        ..100_000_000_000_000 => number * 1_000,
-        ..100_000_000_000_000_000 => number,
+        0..=99_999_999_999 => number * 1_000_000,
+        100_000_000_000..=99_999_999_999_999 => number * 1_000,
+        100_000_000_000_000..=99_999_999_999_999_999 => number,
         _ => number / 1_000,
     }
 }

@@ -58,7 +58,8 @@ pub fn source_of(path: &Path) -> Option<Source> {
     {
         name = rest;
     }
-    let end = name.floor_char_boundary(NAME_BYTES_MAX);
+    let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= NAME_BYTES_MAX).last()?;
     name[..end].parse().ok()
 }
 

@@ -139,8 +139,8 @@ fn time(value: &Value, now_us: u64) -> Option<u64> {
 fn fraction(number: f64) -> u64 {
     let (whole, rest) = (number.trunc(), number.fract());
     let unit = match whole as u64 {
-        ..100_000_000_000 => 1e6,
-        ..100_000_000_000_000 => 1e3,
+        0..=99_999_999_999 => 1e6,
+        100_000_000_000..=99_999_999_999_999 => 1e3,
         _ => 0.0,
     };
     stamp::epoch(whole as u64).saturating_add((rest * unit).round() as u64)
