@@ -33,7 +33,7 @@ fn an_object_has_what_scripts_rely_on() {
     let row = serde_json::json!({
         "ts": "2026-11-22T10:00:02.000000Z", "source": "web", "source_id": id, "raw": LINES[2].1,
     });
-    assert_eq!(rows, [row.clone()]);
+    assert_eq!(rows, std::slice::from_ref(&row));
     assert_eq!(logs.search(&["disk", "--source", id]), [row], "in a pipe without being asked");
     let unnamed = logs.search(&["überschritten"]);
     let id = Value::from(LINES[3].0);
