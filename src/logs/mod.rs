@@ -30,6 +30,7 @@ mod search;
 mod segments;
 mod source;
 mod store;
+pub mod time;
 pub mod tokens;
 mod walk;
 

@@ -166,8 +166,9 @@ impl LogStore {
         closed
     }
 
-    /// No record whose append was answered before the call arrived after this.
-    pub(super) fn newest_arrival(&self) -> u64 {
+    /// The arrival that no record has passed that is stored now, and that every later one will pass, also after the store
+    /// was opened again.
+    pub fn newest_arrival(&self) -> u64 {
         self.arrivals.load(Relaxed) - 1
     }
 }
