@@ -62,6 +62,8 @@
 
 pub mod base;
 pub mod io;
+#[cfg(feature = "logs")]
+pub mod logs;
 pub mod maintain;
 pub mod memtable;
 pub mod model;

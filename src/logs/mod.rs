@@ -1,0 +1,3 @@
+//! Log records: what the engine needs to know of them.
+
+pub mod generate;
