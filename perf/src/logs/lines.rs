@@ -115,14 +115,17 @@ impl Batch {
     /// Time, rank of the source, bytes.
     pub fn iter(&self) -> impl Iterator<Item = (u64, usize, &[u8])> {
         let starts = std::iter::once(0).chain(self.lines.iter().map(|(_, _, end)| *end));
-        self.lines.iter().zip(starts).map(|(&(ts, source, end), start)| {
-            (ts, source, &self.raw[start..end])
-        })
+        self.lines
+            .iter()
+            .zip(starts)
+            .map(|(&(ts, source, end), start)| (ts, source, &self.raw[start..end]))
     }
 
     /// As what the store takes.
     pub fn records<'a>(&'a self, sources: &'a [Source]) -> Vec<LogRecord<'a>> {
-        self.iter().map(|(ts, source, raw)| LogRecord { ts, source: &sources[source], raw }).collect()
+        self.iter()
+            .map(|(ts, source, raw)| LogRecord { ts, source: &sources[source], raw })
+            .collect()
     }
 
     pub fn bytes(&self) -> u64 {

@@ -88,8 +88,10 @@ pub fn rows() -> Vec<Row> {
         }),
         row("1 s", 60, None, |lines, rng| range(lines, rng, 1_000_000)),
         row("some 1,000 lines by time", 200, Some(1_000), |lines, rng| range(lines, rng, 55_000)),
-        row("count of a less frequent word", 60, None, |_, _| {
-            Question { answer: Answer::Count, limit: 0, ..newest(&[ERROR]) }
+        row("count of a less frequent word", 60, None, |_, _| Question {
+            answer: Answer::Count,
+            limit: 0,
+            ..newest(&[ERROR])
         }),
         row("histogram of all, 10 buckets", 20, None, |lines, _| {
             let bucket = (lines.count * lines.config.gap_us / 10).max(1);
