@@ -76,9 +76,6 @@ pub struct Args {
     /// Percent of the calls of each row.
     #[arg(long, default_value_t = 100)]
     calls: usize,
-    /// Print the plan of each row's first question.
-    #[arg(long)]
-    explain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]

@@ -29,6 +29,8 @@ struct Progress {
     done: AtomicU64,
     bytes: AtomicU64,
     making_nanos: AtomicU64,
+    /// The most that the directory was seen with.
+    disk_most: AtomicU64,
     /// The disk is as full as it may be.
     stop: AtomicBool,
 }
@@ -46,6 +48,7 @@ pub fn run(args: &Args, lines: &Lines, dir: &Path, figures: &mut Figures) -> Res
     Ok(std::fs::rename(part, dir)?)
 }
 
+/// Appends to a new store in `dir`, settles it, and says what both took.
 fn one(
     args: &Args,
     lines: &Lines,
@@ -58,32 +61,14 @@ fn one(
     // What the process was before does not count.
     std::fs::write("/proc/self/clear_refs", "5")?;
     let progress = Progress::default();
-    let (started, cpu) = (Instant::now(), process_cpu());
-    let batches = produce(args, lines, &store, &progress)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let cpu = (process_cpu() - cpu) as f64 / 1e9;
-    let making = progress.making_nanos.load(Relaxed) as f64 / 1e9;
-    let (count, raw) = (lines.count as f64, progress.bytes.load(Relaxed) as f64);
-    let peak = memory("VmHWM");
-    let by_thread = cpu_by_thread();
-    let rate = (count / seconds).round();
-    let values = json!({
-        "options": args.describe(), "file_system": host::file_system(dir),
-        "sync": sync.name(),
-        "seconds": round(seconds), "raw_bytes": raw,
-        "records_per_second": rate, "mb_per_second": round(raw / 1e6 / seconds),
-        "cpu_seconds": round(cpu - making), "making_lines_cpu_seconds": round(making),
-        "records_per_cpu_second": (count / (cpu - making)).round(),
-        "batch_wall_us": quantiles(&batches.wall),
-        "cpu_seconds_by_thread": by_thread,
-        "log_bytes": store.stats().iter().map(|s| s.log_bytes).sum::<u64>(),
-        "commits": store.stats().iter().map(|s| s.commits).sum::<u64>(),
-        "peak_rss_mib": peak >> 20,
-    });
-    let name = format!("append, sync {}", sync.name());
-    eprintln!("{name}: {values:#}");
-    figures.add("logs", "ratite", &name, values)?;
-    settle(args, &store, dir, raw, &name, figures)?;
+    let (done, end) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(|| watch(args, lines, &progress, move || end.recv_timeout(WATCH)));
+        let settled = append(args, lines, sync, &store, &progress, figures)
+            .and_then(|name| settle(args, &store, dir, &progress, &name, figures));
+        drop(done);
+        settled
+    })?;
     // The store that stays is what the seed says, and nothing else.
     if !is_last {
         single(args, lines, sync, &store, figures)?;
@@ -91,11 +76,44 @@ fn one(
     Ok(store.close()?)
 }
 
-/// Appends all lines; how long each batch took is what comes back.
+/// Appends all lines; returns the name of the figure.
+fn append(
+    args: &Args,
+    lines: &Lines,
+    sync: Sync,
+    store: &LogStore,
+    progress: &Progress,
+    figures: &mut Figures,
+) -> Result<String> {
+    let (started, cpu) = (Instant::now(), process_cpu());
+    let batches = produce(args, lines, store, progress)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = (process_cpu() - cpu) as f64 / 1e9;
+    let making = progress.making_nanos.load(Relaxed) as f64 / 1e9;
+    let (count, raw) = (lines.count as f64, progress.bytes.load(Relaxed) as f64);
+    let stats = store.stats();
+    let values = json!({
+        "options": args.describe(), "file_system": host::file_system(&args.data),
+        "sync": sync.name(), "seconds": round(seconds), "raw_bytes": raw,
+        "records_per_second": (count / seconds).round(), "mb_per_second": round(raw / 1e6 / seconds),
+        "cpu_seconds": round(cpu - making), "making_lines_cpu_seconds": round(making),
+        "records_per_cpu_second": (count / (cpu - making)).round(),
+        "batch_wall_us": quantiles(&batches.wall),
+        // Of threads that live: not the producers.
+        "cpu_seconds_by_thread": cpu_by_thread(),
+        "log_bytes": stats.iter().map(|s| s.log_bytes).sum::<u64>(),
+        "commits": stats.iter().map(|s| s.commits).sum::<u64>(),
+        "peak_rss_mib": memory("VmHWM") >> 20,
+    });
+    let name = format!("append, sync {}", sync.name());
+    eprintln!("{name}: {values:#}");
+    figures.add("logs", "ratite", &name, values)?;
+    Ok(name)
+}
+
+/// All lines, from all producers; how long each batch took is what comes back.
 fn produce(args: &Args, lines: &Lines, store: &LogStore, progress: &Progress) -> Result<Meter> {
-    let (done, end) = channel::<()>();
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(move || watch(args, lines, progress, || end.recv_timeout(WATCH)));
         let producing: Vec<_> = (0..args.producers.max(1))
             .map(|_| scope.spawn(|| producer(args, lines, store, progress)))
             .collect();
@@ -107,8 +125,6 @@ fn produce(args: &Args, lines: &Lines, store: &LogStore, progress: &Progress) ->
                 Err(error) => failed = Err(error),
             }
         }
-        drop(done);
-        watcher.join().map_err(|_| "the watcher panicked")?;
         failed.map(|()| all)
     })
 }
@@ -142,16 +158,26 @@ fn watch(
     let started = Instant::now();
     while let Err(RecvTimeoutError::Timeout) = wait() {
         let done = progress.done.load(Relaxed);
-        let rate = done as f64 / started.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
         let disk = bytes_in(&args.data).unwrap_or(0);
+        progress.disk_most.fetch_max(disk, Relaxed);
+        let (gb, rss) = (disk as f64 / 1e9, memory("VmRSS") >> 20);
         if disk >> 30 >= args.disk {
             progress.stop.store(true, Relaxed);
+            if done == lines.count {
+                // A merge is not to be stopped otherwise.
+                eprintln!("{} GiB of disk are taken; giving up", args.disk);
+                std::process::exit(1);
+            }
         }
+        if done == lines.count {
+            eprintln!("sealing and merging; {gb:.2} GB on disk, {rss} MiB RSS");
+            continue;
+        }
+        let rate = (done as f64 / seconds).max(1.0);
+        let left = (lines.count - done) as f64 / rate;
         eprintln!(
-            "{done} lines, {rate:.0}/s, {:.0} s to go; {:.2} GB on disk, {} MiB RSS",
-            (lines.count - done) as f64 / rate.max(1.0),
-            disk as f64 / 1e9,
-            memory("VmRSS") >> 20,
+            "{done} lines, {rate:.0}/s, {left:.0} s to go; {gb:.2} GB on disk, {rss} MiB RSS"
         );
     }
 }
@@ -161,7 +187,7 @@ fn settle(
     args: &Args,
     store: &LogStore,
     dir: &Path,
-    raw: f64,
+    progress: &Progress,
     appended: &str,
     figures: &mut Figures,
 ) -> Result<()> {
@@ -180,13 +206,15 @@ fn settle(
     store.engine().compact()?;
     let merged = (merging.elapsed().as_secs_f64(), (process_cpu() - cpu) as f64 / 1e9);
     let after = segments();
+    let raw = progress.bytes.load(Relaxed) as f64;
     let values = json!({
         "options": args.describe(), "after": appended,
         "seal_seconds": round(sealed.0), "seal_cpu_seconds": round(sealed.1),
         "compact_seconds": round(merged.0), "compact_cpu_seconds": round(merged.1),
         "segments_before": before.0, "segment_bytes_before": before.1,
         "segments": after.0, "segment_bytes": after.1, "raw_bytes": raw,
-        "directory_bytes": bytes_in(dir)?, "raw_to_segments": round(raw / after.1.max(1) as f64),
+        "directory_bytes": bytes_in(dir)?,
+        "directory_bytes_most": progress.disk_most.load(Relaxed), "raw_to_segments": round(raw / after.1.max(1) as f64),
         "peak_rss_mib": memory("VmHWM") >> 20,
     });
     eprintln!("seal and compact: {values:#}");

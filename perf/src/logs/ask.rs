@@ -80,9 +80,6 @@ fn one(
     figures: &mut Figures,
 ) -> Result<u64> {
     let questions = row.questions(lines, args.seed);
-    if args.explain {
-        explain(lines, store, &questions[0])?;
-    }
     let asked = |clock| Asked { meter: Meter::by(clock), differing: 0, compared: 0 };
     let mut ours = asked(process_cpu);
     let mut others: Vec<Asked> = peers.iter().map(|peer| asked(peer.clock())).collect();
@@ -178,12 +175,6 @@ fn query(lines: &Lines, question: &Question) -> Query {
         limit: question.limit,
         ..Query::default()
     }
-}
-
-fn explain(lines: &Lines, store: &LogStore, question: &Question) -> Result<()> {
-    eprintln!("{:?}\n{question:?}", query(lines, question));
-    let _the_engine = store.engine();
-    Ok(())
 }
 
 /// Reads everything, oldest first.
