@@ -5,6 +5,7 @@ mod compact;
 mod copies;
 mod import;
 mod line;
+mod log;
 mod mending;
 mod moving;
 mod operating;

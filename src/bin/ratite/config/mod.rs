@@ -33,3 +33,4 @@ pub use flags::{AllFlags, RelayFlags, StoreFlags};
 pub use kind::{Built, Retaining};
 pub use print::{Args, run};
 pub use resolve::Settings;
+pub use units::parse_size;
