@@ -233,7 +233,8 @@ fn nostr(c: &mut Criterion) {
 }
 
 /// A line of a web server, of 120 bytes.
-const LINE: &[u8] = b"10.2.33.127 - - GET /api/v1/users/48213 HTTP/1.1 200 4127 req=9f86d081884c7d65 \
+const LINE: &[u8] =
+    b"10.2.33.127 - - GET /api/v1/users/48213 HTTP/1.1 200 4127 req=9f86d081884c7d65 \
       Mozilla/5.0 (X11; Linux) upstream=15ms";
 
 fn logs(c: &mut Criterion) {

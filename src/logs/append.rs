@@ -68,6 +68,7 @@ impl LogStore {
         let positions = self.admit(records)?;
         let (mut under_way, mut body) = (VecDeque::<Pending<'_>>::new(), Vec::new());
         for (record, position) in records.iter().zip(&positions) {
+            body.clear();
             record.encode(&mut body);
             let record = Record { key: position.key(), body: &body };
             let pending = loop {
@@ -95,6 +96,7 @@ impl LogStore {
         let mut positions = self.admit(records)?;
         let (mut under_way, mut body) = (Vec::new(), Vec::new());
         for (record, position) in records.iter().zip(&positions) {
+            body.clear();
             record.encode(&mut body);
             match self.store.try_insert(Record { key: position.key(), body: &body })? {
                 Some(pending) => under_way.push(pending),
@@ -115,6 +117,7 @@ impl LogStore {
         let positions = self.admit(records)?;
         let (mut under_way, mut body) = (VecDeque::new(), Vec::new());
         for (record, position) in records.iter().zip(&positions) {
+            body.clear();
             record.encode(&mut body);
             let record = Record { key: position.key(), body: &body };
             let entered = poll_fn(|context| self.poll_enter(record, &mut under_way, context));

@@ -189,25 +189,20 @@ impl fmt::Debug for LogStore {
 /// The last arrival that is stored, rounded up to the end of its block.
 fn last_arrival(snapshot: &StoreSnapshot) -> Result<Option<u64>> {
     let mut last = None;
-    terms_of(ARRIVAL, snapshot, |block| {
-        let block = block.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let mut see = |term: &[u8]| {
+        let block = term[1..].iter().fold(0, |n, &b| n << 8 | u64::from(b));
         last = last.max(Some(block << BLOCK_BITS | ((1 << BLOCK_BITS) - 1)));
-    })?;
-    Ok(last)
-}
-
-/// Hands what follows `field` in each of its terms to `see`, for each memtable and segment.
-fn terms_of(field: u8, snapshot: &StoreSnapshot, mut see: impl FnMut(&[u8])) -> Result<()> {
+    };
     for snapshot in snapshot.shards() {
         for memtable in snapshot.view.memtables() {
-            memtable.terms().filter(|(t, _)| t[0] == field).for_each(|(term, _)| see(&term[1..]));
+            memtable.terms().filter(|(term, _)| term[0] == ARRIVAL).for_each(|(term, _)| see(term));
         }
         for live in &snapshot.view.segments {
-            let mut terms = live.segment.terms_from(&[field])?;
-            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == field) {
-                see(&term[1..]);
+            let mut terms = live.segment.terms_from(&[ARRIVAL])?;
+            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == ARRIVAL) {
+                see(term);
             }
         }
     }
-    Ok(())
+    Ok(last)
 }

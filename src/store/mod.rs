@@ -317,8 +317,15 @@ impl Store {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, selects: &[Select]) -> Result<u64> {
-        let snapshot = self.snapshot();
-        query::count(selects, &self.asked(&snapshot, selects), &self.readers)
+        self.count_in(&self.snapshot(), selects)
+    }
+
+    /// As [`Store::count`], over `snapshot`.
+    ///
+    /// # Errors
+    /// As [`Store::count`].
+    pub fn count_in(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Result<u64> {
+        query::count(selects, &self.asked(snapshot, selects), &self.readers)
     }
 
     /// As [`Store::count`], over `snapshot` and on the caller's thread alone, as [`Store::walk_at`].
