@@ -13,8 +13,8 @@ mod options;
 mod segments;
 mod space;
 
-pub use birth::{model_name_of, settings_of};
 pub use birth::{STORE_BYTES, VERSION};
+pub use birth::{model_name_of, settings_of};
 pub use budget::StoreMemory;
 pub use later::{Read, Stream};
 pub use options::Options;

@@ -2,7 +2,9 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, log, monitor};
+use crate::{
+    backup, compact, count, delete, explain, export, generate, import, inspect, log, monitor,
+};
 use crate::{relay, repair, reshard, restore, retain, scan, stats, stream, sync, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;

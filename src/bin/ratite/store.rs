@@ -155,7 +155,9 @@ impl StoreArgs {
             return Err(Failure::Sentence(format!("there is no store in {dir}; {remedy}")));
         }
         let why = match (holds, Holds::of(&self.data, env)) {
-            (Holds::Events, Some(Holds::Logs)) => "log records, not events; `ratite log` works on it",
+            (Holds::Events, Some(Holds::Logs)) => {
+                "log records, not events; `ratite log` works on it"
+            }
             (Holds::Logs, Some(Holds::Events)) => {
                 "events, not log records; `ratite scan` and `ratite import` work on it"
             }

@@ -123,9 +123,8 @@ mod tests {
 
     #[test]
     fn without_a_year_the_nearest_counts() {
-        let at = |year, month, day| {
-            moment(Date { year, month, day }, Clock::default()).expect("a date")
-        };
+        let at =
+            |year, month, day| moment(Date { year, month, day }, Clock::default()).expect("a date");
         let near = |month, day, now| nearest(month, day, Clock::default(), now);
         let now = at(2026, 1, 2);
         assert_eq!(near(12, 31, now), Some(at(2025, 12, 31)), "last week, not in a year");

@@ -66,7 +66,8 @@ pub fn length(text: &str) -> Result<u64> {
         return Err(refused("months and years have no fixed length".into()));
     }
     let days = SpanRelativeTo::days_are_24_hours();
-    let duration = span.to_duration(days).ok().and_then(|length| length.as_micros().try_into().ok());
+    let duration =
+        span.to_duration(days).ok().and_then(|length| length.as_micros().try_into().ok());
     duration.filter(|us| *us > 0).ok_or_else(|| refused("there is no such length".into()))
 }
 
@@ -96,12 +97,7 @@ fn day(text: &str, now_us: u64, zone: &Zone) -> Read {
 }
 
 /// The moment of a time of day, so many days from today.
-fn on_day(
-    days: i64,
-    clock: Clock,
-    now_us: u64,
-    zone: &Zone,
-) -> std::result::Result<u64, String> {
+fn on_day(days: i64, clock: Clock, now_us: u64, zone: &Zone) -> std::result::Result<u64, String> {
     let moment = || {
         let that = zone.zoned(now_us)?.date().checked_add(Span::new().days(days)).ok()?;
         let [year, month, day] =
@@ -137,7 +133,10 @@ fn date(text: &str, zone: &Zone) -> Read {
     let mut read = Text::new(text.as_bytes(), 0);
     let (date, clock) = read.iso_parts()?;
     if read.at() < text.len() {
-        return Some(Err(format!("{:?} is not understood", String::from_utf8_lossy(&text.as_bytes()[read.at()..]))));
+        return Some(Err(format!(
+            "{:?} is not understood",
+            String::from_utf8_lossy(&text.as_bytes()[read.at()..])
+        )));
     }
     let moment = zone.moment(date, clock.unwrap_or_default());
     Some(moment.ok_or_else(|| TOO_FAR.into()))
@@ -335,9 +334,14 @@ mod tests {
         ] {
             assert_eq!(length(text).unwrap(), us, "{text}");
         }
-        for (text, named) in
-            [("", "\"\""), ("0s", "no such"), ("5", "no unit"), ("1mo", "months"), ("-5s", "-5s"), ("5s ago", "ago")]
-        {
+        for (text, named) in [
+            ("", "\"\""),
+            ("0s", "no such"),
+            ("5", "no unit"),
+            ("1mo", "months"),
+            ("-5s", "-5s"),
+            ("5s ago", "ago"),
+        ] {
             let said = length(text).unwrap_err().to_string();
             assert!(said.contains(named) && said.contains("1h30m"), "{text}: {said}");
         }

@@ -42,7 +42,9 @@ impl Zone {
         let offset = self.zone.to_offset(timestamp);
         let at = offset.to_datetime(timestamp);
         let mut digits = |value: u32, count: u32, after: &[u8]| {
-            (0..count).rev().for_each(|place| out.push(b'0' + (value / 10u32.pow(place) % 10) as u8));
+            (0..count)
+                .rev()
+                .for_each(|place| out.push(b'0' + (value / 10u32.pow(place) % 10) as u8));
             out.extend_from_slice(after);
         };
         digits(at.year().unsigned_abs().into(), 4, b"-");

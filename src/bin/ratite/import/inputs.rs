@@ -83,7 +83,8 @@ impl Inputs {
     pub fn read(&self, chunks: &Sender<(usize, Chunk)>) -> Outcome<()> {
         for (number, path) in self.paths.iter().enumerate() {
             let read = self.open(path);
-            let read = read.and_then(|input| lines::read(input, number, self.line_bytes_max, chunks));
+            let read =
+                read.and_then(|input| lines::read(input, number, self.line_bytes_max, chunks));
             read.map_err(|error| cannot_read(path, &error))?;
         }
         Ok(())

@@ -49,8 +49,7 @@ impl Asked {
         };
         let (from, to) = (read("--from", &self.from)?, read("--to", &self.to)?);
         let mut query = Query::between(from, to);
-        let moves =
-            |text: &Option<String>| text.as_deref().is_some_and(when::is_relative);
+        let moves = |text: &Option<String>| text.as_deref().is_some_and(when::is_relative);
         if resume.is_some() && (moves(&self.from) || moves(&self.to)) {
             (query.from, query.to) = (None, None);
         }

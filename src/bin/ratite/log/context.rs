@@ -27,7 +27,13 @@ pub struct ContextArgs {
     after: Option<usize>,
 
     /// Both
-    #[arg(short = 'C', long = "context", value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        short = 'C',
+        long = "context",
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     context: usize,
 }
 
@@ -53,17 +59,11 @@ impl<'a> Around<'a> {
         let (ahead, behind) = if query.reverse { (after, before) } else { (before, after) };
         let needles = Needles::new(&query.tokens);
         let (shown, last) = (HashMap::new(), None);
-        (ahead + behind > 0)
-            .then_some(Around { log, query, needles, ahead, behind, shown, last })
+        (ahead + behind > 0).then_some(Around { log, query, needles, ahead, behind, shown, last })
     }
 
     /// Shows a match and what is around it.
-    pub fn show(
-        &mut self,
-        record: &LogRef<'_>,
-        rows: &mut Rows,
-        lines: &mut Lines,
-    ) -> Outcome<()> {
+    pub fn show(&mut self, record: &LogRef<'_>, rows: &mut Rows, lines: &mut Lines) -> Outcome<()> {
         let (position, source) = (record.position(), record.source().uuid());
         let shown = self.shown.get(&source).copied();
         let mut before = Vec::new();

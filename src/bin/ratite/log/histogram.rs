@@ -88,9 +88,8 @@ fn fitting(log: &LogStore, query: &Query) -> Outcome<Option<u64>> {
 
 fn lines(counts: &[(u64, u64)]) -> String {
     let utc = Zone::utc();
-    let line = |(ts, count): &(u64, u64)| {
-        format!("{}\n", json!({ "ts": utc.text(*ts), "count": count }))
-    };
+    let line =
+        |(ts, count): &(u64, u64)| format!("{}\n", json!({ "ts": utc.text(*ts), "count": count }));
     counts.iter().map(line).collect()
 }
 
@@ -102,8 +101,7 @@ fn bars(counts: &[(u64, u64)], bucket_us: u64, zone: &Zone) -> String {
         // At least one character, as soon as there is anything.
         let bar = (count * BAR).div_ceil(most) as usize;
         // Writing to a String cannot fail.
-        let _written =
-            writeln!(out, "{}  {count:>width$} {}", moment(ts, zone), "█".repeat(bar));
+        let _written = writeln!(out, "{}  {count:>width$} {}", moment(ts, zone), "█".repeat(bar));
     };
     let mut next = None;
     for (ts, count) in counts {

@@ -3,8 +3,8 @@
 //! 1. A form that does not fit gives `None`, and leaves the text wherever it gave up.
 //! 2. Behind the end of a line all bytes are 0, which no form has.
 
-use super::super::calendar::{Clock, Date, moment, nearest};
 use super::super::SECOND_US;
+use super::super::calendar::{Clock, Date, moment, nearest};
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",

@@ -61,8 +61,16 @@ fn iso_times_in_all_their_spellings() {
 
 #[test]
 fn what_follows_a_time_is_not_mistaken_for_its_offset() {
-    for after in [" - started", " -5 apples", " -1234 is the error", " +99", " 200 OK", " UTCISH", " -", " Zoe"]
-    {
+    for after in [
+        " - started",
+        " -5 apples",
+        " -1234 is the error",
+        " +99",
+        " 200 OK",
+        " UTCISH",
+        " -",
+        " Zoe",
+    ] {
         let line = format!("2026-11-22 14:00:05{after}");
         carries(&line, "2026-11-22T14:00:05Z", "2026-11-22 14:00:05");
     }
@@ -91,7 +99,11 @@ fn the_common_log_klog_and_numbers() {
     carries(line, "2000-10-10T13:55:36.125Z", "10/Oct/2000:13:55:36.125");
     let line = "::1 - [a][b] [10/Oct/2000:13:55:36 +0000] x";
     carries(line, "2000-10-10T13:55:36Z", "10/Oct/2000:13:55:36 +0000");
-    carries("I1122 14:00:00.123456    7 a.go:1] x", "2026-11-22T14:00:00.123456Z", "I1122 14:00:00.123456");
+    carries(
+        "I1122 14:00:00.123456    7 a.go:1] x",
+        "2026-11-22T14:00:00.123456Z",
+        "I1122 14:00:00.123456",
+    );
     carries("E20261122 14:00:00.5 7 a.cc:1] x", "2026-11-22T14:00:00.5Z", "E20261122 14:00:00.5");
     let at = "2023-11-14T22:13:20.123456Z";
     for stamp in ["1700000000.123456", "1700000000123456", "1700000000123456789"] {

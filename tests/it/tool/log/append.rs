@@ -13,7 +13,10 @@ fn line_ends_are_no_part_of_lines_and_blank_lines_are_none() {
     let told = objects(&ran.well());
     assert_eq!((told.len(), &told[0]["appended"], &told[0]["refused"]), (1, &3.into(), &0.into()));
     assert_eq!(told[0]["first"], "2023-11-14T22:13:21.000000Z");
-    assert_eq!((&told[0]["raw_bytes"], &told[0]["stopped"]), (&(14 + 15 + 16).into(), &Value::Null));
+    assert_eq!(
+        (&told[0]["raw_bytes"], &told[0]["stopped"]),
+        (&(14 + 15 + 16).into(), &Value::Null)
+    );
     assert_eq!(logs.raws(&[]), ["1700000001 one", "1700000002 two ", "1700000003 three"]);
     assert_eq!(logs.append(&["--source", "x"], b"").well(), "", "nothing is an input too");
 }
@@ -26,7 +29,9 @@ fn what_is_too_long_is_refused_by_number_and_the_rest_is_stored() {
     let logs = Logs::new();
     let ran = logs.append(&["--source", "x"], input.as_bytes());
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
-    for named in ["line 2 is refused: it has 1048577 bytes", "line 4 is refused: it has 9437184 bytes"] {
+    for named in
+        ["line 2 is refused: it has 1048577 bytes", "line 4 is refused: it has 9437184 bytes"]
+    {
         assert!(ran.err.contains(named), "{named} in {}", ran.err);
     }
     assert!(ran.summary().starts_with("appended 3 records, refused 2, in "), "{}", ran.err);
@@ -71,8 +76,10 @@ fn lines_that_begin_with_white_space_belong_to_the_record_before() {
 ";
     let logs = Logs::new();
     logs.append(&["--source", "x", "--multiline"], input.as_bytes()).well();
-    let whole =
-        ["2026-11-22T10:00:00Z panic\n  at main\n\tat start", "2026-11-22T10:00:01Z next\n {\"its\": \"rest\"}"];
+    let whole = [
+        "2026-11-22T10:00:00Z panic\n  at main\n\tat start",
+        "2026-11-22T10:00:01Z next\n {\"its\": \"rest\"}",
+    ];
     assert_eq!(logs.raws(&[]), whole);
     let apart = Logs::new();
     apart.append(&["--source", "x"], input.as_bytes()).well();
@@ -82,8 +89,13 @@ fn lines_that_begin_with_white_space_belong_to_the_record_before() {
 #[test]
 fn an_export_becomes_the_same_store_again() {
     let logs = Logs::new();
-    logs.append(&["--source", "näme \"x\""], b"1700000000 caf\xe9 \x00\x1b[0m\n1700000000 same time, later\n").well();
-    logs.append(&["--source", "0191c2f0-7a3b-7cc1-9d3e-0123456789ab"], b"1600000000 by uuid\n").well();
+    logs.append(
+        &["--source", "näme \"x\""],
+        b"1700000000 caf\xe9 \x00\x1b[0m\n1700000000 same time, later\n",
+    )
+    .well();
+    logs.append(&["--source", "0191c2f0-7a3b-7cc1-9d3e-0123456789ab"], b"1600000000 by uuid\n")
+        .well();
     logs.append(&["--source", "web", "--multiline"], b"1650000000 two\n lines\n").well();
     let strange = "{\"ts\":\"@18446744073709551615us\",\"source\":\"web\",\"raw\":\"\"}\n{\"resume\":\"x\"}\n";
     logs.append(&[], strange.as_bytes()).well();

@@ -181,7 +181,8 @@ fn a_histogram_counts_by_length_of_time() {
     let logs = store();
     let counts = |args: &[&str]| -> Vec<(String, u64)> {
         let rows = logs.search(args);
-        let row = |row: &Value| (row["ts"].as_str().unwrap().into(), row["count"].as_u64().unwrap());
+        let row =
+            |row: &Value| (row["ts"].as_str().unwrap().into(), row["count"].as_u64().unwrap());
         rows.iter().map(row).collect()
     };
     let day = |day: &str, count| (format!("2026-11-{day}T00:00:00.000000Z"), count);

@@ -16,7 +16,11 @@ const LINES: &str = "\
 
 /// The last words of rows of text.
 fn last_words(text: &str) -> Vec<&str> {
-    text.lines().map(|line| line.split(' ').find(|w| w.len() > 2 && !w.contains(':') && *w != "app").unwrap_or(line)).collect()
+    text.lines()
+        .map(|line| {
+            line.split(' ').find(|w| w.len() > 2 && !w.contains(':') && *w != "app").unwrap_or(line)
+        })
+        .collect()
 }
 
 #[test]
@@ -32,7 +36,10 @@ fn neighbours_of_the_same_source_are_shown_once_and_in_order() {
         (&["-C", "9"], &["one", "two", "three", "four", "five", "six", "seven", "eight"]),
         (&["-C", "1", "-A", "0"], &["two", "three", "--", "six", "seven"]),
         (&["-B", "1", "--reverse"], &["seven", "six", "--", "three", "two"]),
-        (&["-C", "2", "--reverse"], &["eight", "seven", "six", "five", "four", "three", "two", "one"]),
+        (
+            &["-C", "2", "--reverse"],
+            &["eight", "seven", "six", "five", "four", "three", "two", "one"],
+        ),
         (&["-A", "1", "--limit", "1"], &["three", "four"]),
     ];
     for (args, words) in cases {
@@ -62,7 +69,10 @@ fn a_log_cannot_write_to_the_screen_of_who_reads_it() {
     let logs = Logs::of("app", evil);
     let shown = logs.run("search", &["tab", "--text", "--color", "always"]).well();
     assert!(!shown.contains("\u{1b}]") && !shown.contains(['\u{7}', '\u{9b}']), "{shown:?}");
-    assert!(shown.contains("\\u{1b}") && shown.contains("]0;") && shown.contains('\t'), "{shown:?}");
+    assert!(
+        shown.contains("\\u{1b}") && shown.contains("]0;") && shown.contains('\t'),
+        "{shown:?}"
+    );
     let piped = logs.run("search", &["--text"]).well();
     assert!(piped.contains(evil), "in a pipe the bytes are as they were: {piped:?}");
 }
@@ -85,7 +95,10 @@ fn on_a_terminal_rows_are_text_with_colours_unless_the_environment_objects() {
     let text = on_terminal("", "");
     assert!(text.contains("\u{1b}[31m") && text.contains(".000000+00:00"), "{text:?}");
     let plain = on_terminal("", "1");
-    assert_eq!(plain.trim_end(), "2026-11-22T10:00:02.000000+00:00 app 2026-11-22T10:00:02Z ERROR disk");
+    assert_eq!(
+        plain.trim_end(),
+        "2026-11-22T10:00:02.000000+00:00 app 2026-11-22T10:00:02Z ERROR disk"
+    );
     assert!(on_terminal("--json", "").starts_with("{\"ts\":"));
 }
 

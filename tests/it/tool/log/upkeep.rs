@@ -89,7 +89,8 @@ fn stats_name_every_source_with_its_records_and_times() {
 #[test]
 fn retention_drops_whole_segments_oldest_first_and_a_dry_run_none() {
     let logs = Logs::new();
-    for (at, text) in [(1_500_000_000, "oldest"), (1_600_000_000, "older"), (1_700_000_000, "new")] {
+    for (at, text) in [(1_500_000_000, "oldest"), (1_600_000_000, "older"), (1_700_000_000, "new")]
+    {
         logs.append(&["--source", "x"], format!("{at} {text}\n").as_bytes()).well();
         logs.run("seal", &[]).well();
     }
@@ -98,7 +99,11 @@ fn retention_drops_whole_segments_oldest_first_and_a_dry_run_none() {
     let all: u64 = kept(&[]).trim().parse().unwrap();
     assert_eq!(all, 3);
     let dry = logs.run("retain", &["--age", "1h", "--dry-run"]);
-    assert!(dry.err.starts_with("would drop ") && dry.err.contains("with 3 records"), "{}", dry.err);
+    assert!(
+        dry.err.starts_with("would drop ") && dry.err.contains("with 3 records"),
+        "{}",
+        dry.err
+    );
     assert!(!dry.well().is_empty());
     assert_eq!(kept(&[]), "3\n");
     for nothing in [&["--age", "100000d"][..], &["--bytes", "1 GiB"], &["--records", "3"]] {

@@ -45,9 +45,8 @@ impl Done {
             let why = "--resume-file is for files: nobody knows where standard input begins";
             return Err(Failure::Usage(why.into()));
         }
-        let failed = |why: String| {
-            Failure::Sentence(format!("cannot read {}: {why}", path.display()))
-        };
+        let failed =
+            |why: String| Failure::Sentence(format!("cannot read {}: {why}", path.display()));
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => b"{}".to_vec(),

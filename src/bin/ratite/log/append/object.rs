@@ -73,7 +73,9 @@ pub fn of<'a>(
     };
     let source = match &fields.source {
         Some(field) => Some((text(named(object, field)?).into_owned(), true)),
-        None => object.get("source").filter(|_| is_own).map(|value| (text(value).into_owned(), false)),
+        None => {
+            object.get("source").filter(|_| is_own).map(|value| (text(value).into_owned(), false))
+        }
     };
     let raw = match &fields.raw {
         Some(field) => Some(bytes(text(named(object, field)?))),
@@ -148,7 +150,10 @@ fn fraction(number: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn read_of(json: &str, fields: &Fields) -> Result<(Option<u64>, Option<String>, Option<String>), String> {
+    fn read_of(
+        json: &str,
+        fields: &Fields,
+    ) -> Result<(Option<u64>, Option<String>, Option<String>), String> {
         let object = parse(json.as_bytes()).expect("an object");
         match of(&object, fields, 0)? {
             Line::Resume => Err("resume".into()),
@@ -191,7 +196,8 @@ mod tests {
         let json = r#"{"a":{"ts":5},"kube.pod":{"name":"web"},"log":{"line":"x","more":1}}"#;
         let read = Ok((Some(5_000_000), name("web"), name("x")));
         assert_eq!(read_of(json, &fields), read);
-        let dotted = r#"{"a.ts":"1970-01-01T00:00:05Z","kube":{"pod":{"name":"web"}},"log.line":"x"}"#;
+        let dotted =
+            r#"{"a.ts":"1970-01-01T00:00:05Z","kube":{"pod":{"name":"web"}},"log.line":"x"}"#;
         assert_eq!(read_of(dotted, &fields), read);
         let nested = r#"{"a.ts":5,"kube.pod.name":"web","log":{"line":{"k":1}}}"#;
         assert_eq!(read_of(nested, &fields).unwrap().2, name("{\"k\":1}"));
@@ -206,7 +212,8 @@ mod tests {
 
     #[test]
     fn what_we_write_is_read_as_it_was_and_nothing_else_is_taken_for_it() {
-        let own = r#"{"ts":"1970-01-01T00:00:05.000001Z","source":"web","source_id":"x","raw":"a\nb"}"#;
+        let own =
+            r#"{"ts":"1970-01-01T00:00:05.000001Z","source":"web","source_id":"x","raw":"a\nb"}"#;
         let read = read_of(own, &Fields::default()).unwrap();
         assert_eq!(read, (Some(5_000_001), Some("web".into()), Some("a\nb".into())));
         let binary = r#"{"ts":"@99us","source":"web","raw":"\ufffd","raw_base64":"/w=="}"#;

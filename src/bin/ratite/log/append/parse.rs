@@ -161,8 +161,8 @@ impl Parser {
             let taken = self.take(chunk.0, chunk.1, &mut batch);
             batch.given_up = taken.err();
             let ends = batch.given_up.is_some();
-            let is_sent = !ends && !batch.is_full()
-                || batches.send(std::mem::take(&mut batch)).is_ok();
+            let is_sent =
+                !ends && !batch.is_full() || batches.send(std::mem::take(&mut batch)).is_ok();
             if ends || !is_sent {
                 return;
             }
@@ -308,7 +308,8 @@ impl Parser {
         if let Some(source) = self.sources.get(name) {
             return Ok(source.clone());
         }
-        let source: Source = name.parse().map_err(|error: ratite::base::Error| error.to_string())?;
+        let source: Source =
+            name.parse().map_err(|error: ratite::base::Error| error.to_string())?;
         let source = Arc::new(source);
         if self.sources.len() == SOURCES_MAX {
             self.sources.clear();
