@@ -103,7 +103,9 @@ fn every_word_has_a_rank_and_common_ones_come_first() {
     let words: BTreeSet<&str> = (0..4_096).map(|rank| generator.word(rank)).collect();
     assert!(words.len() > 4_000, "{} different words", words.len());
     let mut raw = Vec::new();
-    (0..5_000).for_each(|i| drop(generator.line(i, &mut raw)));
+    for index in 0..5_000 {
+        generator.line(index, &mut raw);
+    }
     let text = String::from_utf8(raw).unwrap();
     let count = |rank| text.matches(&format!(" {} ", generator.word(rank))).count();
     assert!(count(0) > 2 * count(5) && count(1) > 4 * count(40), "{} {}", count(0), count(40));
