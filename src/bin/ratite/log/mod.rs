@@ -118,7 +118,7 @@ const APPEND_EXAMPLES: &str = "\
 Examples:
   ratite log append --source web < access.log
   ratite log append /var/log/nginx --multiline
-  journalctl -o json | ratite log append --source journal --ts-field __REALTIME_TIMESTAMP --raw-field MESSAGE
+  jq -c '.[]' dump.json | ratite log append --ts-field at --source-field host --raw-field msg
   ratite log append --resume-file done.json app.log.1.gz app.log";
 
 const SEARCH_EXAMPLES: &str = "\

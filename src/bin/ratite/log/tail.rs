@@ -66,9 +66,10 @@ pub fn run(args: &Args) -> Outcome<()> {
         write_last(log, &query, args.lines, &mut rows, &mut lines)?;
         Ok(log.newest_arrival())
     })?;
+    let mut files = Files::of(&args.store.data);
+    // Behind that, so that whoever acts on what is shown changes files later.
     lines.flush()?;
     let Some(signals) = signals else { return lines.finish() };
-    let mut files = Files::of(&args.store.data);
     loop {
         select! {
             recv(signals.stop()) -> _ => return lines.finish(),
@@ -81,11 +82,11 @@ pub fn run(args: &Args) -> Outcome<()> {
         let written = write_new(&log, &query, arrival, &mut rows, &mut lines);
         arrival = log.newest_arrival();
         let closed = log.close();
+        // Opening and closing change files too. Whoever comes next takes longer to open the store than this does.
+        files = Files::of(&args.store.data);
         written?;
         closed?;
         lines.flush()?;
-        // Opening and closing change files too. Whoever comes next takes longer to open the store than this does.
-        files = Files::of(&args.store.data);
     }
 }
 

@@ -176,6 +176,12 @@ fn a_resume_file_goes_on_behind_what_is_stored() {
     fs::write(&log, "5\n").unwrap();
     appended(append(), "1 record");
     assert_eq!(logs.raws(&["--source", "app.log"]), ["one", "two", "three", "four", "5"]);
+    // A record of several lines is done with all of them.
+    let whole = path("whole.log");
+    fs::write(&whole, "one\n two\n").unwrap();
+    let append_whole = || logs.run("append", &["--resume-file", &done, "--multiline", &whole]);
+    appended(append_whole(), "1 record");
+    appended(append_whole(), "0 records");
     let ran = logs.append(&["--resume-file", &done, "--source", "x"], b"x");
     assert!(ran.status == Some(2) && ran.err.contains("standard input"), "{}", ran.err);
     fs::write(&done, "{\"/a\":7}").unwrap();

@@ -53,7 +53,6 @@ fn without_a_time_it_is_now_or_what_the_flag_says() {
         let rows = logs.search(&["--source", "app.log"]);
         ["no time", "a time"].map(|end| {
             let row = rows.iter().find(|row| row["raw"].as_str().unwrap().ends_with(end));
-            // "no time" ends with neither, but "a time" is longer.
             us(row.unwrap())
         })
     };

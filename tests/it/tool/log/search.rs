@@ -56,7 +56,6 @@ fn each_flag_selects_what_it_says() {
         (&["--from", next, "--to", at], &[4, 3, 2]),
         (&["--from", "2026-11-22", "--to", "2026-11-22 10:00:01"], &[0]),
         (&["--from", "@1795341602", "--to", "1795341603000"], &[2, 3]),
-        (&["--from", "-200y"], &[]),
         (&["--source", "db"], &[1, 5]),
         (&["--source", "db", "--source", LINES[3].0], &[1, 3, 5]),
         (&["--source", "nobody"], &[]),
@@ -68,7 +67,7 @@ fn each_flag_selects_what_it_says() {
         (&["err"], &[]),
         (&["--limit", "0", "user"], &[0, 2, 4]),
     ];
-    for (args, numbers) in cases.iter().filter(|(args, _)| *args != ["--from", "-200y"]) {
+    for (args, numbers) in cases {
         assert_eq!(logs.raws(args), lines(numbers), "{args:?}");
         let count = [*args, &["--count"]].concat();
         assert_eq!(logs.run("search", &count).well(), format!("{}\n", numbers.len()), "{args:?}");
@@ -129,8 +128,8 @@ fn pages_visit_every_record_once_in_both_directions() {
         &["--reverse"],
         &["error"],
         &["--reverse", "--source", "web"],
-        &["--from", "90y", "user"],
-        &["--from", "now", "--to", "90y ago", "user"],
+        &["--from", "50y", "user"],
+        &["--from", "+50y", "--to", "50y ago", "user"],
     ] {
         let all = logs.raws(asked);
         assert!(!all.is_empty(), "{asked:?}");

@@ -63,7 +63,7 @@ fn sealing_says_what_was_sealed_and_segments_say_what_there_is() {
     let again = logs.run("seal", &[]);
     assert_eq!(again.err, "there is nothing to seal\n");
     assert_eq!(again.well(), "");
-    assert_eq!(logs.raws(&["--count", "--json"].map(|_| "line7")).len(), 1, "and all is found");
+    assert_eq!(logs.raws(&["line7"]).len(), 1, "and all is found");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn retention_drops_whole_segments_oldest_first_and_a_dry_run_none() {
     assert_eq!(kept(&[]), "0\n");
     let ran = logs.run("retain", &[]);
     assert!(ran.status == Some(2) && ran.err.contains("--age"), "{}", ran.err);
-    for (flag, bad) in [("--age", "soon"), ("--bytes", "5 MB"), ("--records", "-1")] {
+    for (flag, bad) in [("--age", "soon"), ("--bytes", "5 MB"), ("--records", "many")] {
         let ran = logs.run("retain", &[flag, bad]);
         assert!(ran.status == Some(2) && ran.err.contains(flag), "{}", ran.err);
     }

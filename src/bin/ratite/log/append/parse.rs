@@ -98,6 +98,8 @@ struct Open {
     source: Arc<Source>,
     raw: Vec<u8>,
     place: Place,
+    /// The last of its lines.
+    last: u64,
 }
 
 /// Makes records of lines.
@@ -275,7 +277,10 @@ impl Parser {
         };
         let ts = self.ts_of(place, raw, read.ts, now);
         match self.multiline {
-            true => self.open = Some(Open { ts, source, raw: raw.to_vec(), place }), // 3.
+            true => {
+                let (raw, last) = (raw.to_vec(), place.line);
+                self.open = Some(Open { ts, source, raw, place, last }); // 3.
+            }
             false => batch.push(ts, source, raw),
         }
         Ok(())
@@ -329,15 +334,16 @@ impl Parser {
             batch.refused.push((place, why));
             return true;
         }
+        open.last = place.line;
         open.raw.push(b'\n');
         open.raw.extend_from_slice(line);
         true
     }
 
     fn close(&mut self, batch: &mut Batch) {
-        if let Some(Open { ts, source, raw, place }) = self.open.take() {
+        if let Some(Open { ts, source, raw, place, last }) = self.open.take() {
             batch.push(ts, source, &raw);
-            batch.done(place.input, place.line);
+            batch.done(place.input, last);
         }
     }
 }
