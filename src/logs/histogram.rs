@@ -11,6 +11,7 @@ use super::model::SOURCE;
 use super::record::decode;
 use super::{LogStore, Query, Source};
 use crate::base::{Error, Result};
+use crate::segment::Body;
 use crate::shard::{LiveSegment, Snapshot};
 use std::collections::BTreeMap;
 
@@ -124,12 +125,12 @@ fn in_segment(live: &LiveSegment, snapshot: &Snapshot, found: &mut Sources) -> R
         if entry.0.is_none()
             && let Some(first) = list.cursor(segment).seek_ge(0)?
         {
-            name(entry, &segment.body(first, Vec::new())?);
+            name(entry, &segment.body(first, Body::default())?);
         }
     }
     // The lists still have who was removed since.
     for o in live.dead.iter(0..segment.records(), snapshot.at) {
-        if let Some((source, _)) = decode(&segment.body(o, Vec::new())?)
+        if let Some((source, _)) = decode(&segment.body(o, Body::default())?)
             && let Some(entry) = found.get_mut(&source.uuid())
         {
             entry.1 = entry.1.saturating_sub(1);

@@ -7,12 +7,14 @@
 //!   17 hash, 4 bytes              a longer one: what stands there is checked against the raw bytes
 //!   18                            a record with more tokens than it is indexed under: it is checked likewise
 //! ```
+//!
+//! Terms from 16 on are late: a memtable does not have them, and its records are searched.
 
 use super::record::decode;
 use super::{Position, tokens};
 use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::base::{Terms, hash64};
-use crate::model::{Decision, Model, Probes, Record};
+use crate::model::{Bodies, Decision, Ids, Model, Probes, Record};
 
 /// The field of sources.
 pub(super) const SOURCE: u8 = 1;
@@ -71,15 +73,33 @@ impl Model for LogModel {
         1
     }
 
+    fn ids(&self) -> Ids {
+        Ids::Own
+    }
+
+    fn late_from(&self) -> u8 {
+        TOKEN
+    }
+
+    /// Lines are short, much like their neighbours in time, and read in rows.
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
+    }
+
     fn route(&self, record: Record<'_>) -> u64 {
         decode(record.body).map_or(0, |(source, _)| route_of(&source.uuid()))
     }
 
-    fn terms(&self, record: Record<'_>, out: &mut Terms) {
-        let Some((source, raw)) = decode(record.body) else { return };
+    fn early_terms(&self, record: Record<'_>, out: &mut Terms) {
+        let Some((source, _)) = decode(record.body) else { return };
         source_term(&source.uuid(), out);
         let block = Position::of(&record.key).arrival >> BLOCK_BITS;
         out.push(&[&[ARRIVAL], &block.to_be_bytes()[2..]]);
+    }
+
+    fn terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.early_terms(record, out);
+        let Some((_, raw)) = decode(record.body) else { return };
         let mut is_crowded = false;
         tokens::each(raw, |token| {
             if !is_crowded {
@@ -93,7 +113,7 @@ impl Model for LogModel {
     }
 
     fn check(&self, record: Record<'_>) -> Result<(), String> {
-        if record.key.id[8..] != [0; 24] {
+        if record.key.own_number().is_none() {
             return Err("the id of a log record has eight bytes, and zeros behind them".into());
         }
         decode(record.body).map(drop).ok_or_else(|| "the body is no log record's".into())

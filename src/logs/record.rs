@@ -36,6 +36,11 @@ impl LogRecord<'_> {
         Ok(())
     }
 
+    /// Bytes of the body.
+    pub(super) fn body_bytes(&self) -> usize {
+        1 + self.source.name().map_or(16, str::len) + self.raw.len()
+    }
+
     /// Appends the body to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self.source.as_ref() {
@@ -113,6 +118,7 @@ mod tests {
             for raw in [&b""[..], b"x", b"\0\xff\n"] {
                 let (mut body, record) = (Vec::new(), LogRecord { ts: 1, source: &source, raw });
                 record.encode(&mut body);
+                assert_eq!(body.len(), record.body_bytes());
                 let (back, bytes) = decode(&body).unwrap();
                 assert_eq!(
                     (back.to_source(), back.name(), bytes),

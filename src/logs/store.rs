@@ -33,8 +33,8 @@ pub struct LogOptions {
     /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
     pub seal_records: Option<u32>,
     /// How much time segments may span that are merged with one another, so that records that retention should drop do
-    /// not stay with much newer ones: windows of this length, from the Unix epoch on. Default: a day. Ignored if
-    /// `store.compaction.window` is given.
+    /// not stay with much newer ones: spans of this length, from the Unix epoch on. Default: a day. Ignored if
+    /// `store.compaction.span` is given.
     pub segment_span: Duration,
     /// Bytes of memtables that are kept for one follower that does not read them. Default: 64 MiB.
     pub follow_bytes: usize,
@@ -63,7 +63,7 @@ impl LogOptions {
     fn engine(&self) -> Options {
         let mut options = self.store.clone();
         let span = u64::try_from(self.segment_span.as_micros()).unwrap_or(u64::MAX);
-        options.compaction.window = options.compaction.window.or(Some(span.max(1)));
+        options.compaction.span = options.compaction.span.or(Some(span.max(1)));
         options.memtable_records = self.seal_records.or(options.memtable_records);
         options
     }

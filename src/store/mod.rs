@@ -9,6 +9,7 @@
 pub(crate) mod birth;
 mod budget;
 mod later;
+mod many;
 mod options;
 mod segments;
 mod space;
@@ -534,4 +535,4 @@ fn open_side_by_side(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,3 +1,5 @@
+//! Sealing by request, age and count; crashes with much that is not sealed.
+
 use super::super::testing::{Line, Sim, all, append, in_order, options};
 use crate::io::Rng;
 use std::time::Duration;
