@@ -11,6 +11,8 @@
 //! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `append`,
 //! `walk`, `search`, `cursor`, `follow`; `segments`, `seal`, `retention`; `histogram`.
 //!
+//! `generate` makes lines for tests and benches.
+//!
 //! L1. Records are in order of their time, then of their arrival; forward and backward are exact mirrors.
 //! L2. Index, query and verification use one tokenizer, so that an answer does not depend on where a record is.
 //! L3. A position is never given twice, and means the same record for ever.
@@ -18,6 +20,7 @@
 mod append;
 mod cursor;
 mod follow;
+pub mod generate;
 mod histogram;
 mod model;
 mod position;

@@ -203,7 +203,7 @@ fn level(raw: &[u8]) -> &'static [u8] {
 }
 
 /// Appends `text` as a string of JSON.
-fn string(text: &str, out: &mut Vec<u8>) {
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _written = serde_json::to_writer(out, text);
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod fields;
+mod generate;
 mod search;
 mod shown;
 mod upkeep;
