@@ -7,8 +7,9 @@
 //! ```text
 //!   sync       events from relay to relay                 feature `relay`
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
+//!   logs       log records, `LogStore`                    feature `logs`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
-//!   ---------- nothing below knows Nostr ----------
+//!   ---------- nothing below knows Nostr or logs ----------
 //!   maintain   backup, restore, other shards; inspection, verification, repair
 //!   retention  rules for what goes, by age, count and bytes; dry runs; a service that removes
 //!   store      a directory and its shards
@@ -62,6 +63,8 @@
 
 pub mod base;
 pub mod io;
+#[cfg(feature = "logs")]
+pub mod logs;
 pub mod maintain;
 pub mod memtable;
 pub mod model;

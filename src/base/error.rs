@@ -107,6 +107,20 @@ pub enum Error {
         /// The position.
         position: Lsn,
     },
+    /// What a position or a resume token leads to was removed.
+    #[error("{what} is gone: {why}; begin again")]
+    Gone {
+        /// What led there.
+        what: &'static str,
+        /// What is not there any more.
+        why: String,
+    },
+    /// The caller cancelled it.
+    #[error("{what} was cancelled")]
+    Cancelled {
+        /// What was cancelled.
+        what: &'static str,
+    },
     /// The store is closing or closed.
     #[error("the store is closed")]
     Closed,
@@ -126,6 +140,8 @@ impl Error {
             Error::Invalid { .. } => "ERR_INVALID",
             Error::Lagged { .. } => "ERR_LAGGED",
             Error::ChangesGone { .. } => "ERR_CHANGES_GONE",
+            Error::Gone { .. } => "ERR_GONE",
+            Error::Cancelled { .. } => "ERR_CANCELLED",
             Error::Closed => "ERR_CLOSED",
         }
     }

@@ -23,7 +23,7 @@ const FLOORS: [&[&str]; 12] = [
     &["query"],
     &["store"],
     &["maintain", "retention"],
-    &["nostr"],
+    &["nostr", "logs"],
     &["relay"],
     &["sync"],
 ];
