@@ -16,8 +16,6 @@
 //! Errors: starting says what is wrong with the options. Afterwards there are none: a program is not to fail for its log.
 
 mod json;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 use super::{LogStore, Source};
@@ -104,7 +102,7 @@ pub fn tracing_layer(store: Arc<LogStore>, options: &TracingOptions) -> Result<T
         let why = format!("{bytes} is not a power of two from 512 KiB to 1 GiB");
         return Err(Error::invalid("queue_bytes", why));
     }
-    let Env { clock, .. } = store.as_ref().as_ref().env().clone();
+    let Env { clock, .. } = store.engine().env().clone();
     let owner = store.owner();
     let (ring, drainer) = Ring::new(bytes);
     let (shared, parker) = Shared::new(ring);

@@ -15,6 +15,8 @@
 //! L3. A position is never given twice, and means the same record for ever.
 
 mod cursor;
+#[cfg(feature = "tracing-layer")]
+mod layer;
 mod model;
 mod position;
 mod query;
@@ -26,6 +28,8 @@ mod store;
 pub mod tokens;
 
 pub use cursor::LogCursor;
+#[cfg(feature = "tracing-layer")]
+pub use layer::{TracingHandle, TracingLayer, TracingOptions, tracing_layer};
 pub use model::LogModel;
 pub use position::Position;
 pub use query::Query;

@@ -12,7 +12,7 @@ use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
 use super::record::decode;
 use super::{LogCursor, LogRecord, Position, Query, Search, Source};
 use crate::base::{Error, Result};
-use crate::io::{self, Backend, Env, sim::Faults};
+use crate::io::{self, Backend, Env, sim::Faults, threads};
 use crate::model::Record;
 use crate::query::{Order, Select};
 use crate::shard::{Outcome, ShardStats, Ticket};
@@ -44,6 +44,9 @@ pub struct LogStore {
     pub(super) store: Arc<Store>,
     /// The next arrival.
     pub(super) arrivals: AtomicU64,
+    /// What its threads belong to.
+    #[cfg(feature = "tracing-layer")]
+    owner: u64,
 }
 
 /// Records of a batch that are under way at once.
@@ -65,10 +68,17 @@ impl LogStore {
     /// As [`LogStore::open`].
     pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
         let clock = env.clock.unix_micros();
-        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.store, env)?);
+        let owner = threads::owner_new();
+        let open = || Store::open(dir, Arc::new(LogModel), &options.store, env);
+        let store = Arc::new(threads::owned_by(owner, open)?);
         let last = last_arrival(&store)?;
         let next = last.map_or(1, |last| last.saturating_add(1)).max(clock);
-        Ok(LogStore { store, arrivals: AtomicU64::new(next) })
+        Ok(LogStore {
+            store,
+            arrivals: AtomicU64::new(next),
+            #[cfg(feature = "tracing-layer")]
+            owner,
+        })
     }
 
     /// A store in memory, for tests and for embedding: the same engine on a simulated disk, without threads of its own.
@@ -79,6 +89,12 @@ impl LogStore {
     pub fn in_memory() -> Result<LogStore> {
         let (env, _disk, _clock) = io::simulated(0, Faults::default());
         LogStore::open_in(Path::new("/logs"), &LogOptions::from(&Options::tiny()), env)
+    }
+
+    /// What the threads of this store belong to ([`threads::owner_current`]).
+    #[cfg(feature = "tracing-layer")]
+    pub(super) fn owner(&self) -> u64 {
+        self.owner
     }
 
     /// The engine below, for figures and settings.

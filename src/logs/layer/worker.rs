@@ -10,7 +10,7 @@
 //!     state, with a fence between on both sides.
 //! W2. A mark in the ring is reached when all before it is appended or given up: that is what a flush waits for.
 
-use super::super::{LogRecord, LogStore, Source};
+use crate::logs::{LogRecord, LogStore, Source};
 use crate::io::threads::Thread;
 use crate::wal::{Drainer, Full, Ring};
 use crossbeam::sync::{Parker, Unparker};
@@ -283,7 +283,7 @@ impl Worker {
 
     /// A record that says how many are missing.
     fn tell(&mut self, count: u64) {
-        let ts = self.store.as_ref().as_ref().env().clock.unix_micros();
+        let ts = self.store.engine().env().clock.unix_micros();
         let mut text = String::from(r#"{"level":"WARN","target":"ratite::logs","#);
         // Writing to a String cannot fail.
         let _written = write!(

@@ -184,7 +184,9 @@ const SHORT: &str = "a_log_store_through_everything_answers_as_a_list_does";
 
 #[test]
 fn a_log_store_through_everything_answers_as_a_list_does() {
-    replay::each_seed(SHORT, 0..40, |seed| drop(life(SHORT, seed, 1_500)));
+    replay::each_seed(SHORT, 0..40, |seed| {
+        life(SHORT, seed, 1_500);
+    });
 }
 
 const LONG: &str = "a_million_operations_on_logs";
@@ -201,7 +203,9 @@ fn a_million_operations_on_logs() {
     for seed in first.. {
         // What is asked for may be less than a life, which its seed alone decides.
         let length = pick(&mut Rng::new(seed), &[1_000, 3_000, 3_000, 10_000]);
-        replay::named(&format!("{LONG} -- --ignored"), seed, &|seed| drop(life(LONG, seed, length)));
+        replay::named(&format!("{LONG} -- --ignored"), seed, &|seed| {
+            life(LONG, seed, length);
+        });
         done += length;
         let seconds = (clock.monotonic_nanos() - start) / 1_000_000_000;
         eprintln!("seed {seed}: {done} of {operations} operations passed in {seconds} s");

@@ -53,7 +53,7 @@ pub fn quietly<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// Prints a shortened history of the failure of `test`.
-pub fn report(test: &str, seed: u64, history: &[Op]) {
+pub(super) fn report(test: &str, seed: u64, history: &[Op]) {
     let mut atoms = atoms(history);
     quietly(|| shorten(&mut atoms, |atoms| fails(seed, &built(history, atoms))));
     let short = built(history, &atoms);
