@@ -68,7 +68,7 @@ impl Machine {
         }
         for (arrival, rec) in new {
             let ts = rec.ts;
-            self.naive.push(rec, Position { ts, arrival });
+            self.naive.adopt(rec, Position { ts, arrival });
         }
     }
 }

@@ -96,6 +96,13 @@ impl Naive {
         self.lines.push(Arc::new(Line { rec, position }));
     }
 
+    /// Takes in what is there although nobody was told.
+    pub fn adopt(&mut self, rec: Rec, position: Position) {
+        self.last = self.last.max(position.arrival);
+        let at = self.lines.partition_point(|line| line.position.arrival < position.arrival);
+        self.lines.insert(at, Arc::new(Line { rec, position }));
+    }
+
     /// All that matches, limit aside.
     pub fn matching(&self, ask: &Ask) -> Vec<Arc<Line>> {
         let matching = self.lines.iter().filter(|line| ask.matches(&line.rec));

@@ -110,7 +110,11 @@ fn full_disk(seed: u64) {
             assert!(text.contains("No space left on device"), "{text}");
             assert!(text.contains("reopen"), "{text}");
         }
-        // Reads go on.
+        // Of a batch that failed, what was stored before is there. Reads go on.
+        if let Some((open, how)) = &machine.open_recs {
+            let (open, how) = (open.clone(), *how);
+            machine.adopt(&open, how);
+        }
         for _ in 0..6 {
             let ask = world.ask(&machine.naive);
             let (found, _) = answer(machine.store(), &ask.query());
@@ -150,7 +154,8 @@ fn many_writers_at_once_get_places_of_their_own() {
                 scope.spawn(move || {
                     let (mut world, mut mine) = (World::new(n), Naive::default());
                     for round in 0..30 {
-                        let how = [How::Batch, How::OneByOne, How::BatchAsync][round % 3];
+                        let all = [How::Batch, How::OneByOne, How::BatchAsync, How::Async];
+                        let how = all[round % 4];
                         let recs = world.recs(20, 1_000);
                         append(store, &recs, how, &mut |recs, positions| {
                             for (rec, at) in recs.iter().zip(positions) {

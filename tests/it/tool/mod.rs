@@ -8,6 +8,7 @@ mod line;
 mod mending;
 mod moving;
 mod operating;
+mod own_log;
 mod retain;
 mod serving;
 

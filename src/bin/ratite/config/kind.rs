@@ -39,6 +39,15 @@ pub struct Built {
     pub relay: relay::Config,
     /// The relay's own URLs.
     pub relay_urls: Vec<String>,
+    /// The relay's own log as records.
+    pub own_log: OwnLogging,
+}
+
+/// Where a relay keeps its own log.
+#[derive(Clone, Debug, Default)]
+pub struct OwnLogging {
+    /// Directory of the log store, if there is to be one.
+    pub data: Option<PathBuf>,
 }
 
 /// What goes by rules, and how a relay sees to it.
@@ -68,6 +77,7 @@ impl Default for Built {
             },
             relay: relay::Config::default(),
             relay_urls: Vec::new(),
+            own_log: OwnLogging::default(),
         }
     }
 }

@@ -117,6 +117,7 @@ fn effects() -> Vec<Effect> {
         "about.tags" = "birds; sfw-only" => "[\"birds\", \"sfw-only\"]", |b| b.relay.about.tags;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
         "log.format" = "json" => "Json", |b| b.log_format;
+        "logs.data" = "/srv/own" => "Some(\"/srv/own\")", |b| b.own_log.data;
     }.into()
 }
 
