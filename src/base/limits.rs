@@ -13,6 +13,9 @@ pub const TERMS_PER_RECORD_MAX: usize = 65_536;
 /// Records that one record may remove. A group of kills must fit a log entry.
 pub const KILLS_PER_RECORD_MAX: usize = 4_096;
 
+/// Segments that one call drops at most: their ids fit the smallest ring beside other messages.
+pub const DROPS_MAX: usize = 256;
+
 /// Bytes of a model's settings, which the STORE file keeps: it stays within a sector.
 pub const SETTINGS_BYTES_MAX: usize = 63;
 

@@ -17,6 +17,8 @@
 
 mod append;
 mod cursor;
+mod follow;
+mod histogram;
 #[cfg(feature = "tracing-layer")]
 mod layer;
 mod model;
@@ -24,13 +26,18 @@ mod position;
 mod query;
 mod record;
 mod resume;
+mod retention;
+mod seal;
 mod search;
+mod segments;
 mod source;
 mod store;
 pub mod tokens;
 mod walk;
 
 pub use cursor::LogCursor;
+pub use follow::Follow;
+pub use histogram::{BUCKETS_MAX, SOURCES_MAX};
 #[cfg(feature = "tracing-layer")]
 pub use layer::{TracingHandle, TracingLayer, TracingOptions, tracing_layer};
 pub use model::LogModel;
@@ -38,9 +45,13 @@ pub use position::Position;
 pub use query::Query;
 pub use record::{LogRecord, LogRef, RAW_BYTES_MAX};
 pub use resume::Resume;
+pub use retention::{LogRetainer, LogRetention, Retained};
 pub use search::{CancelHandle, Search};
+pub use segments::SegmentMeta;
 pub use source::{NAME_BYTES_MAX, NAMESPACE, Source, SourceRef};
 pub use store::{LogOptions, LogStore};
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -168,6 +168,7 @@ mod tests {
             page: PageSize::K4,
             sync: SyncMode::Always,
             memtable_bytes: 1 << 20,
+            memtable_records: None,
             ring_bytes: 1 << 16,
             log_file_bytes: 1 << 16,
             in_flight: 8,

@@ -30,6 +30,7 @@ mod compact;
 mod compactor;
 mod config;
 mod dead;
+mod drop;
 mod flush;
 pub mod format;
 mod inbox;

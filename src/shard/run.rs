@@ -241,7 +241,7 @@ impl Shard {
     }
 
     /// Sends a message, waiting for room, and waits for its answer.
-    fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
+    pub(super) fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
         let ticket = self.send(|inbox| inbox.try_send(tag, parts))?;
         self.wait(ticket)
     }

@@ -17,6 +17,7 @@
 //!     from a block on.
 
 use super::compactor::{self, Compactions};
+use super::drop::DropWaiter;
 use super::format::{EntryKind, entry_head, read_message};
 use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
@@ -40,6 +41,8 @@ pub(super) const FLUSH: u64 = 1 << 32;
 pub(super) const REMOVE: u64 = 1 << 33;
 /// Tag bit of a ring message that asks for a flush and for every compaction that is of use.
 pub(super) const COMPACT: u64 = 1 << 34;
+/// Tag bit of a ring message that carries the ids of segments to drop.
+pub(super) const DROP: u64 = 1 << 35;
 
 /// What a log entry takes beside its own bytes, at most: its length and its padding.
 const ENTRY_SLACK: usize = 16;
@@ -53,6 +56,15 @@ pub(super) struct Sealed {
     /// Where the log of the next memtable begins: what replay needs once this one is a segment.
     pub(super) log_end: Lsn,
     pub(super) flushing: bool,
+}
+
+/// Who waits for a flush.
+pub(super) struct FlushWaiter {
+    pub(super) ticket: u32,
+    /// The last record that has to be in a segment.
+    pub(super) upto: Seq,
+    /// The manifest that says that it is, once there is one.
+    pub(super) manifest: Option<u64>,
 }
 
 /// Records and answers that travel together.
@@ -108,7 +120,8 @@ pub(super) struct Core {
     /// Where replay would begin if the segments of the current view were the durable ones.
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
-    pub(super) flush_waiters: Vec<u32>,
+    pub(super) flush_waiters: Vec<FlushWaiter>,
+    pub(super) drop_waiters: VecDeque<DropWaiter>,
     pub(super) compactions: Compactions,
     pub(super) jobs: Sender<Job>,
     pub(super) results: Receiver<Finished>,
@@ -116,6 +129,8 @@ pub(super) struct Core {
     /// Prepared log files, by number.
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
+    /// The generation of the last manifest that is durable.
+    pub(super) durable: u64,
     pub(super) terms: Terms,
     pub(super) probes: Probes,
 }
@@ -180,12 +195,14 @@ impl Core {
             sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
+            drop_waiters: VecDeque::new(),
             compactions: Compactions::new(compactor, gentle),
             jobs,
             results,
             jobs_out: 0,
             spares: VecDeque::new(),
             generation: start.generation,
+            durable: start.generation,
             terms: Terms::new(),
             probes: Probes::default(),
             shared,
@@ -291,13 +308,21 @@ impl Core {
             return ControlFlow::Continue(());
         }
         if tag & FLUSH != 0 {
-            self.flush_waiters.push(ticket);
+            self.flush_waiters.push(FlushWaiter {
+                ticket,
+                upto: self.next_seq - 1,
+                manifest: None,
+            });
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             return ControlFlow::Continue(());
         }
         if tag & COMPACT != 0 {
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             self.compactions.ask(ticket);
+            return ControlFlow::Continue(());
+        }
+        if tag & DROP != 0 {
+            self.drop_segments(ticket, message.as_chunks().0);
             return ControlFlow::Continue(());
         }
         let applied = match tag & REMOVE {
@@ -452,6 +477,13 @@ impl Core {
     pub(super) fn finish(&mut self) {
         self.reads.give_up_waiting();
     }
+}
+
+/// The settings of a shard's next memtable.
+pub(super) fn active_config(config: &super::Config) -> memtable::Config {
+    let memtable = memtable_config(config.memtable_bytes);
+    let records = config.memtable_records.map_or(memtable.records, |most| most.max(1));
+    memtable::Config { records: records.min(memtable.records), ..memtable }
 }
 
 /// The settings of a memtable of about `bytes` bytes.

@@ -10,6 +10,7 @@ pub(crate) mod birth;
 mod budget;
 mod later;
 mod options;
+mod segments;
 mod space;
 
 pub use birth::settings_of;
@@ -342,6 +343,24 @@ impl Store {
         query::keys(selects, &self.asked(snapshot, selects), take)
     }
 
+    /// Counts the matches of `select` in `snapshot` by time, as [`query::histogram`] says, on the caller's thread.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    ///
+    /// # Panics
+    /// If `bucket` is 0.
+    pub fn histogram_at(
+        &self,
+        snapshot: &StoreSnapshot,
+        select: &Select,
+        bucket: u64,
+        take: query::TakePart<'_>,
+    ) -> Result<bool> {
+        let asked = self.asked(snapshot, std::slice::from_ref(select));
+        query::histogram(select, &asked, bucket, take)
+    }
+
     /// The plan of `selects`, for a person.
     ///
     /// # Errors
@@ -480,6 +499,7 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
         page: plan.page,
         sync: options.sync,
         memtable_bytes: plan.memtable_bytes,
+        memtable_records: options.memtable_records,
         ring_bytes: plan.ring_bytes,
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,

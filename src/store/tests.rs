@@ -14,6 +14,7 @@ use crate::shard::SyncMode;
 use std::collections::{BTreeMap, VecDeque};
 
 mod compaction;
+mod drop;
 
 struct Toy;
 

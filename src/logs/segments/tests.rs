@@ -1,0 +1,98 @@
+use super::super::testing::{Line, Sim, append, in_order, options};
+use super::*;
+use crate::io::Rng;
+use crate::logs::{LogCursor, LogRecord, Source};
+
+/// The positions that a cursor gives, forward; backward it has to give the same.
+fn walk(mut cursor: LogCursor) -> Vec<crate::logs::Position> {
+    let mut found = Vec::new();
+    while let Some(record) = cursor.next().unwrap() {
+        found.push(record.position());
+    }
+    let mut back = Vec::new();
+    while let Some(record) = cursor.prev().unwrap() {
+        back.push(record.position());
+    }
+    back.reverse();
+    assert_eq!(back, found);
+    found
+}
+
+#[test]
+fn segments_partition_the_records_with_exact_bounds_in_order_of_time() {
+    let mut kinds = [0, 0];
+    for seed in 0..10 {
+        let (sim, mut rng, mut list) = (Sim::new(seed), Rng::new(seed), Vec::<Line>::new());
+        let reopen = options(1 << rng.below(3));
+        let mut log = sim.open(&reopen);
+        assert_eq!(log.segments().unwrap(), [], "S3");
+        let mut now = 50_000_000;
+        for _ in 0..12 {
+            for _ in 0..rng.below(400) {
+                now += rng.below(20_000);
+                // An import of what is long past, now and then.
+                let ts = if rng.chance(50) { rng.below(1_000_000) } else { now };
+                append(&log, &mut rng, ts, &mut list);
+            }
+            if rng.chance(4) {
+                log.engine().flush().unwrap();
+            }
+            if rng.chance(5) {
+                log.close().unwrap();
+                drop(log);
+                log = sim.open(&reopen);
+            }
+            let metas = log.segments().unwrap();
+            assert!(metas.is_sorted_by_key(|meta| (meta.start, meta.id)), "{metas:?}");
+            let mut seen = Vec::new();
+            for meta in &metas {
+                kinds[usize::from(meta.sealed)] += 1;
+                let found = walk(log.cursor_of(meta.id).unwrap());
+                assert_eq!(meta.records, found.len() as u64, "{meta:?}");
+                let bounds = (found.first().unwrap().ts, found.last().unwrap().ts);
+                assert_eq!((meta.start, meta.end), bounds, "S1, {meta:?}");
+                assert!(meta.bytes > 0 && meta.raw_bytes > 0);
+                assert_eq!(log.segment(meta.id).unwrap(), Some(*meta));
+                seen.extend(found);
+            }
+            seen.sort_unstable();
+            let all: Vec<_> = in_order(&list).into_iter().map(|line| line.position).collect();
+            assert_eq!(seen, all, "each record is in one of them");
+            let active: Vec<_> = metas.into_iter().filter(|meta| !meta.sealed).collect();
+            assert_eq!(log.active().unwrap(), active);
+        }
+    }
+    assert!(kinds[0] > 20 && kinds[1] > 50, "{kinds:?}");
+}
+
+#[test]
+fn an_import_of_the_past_has_its_own_bounds_before_and_after_it_is_sealed() {
+    let log = Sim::new(1).open(&options(1));
+    let source = Source::named("old").unwrap();
+    for ts in [7, 5, 9] {
+        log.append(LogRecord { ts, source: &source, raw: b"long past" }).unwrap();
+    }
+    let [active] = log.segments().unwrap()[..] else { panic!("one, not sealed") };
+    assert_eq!((active.start, active.end, active.sealed), (5, 9, false));
+    assert_eq!((active.records, active.raw_bytes), (3, 27));
+    let [sealed] = log.seal().unwrap()[..] else { panic!("one, sealed") };
+    assert_eq!((sealed.start, sealed.end, sealed.records, sealed.sealed), (5, 9, 3, true));
+    assert_eq!(log.segments().unwrap(), [sealed]);
+    // The memtable's id is gone with it.
+    assert_eq!(log.segment(active.id).unwrap(), None);
+    assert_eq!(log.cursor_of(active.id).err().unwrap().code(), "ERR_GONE");
+    assert_eq!(log.cursor_of(SegmentId([1; 16])).err().unwrap().code(), "ERR_GONE");
+}
+
+#[test]
+fn ids_of_memtables_are_uuids_of_version_8_and_no_others_are_taken_for_them() {
+    for shard in [0, 1, 63, u16::MAX] {
+        for base in [0, 1, 255, 256, 1 << 40, u64::MAX] {
+            let id = id_of(shard, base);
+            assert_eq!((id.0[6] >> 4, id.0[8] >> 6), (8, 2), "{id}");
+            assert_eq!(place_of(id), Some((shard, base)));
+        }
+    }
+    assert_eq!(place_of(SegmentId::v7(1_700_000_000_000, [7; 10])), None);
+    assert_eq!(place_of(SegmentId([0; 16])), None);
+}
