@@ -51,13 +51,18 @@ impl Machine {
             Op::Foreign { slot, seed } => self.foreign(*slot, *seed),
             Op::Walk { slot, fresh, steps, seed } => self.walk(*slot, *fresh, *steps, *seed),
             Op::Clock(micros) => self.clock.set(self.now().saturating_add_signed(*micros)),
+            Op::Follow { slot, ask } => self.follow(*slot, ask),
+            Op::Followed { slot, most } => self.followed(*slot, *most),
+            Op::Segments => drop(self.segments()),
+            Op::Seal => self.seal(),
+            Op::Retain(rules) => self.retain(rules),
             Op::Flush => self.store().engine().flush().unwrap(),
             Op::Compact => self.store().engine().compact().unwrap(),
             Op::Reopen => {
                 self.close();
                 self.open();
             }
-            Op::Cut { after, recs, how, merges } => self.cut(*after, recs, *how, *merges),
+            Op::Cut { after, recs, how, then } => self.cut(*after, recs, *how, *then),
             Op::Everything => self.everything(),
         }
     }
@@ -65,10 +70,16 @@ impl Machine {
     /// Appends; what was answered is in the list also if a later one was not.
     pub fn append(&mut self, recs: &[Rec], how: How) -> Result<()> {
         let mut naive = std::mem::take(&mut self.naive);
+        let before = naive.lines.len();
         let appended = append(self.store(), recs, how, &mut |recs, positions| {
             assert_eq!(recs.len(), positions.len());
             recs.iter().zip(positions).for_each(|(rec, at)| naive.push(rec.clone(), at));
         });
+        for line in &naive.lines[before..] {
+            let follows = self.follows.iter_mut().flatten();
+            let concerned = follows.filter(|following| following.ask.matches(&line.rec));
+            concerned.for_each(|following| following.left.push_back(line.clone()));
+        }
         self.naive = naive;
         appended
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// What is said of a record: where it stands, whose it is, and itself.
 type Said = (Position, String, Vec<u8>);
 
-fn said(record: LogRef<'_>) -> Said {
+pub fn said(record: LogRef<'_>) -> Said {
     assert_eq!(record.ts(), record.position().ts);
     (record.position(), record.source().to_string(), record.raw().to_vec())
 }
@@ -65,7 +65,10 @@ impl Machine {
     }
 
     fn histogram(&self, ask: &Ask, bucket: u64) {
-        let _until_the_store_has_it = (ask, bucket);
+        let query = Query { limit: 0, ..ask.query() };
+        let found = self.store().histogram(&query, bucket).unwrap();
+        let expected: Vec<(u64, u64)> = self.naive.histogram(ask, bucket).into_iter().collect();
+        assert_eq!(found, expected, "by {bucket}: {ask:?}");
     }
 
     pub fn page(&mut self, slot: usize, ask: &Ask) {
@@ -86,6 +89,17 @@ impl Machine {
     /// The page behind what was given; what remains to be asked, if anything does.
     fn next_page(&self, mut paging: Paging, limit: usize) -> Option<Paging> {
         let query = Query { limit, resume: kept(paging.resume.take()), ..paging.ask.query() };
+        if let Some(last) = paging.given.checked_sub(1).map(|last| paging.frozen[last].position)
+            && !self.naive.has(last)
+        {
+            // Retention has taken it: it cannot be said what lies behind.
+            let Err(error) = self.store().search(&query) else { panic!("{last} is gone: {query:?}") };
+            assert_eq!(error.code(), "ERR_GONE", "{error}");
+            return None;
+        }
+        // Of what was frozen, what is left.
+        let behind = paging.frozen.split_off(paging.given);
+        paging.frozen.extend(behind.into_iter().filter(|line| self.naive.has(line.position)));
         let (found, resume) = answer(self.store(), &query);
         let left = &paging.frozen[paging.given..];
         let page = if limit == 0 { left } else { &left[..limit.min(left.len())] };

@@ -1,25 +1,46 @@
 //! Power lost on the way: what was answered is there, and what was not is there whole or not at all.
 
-use super::How;
+use super::{How, Then};
 use super::machine::Machine;
 use super::naive::Rec;
 use ratite::logs::{Position, Query};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Machine {
     /// Cuts the power after so many writes and syncs, or at the end.
-    pub fn cut(&mut self, after: u64, recs: &[Rec], how: How, merges: bool) {
+    pub fn cut(&mut self, after: u64, recs: &[Rec], how: How, then: Then) {
         self.disk.crash_after(after);
         let answered = self.naive.lines.len();
         if let Err(error) = self.append(recs, how) {
             assert!(self.disk.is_off(), "no failure without a cut: {error}");
-        } else if merges {
-            let merged = self.store().engine().flush();
-            let merged = merged.and_then(|()| self.store().engine().compact());
-            assert!(merged.is_ok() || self.disk.is_off(), "no failure without a cut: {merged:?}");
+        }
+        let mut doomed = Vec::new();
+        match then {
+            _ if self.naive.lines.len() < answered + recs.len() => {}
+            Then::Nothing => {}
+            Then::Merges => {
+                let merged = self.store().engine().flush();
+                let merged = merged.and_then(|()| self.store().engine().compact());
+                assert!(merged.is_ok() || self.disk.is_off(), "no failure without a cut: {merged:?}");
+            }
+            Then::Retention(rules) => {
+                let contents = self.segments();
+                doomed.extend(self.doomed(&rules).iter().map(|meta| contents[&meta.id].clone()));
+                let retained = self.store().retain(&rules, self.now());
+                assert!(retained.is_ok() || self.disk.is_off(), "no failure without a cut");
+            }
         }
         let open = &recs[self.naive.lines.len() - answered..];
         self.restart();
+        // What retention began is done in part: a part of its beginning.
+        let count = self.store().count(&Query::default()).unwrap();
+        let gone = (0..=doomed.len()).find(|&gone| {
+            let forgotten: usize = doomed[..gone].iter().map(BTreeSet::len).sum();
+            (self.naive.lines.len() - forgotten) as u64 == count
+        });
+        if !doomed.is_empty() {
+            self.forget(doomed[..gone.expect("some of the segments that go")].iter());
+        }
         self.adopt(open, how);
         self.everything();
     }
@@ -60,9 +81,7 @@ impl Machine {
                     counts
                 };
                 let (found, asked) = (count(&mut new.values()), count(&mut open.iter()));
-                for (source, count) in found {
-                    let _until_batches_are_whole = (asked[&source], count);
-                }
+                assert!(found.iter().all(|(source, count)| *count <= asked[source]));
             }
             _ => assert!(new.len() <= 1, "one was under way, not {}", new.len()),
         }

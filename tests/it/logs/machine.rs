@@ -6,11 +6,13 @@ use super::naive::{Ask, Line, Naive, Rec};
 use crate::naive::random::pick;
 use ratite::base::PageSize;
 use ratite::io::{Env, Faults, ManualClock, Rng, SimDisk, simulated};
-use ratite::logs::{LogCursor, LogOptions, LogStore, Resume};
+use ratite::logs::{Follow, LogCursor, LogOptions, LogStore, Resume};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the store lies on the simulated disk.
 const DIR: &str = "/logs";
@@ -36,6 +38,13 @@ pub struct Walking {
     pub at: usize,
 }
 
+/// Who follows, and what it is to be given.
+pub struct Following {
+    pub follow: Follow,
+    pub ask: Ask,
+    pub left: VecDeque<Arc<Line>>,
+}
+
 pub struct Machine {
     pub env: Env,
     pub disk: Arc<SimDisk>,
@@ -45,6 +54,7 @@ pub struct Machine {
     pub naive: Naive,
     pub pages: [Option<Paging>; SLOTS],
     pub walks: [Option<Walking>; SLOTS],
+    pub follows: [Option<Following>; SLOTS],
     /// What a failure left without an answer.
     pub open_recs: Option<(Vec<Rec>, How)>,
 }
@@ -62,10 +72,24 @@ impl Machine {
         let spare = pick(&mut rng, &[0, 1 << 20]);
         options.memory_bytes = options.memory_bytes_min(options.shards.unwrap()) + spare;
         options.sync = SyncMode::Always;
-        let options = LogOptions::from(&options);
-        let (pages, walks) = Default::default();
+        let mut options = LogOptions::from(&options);
+        options.segment_span = Duration::from_micros(pick(&mut rng, &[1_000, 86_400_000_000]));
+        options.seal_records = pick(&mut rng, &[None, Some(200)]);
+        let (pages, walks, follows) = Default::default();
         let naive = Naive::default();
-        let mut machine = Machine { env, disk, clock, options, store: None, naive, pages, walks, open_recs: None };
+        let store = None;
+        let mut machine = Machine {
+            env,
+            disk,
+            clock,
+            options,
+            store,
+            naive,
+            pages,
+            walks,
+            follows,
+            open_recs: None,
+        };
         machine.open();
         machine
     }
@@ -97,6 +121,7 @@ impl Machine {
     /// Ends it without a word.
     pub fn end(&mut self) {
         self.walks = Default::default();
+        self.follows = Default::default();
         self.store = None;
     }
 

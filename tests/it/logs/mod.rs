@@ -21,6 +21,7 @@ mod kill;
 mod layer;
 mod machine;
 mod naive;
+mod parts;
 mod slow;
 mod world;
 
@@ -30,6 +31,7 @@ use crate::replay;
 use machine::Machine;
 use naive::{Ask, Rec};
 use ratite::io::{Clock, Rng, SystemClock};
+use ratite::logs::LogRetention;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::World;
 
@@ -41,6 +43,15 @@ enum How {
     Try,
     Async,
     BatchAsync,
+}
+
+/// What follows on records whose power fails.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Nothing,
+    /// A flush, and merges.
+    Merges,
+    Retention(LogRetention),
 }
 
 /// What is done to a store, or asked of it.
@@ -80,15 +91,28 @@ enum Op {
     },
     /// Microseconds forward, or back.
     Clock(i64),
+    /// From the stored records on, and whatever comes.
+    Follow {
+        slot: usize,
+        ask: Ask,
+    },
+    /// So many of what a follower has to be given, or all.
+    Followed {
+        slot: usize,
+        most: usize,
+    },
+    Segments,
+    Seal,
+    Retain(LogRetention),
     Flush,
     Compact,
     Reopen,
-    /// The power fails after so many writes and syncs, if they become so many; then a flush and merges, if asked for.
+    /// The power fails after so many writes and syncs, if they become so many.
     Cut {
         after: u64,
         recs: Vec<Rec>,
         how: How,
-        merges: bool,
+        then: Then,
     },
     /// Compares all that is stored.
     Everything,

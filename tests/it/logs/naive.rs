@@ -47,7 +47,7 @@ impl Ask {
         }
     }
 
-    fn matches(&self, rec: &Rec) -> bool {
+    pub fn matches(&self, rec: &Rec) -> bool {
         let early = self.from.is_some_and(|from| rec.ts < from);
         let late = self.to.is_some_and(|to| rec.ts >= to);
         let of_source = self.sources.is_empty()
