@@ -103,9 +103,23 @@ impl Machine {
         let (store, now) = (self.store(), self.now());
         assert_eq!(store.retain_dry_run(rules, now).unwrap().segments, doomed, "{rules:?}");
         let gone = store.retain(rules, now).unwrap();
-        assert_eq!(gone.segments, doomed, "{rules:?}");
-        assert_eq!(gone.records(), doomed.iter().map(|meta| meta.records).sum::<u64>());
-        self.forget(doomed.iter().map(|meta| &contents[&meta.id]));
+        let left = store.segments().unwrap();
+        if gone.segments != doomed {
+            // One was merged before its turn, and what it became is not as old.
+            let merged = |id| left.iter().all(|meta| meta.id != id);
+            let late = doomed.iter().filter(|meta| !gone.segments.contains(meta));
+            assert!(late.clone().count() > 0 && late.clone().all(|meta| merged(meta.id)), "{rules:?}");
+        }
+        assert!(self.doomed(rules).is_empty(), "what is left is as {rules:?} say");
+        let mut forgotten: BTreeSet<Position> = contents.into_values().flatten().collect();
+        for meta in &left {
+            let mut cursor = self.store().cursor_of(meta.id).unwrap();
+            while let Some(record) = cursor.next().unwrap() {
+                assert!(forgotten.remove(&record.position()));
+            }
+        }
+        assert_eq!(gone.records(), forgotten.len() as u64);
+        self.forget(std::iter::once(&forgotten));
         self.segments();
     }
 
