@@ -11,6 +11,7 @@ use super::model::SOURCE;
 use super::record::decode;
 use super::{LogStore, Query, Source};
 use crate::base::{Error, Result};
+use crate::segment::Body;
 use crate::shard::{LiveSegment, Snapshot};
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ impl LogStore {
     /// `Corrupt` or `Io`.
     pub fn count(&self, query: &Query) -> Result<u64> {
         let snapshot = self.store.snapshot();
-        self.store.count_at(&snapshot, &[query.select(&snapshot)])
+        self.store.count_in(&snapshot, &[query.select(&snapshot)])
     }
 
     /// The records that `query` asks for, limit and resuming aside, by time: of each bucket that is not empty, its
@@ -66,7 +67,8 @@ impl LogStore {
             buckets.len() <= BUCKETS_MAX && progress(counted)
         };
         let snapshot = self.store.snapshot();
-        let ended = self.store.histogram_at(&snapshot, &query.select(&snapshot), bucket_us, &mut take)?;
+        let select = query.select(&snapshot);
+        let ended = self.store.histogram_at(&snapshot, &select, bucket_us, &mut take)?;
         if buckets.len() > BUCKETS_MAX {
             let limit = BUCKETS_MAX as u64;
             return Err(Error::Full { what: "buckets of a histogram", limit });
@@ -123,12 +125,12 @@ fn in_segment(live: &LiveSegment, snapshot: &Snapshot, found: &mut Sources) -> R
         if entry.0.is_none()
             && let Some(first) = list.cursor(segment).seek_ge(0)?
         {
-            name(entry, &segment.body(first, Vec::new())?);
+            name(entry, &segment.body(first, Body::default())?);
         }
     }
     // The lists still have who was removed since.
     for o in live.dead.iter(0..segment.records(), snapshot.at) {
-        if let Some((source, _)) = decode(&segment.body(o, Vec::new())?)
+        if let Some((source, _)) = decode(&segment.body(o, Body::default())?)
             && let Some(entry) = found.get_mut(&source.uuid())
         {
             entry.1 = entry.1.saturating_sub(1);

@@ -108,7 +108,8 @@ pub fn tracing_layer(store: Arc<LogStore>, options: &TracingOptions) -> Result<T
     let (shared, parker) = Shared::new(ring);
     let worker = Worker::new(store, source, drainer, options.linger, Arc::clone(&shared), parker);
     // L2
-    let thread = threads::owned_by(owner, || threads::spawn("ratite-tracing", move || worker.run()));
+    let thread =
+        threads::owned_by(owner, || threads::spawn("ratite-tracing", move || worker.run()));
     if thread.is_finished() {
         thread.join()?; // refused: nothing has told it to end
     } else {

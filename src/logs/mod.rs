@@ -9,7 +9,7 @@
 //! word is, `position` and `resume` how one comes back to a place, `search` and `cursor` how records are read.
 //!
 //! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `append`,
-//! `walk`, `search`, `cursor`.
+//! `walk`, `search`, `cursor`, `follow`; `segments`, `seal`, `retention`; `histogram`.
 //!
 //! L1. Records are in order of their time, then of their arrival; forward and backward are exact mirrors.
 //! L2. Index, query and verification use one tokenizer, so that an answer does not depend on where a record is.

@@ -12,7 +12,7 @@
 //! I1. The age of what is not sealed counts from when it was first seen with a record in it, on the clock that never
 //!     jumps: times of records are the callers', and may be of any year.
 
-use super::segments::list;
+use super::segments::of_segment;
 use super::{LogStore, SegmentMeta};
 use crate::base::{Error, Result, SegmentId, Seq, ShardId};
 use crate::io::threads::{self, Thread};
@@ -51,16 +51,17 @@ impl LogStore {
 fn seal(store: &Store, shards: &[ShardId]) -> Result<Vec<SegmentMeta>> {
     let mut sealed = Vec::new();
     for &shard in shards {
-        let of_shard = |with_sealed| {
-            let all = list(&store.snapshot(), with_sealed);
-            all.into_iter().filter(move |meta| meta.shard == shard)
-        };
-        if of_shard(false).next().is_none() {
+        let of_shard = || store.snapshot().shards()[usize::from(shard)].clone();
+        let before = of_shard();
+        if before.view.memtables().all(|memtable| before.visible(memtable) == 0) {
             continue;
         }
-        let before: HashSet<SegmentId> = of_shard(true).map(|meta| meta.id).collect();
+        let ids = before.view.segments.iter().map(|live| live.segment.info().id);
+        let before: HashSet<SegmentId> = ids.collect();
         store.flush_shard(shard)?;
-        sealed.extend(of_shard(true).filter(|meta| meta.sealed && !before.contains(&meta.id)));
+        let after = of_shard();
+        let after = after.view.segments.iter().map(|live| of_segment(shard, live));
+        sealed.extend(after.filter(|meta| !before.contains(&meta.id)));
     }
     sealed.sort_unstable_by_key(|meta| (meta.start, meta.id));
     Ok(sealed)

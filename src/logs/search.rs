@@ -143,3 +143,6 @@ impl Search {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

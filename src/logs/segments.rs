@@ -94,7 +94,7 @@ pub(super) fn list(snapshot: &StoreSnapshot, with_sealed: bool) -> Vec<SegmentMe
     all
 }
 
-fn of_segment(shard: ShardId, live: &LiveSegment) -> SegmentMeta {
+pub(super) fn of_segment(shard: ShardId, live: &LiveSegment) -> SegmentMeta {
     let info = live.segment.info();
     SegmentMeta {
         id: info.id,

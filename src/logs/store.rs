@@ -33,8 +33,8 @@ pub struct LogOptions {
     /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
     pub seal_records: Option<u32>,
     /// How much time segments may span that are merged with one another, so that records that retention should drop do
-    /// not stay with much newer ones. In windows from the Unix epoch on. Default: a day. Ignored if
-    /// `store.compaction.window` is given.
+    /// not stay with much newer ones: spans of this length, from the Unix epoch on. Default: a day. Ignored if
+    /// `store.compaction.span` is given.
     pub segment_span: Duration,
     /// Bytes of memtables that are kept for one follower that does not read them. Default: 64 MiB.
     pub follow_bytes: usize,
@@ -63,7 +63,7 @@ impl LogOptions {
     fn engine(&self) -> Options {
         let mut options = self.store.clone();
         let span = u64::try_from(self.segment_span.as_micros()).unwrap_or(u64::MAX);
-        options.compaction.window = options.compaction.window.or(Some(span.max(1)));
+        options.compaction.span = options.compaction.span.or(Some(span.max(1)));
         options.memtable_records = self.seal_records.or(options.memtable_records);
         options
     }
@@ -207,25 +207,20 @@ impl fmt::Debug for LogStore {
 /// The last arrival that is stored, rounded up to the end of its block.
 fn last_arrival(snapshot: &StoreSnapshot) -> Result<Option<u64>> {
     let mut last = None;
-    terms_of(ARRIVAL, snapshot, |block| {
-        let block = block.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let mut see = |term: &[u8]| {
+        let block = term[1..].iter().fold(0, |n, &b| n << 8 | u64::from(b));
         last = last.max(Some(block << BLOCK_BITS | ((1 << BLOCK_BITS) - 1)));
-    })?;
-    Ok(last)
-}
-
-/// Hands what follows `field` in each of its terms to `see`, for each memtable and segment.
-fn terms_of(field: u8, snapshot: &StoreSnapshot, mut see: impl FnMut(&[u8])) -> Result<()> {
+    };
     for snapshot in snapshot.shards() {
         for memtable in snapshot.view.memtables() {
-            memtable.terms().filter(|(t, _)| t[0] == field).for_each(|(term, _)| see(&term[1..]));
+            memtable.terms().filter(|(term, _)| term[0] == ARRIVAL).for_each(|(term, _)| see(term));
         }
         for live in &snapshot.view.segments {
-            let mut terms = live.segment.terms_from(&[field])?;
-            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == field) {
-                see(&term[1..]);
+            let mut terms = live.segment.terms_from(&[ARRIVAL])?;
+            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == ARRIVAL) {
+                see(term);
             }
         }
     }
-    Ok(())
+    Ok(last)
 }

@@ -30,13 +30,13 @@ impl Sim {
     }
 }
 
-/// Small memtables and eager merges, within windows of a second.
+/// Small memtables and eager merges, within spans of a second.
 pub fn options(shards: usize) -> LogOptions {
     let mut store = Options::tiny();
     store.shards = Some(shards);
     store.memtable_bytes = Some(96 << 10);
     store.compaction =
-        Policy { fan_in: 2, records_max: 1000, window: Some(1_000_000), ..store.compaction };
+        Policy { fan_in: 2, records_max: 1000, span: Some(1_000_000), ..store.compaction };
     LogOptions::from(&store)
 }
 

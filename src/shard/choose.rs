@@ -20,10 +20,10 @@
 //! A full segment, of `records_max` or nearly, is left alone but for C3 to C5: the old converges to windows of
 //! time with one segment each.
 //!
-//! With `Policy::window`, only segments that begin in one window of time and end in one are merged with one another, so
+//! With `Policy::span`, only segments that begin in one span of time and end in one are merged with one another, so
 //! that a merge never makes a segment span more than its inputs did: what retention drops as a whole stays of one age.
-//! C6. What is left in a window that is past becomes one, the smallest first, up to one that outweighs those before it
-//!     `fan_in` times: else the few of each size that C2 waits with would stay, in every window, for ever.
+//! C6. What is left in a span that is past becomes one, the smallest first, up to one that outweighs those before it
+//!     `fan_in` times: else the few of each size that C2 waits with would stay, in every span, for ever.
 //!
 //! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
 
@@ -45,11 +45,12 @@ pub struct Policy {
     pub inputs_max: usize,
     /// Which merged segments have compressed bodies.
     pub compress: Compress,
-    /// How long the windows are whose segments are merged, in units of the records' time. `None`: all is one.
-    pub window: Option<u64>,
+    /// How long the spans are whose segments are merged, in units of the records' time. `None`: all is one.
+    pub span: Option<u64>,
 }
 
-/// Which merged segments have compressed bodies. What a flush writes never has: it is what is read most.
+/// Which merged segments have compressed bodies. What a flush writes has none, for it is what is read most, unless the
+/// model's bodies go by block, which a flush compresses too, but for `Never`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Compress {
     /// None.
@@ -68,7 +69,7 @@ impl Default for Policy {
             garbage_percent: 20,
             inputs_max: 32,
             compress: Compress::Full,
-            window: None,
+            span: None,
         }
     }
 }
@@ -103,7 +104,7 @@ pub enum Reason {
     Garbage,
     /// Full ones over the same time.
     Overlap,
-    /// What is left of a window that is past.
+    /// What is left of a span that is past.
     Past,
     /// A full one that is no longer read much, to be compressed.
     Cold,
@@ -123,10 +124,10 @@ pub struct Choice {
 }
 
 impl Policy {
-    /// The windows in which a segment begins and ends.
-    fn windows(&self, item: &Item) -> (u64, u64) {
-        let window = |time| self.window.map_or(0, |window| time / window.max(1));
-        (window(item.time_max), window(item.time_min))
+    /// The spans in which a segment ends and begins.
+    fn spans(&self, item: &Item) -> (u64, u64) {
+        let span = |time| self.span.map_or(0, |span| time / span.max(1));
+        (span(item.time_max), span(item.time_min))
     }
 
     /// Whether so many records fill a segment.
@@ -158,10 +159,10 @@ pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
     let mut items = items.to_vec();
     items.sort_by_key(|item| (item.time_max, item.id));
     // A stable sort: by time and name within each.
-    items.sort_by_key(|item| policy.windows(item));
-    let newest = items.last().map_or(0, |item| policy.windows(item).0);
-    let found = items.chunk_by(|a, b| policy.windows(a) == policy.windows(b)).find_map(|items| {
-        let is_past = items.first().is_some_and(|item| policy.windows(item).0 < newest);
+    items.sort_by_key(|item| policy.spans(item));
+    let newest = items.last().map_or(0, |item| policy.spans(item).0);
+    let found = items.chunk_by(|a, b| policy.spans(a) == policy.spans(b)).find_map(|items| {
+        let is_past = items.first().is_some_and(|item| policy.spans(item).0 < newest);
         let found = empty(items, policy)
             .or_else(|| tier(items, policy))
             .or_else(|| garbage(items, policy))

@@ -135,7 +135,7 @@ impl Core {
     }
 
     pub(super) fn seal(&mut self) {
-        let config = active_config(&self.shared.config);
+        let config = active_config(&self.shared.config, &*self.shared.model);
         let (writer, active) = memtable::new(config, self.next_seq - 1);
         let old = std::mem::replace(&mut self.memtable, writer);
         old.memtable().set_next(active.clone());

@@ -20,6 +20,7 @@ use super::write::Core;
 use super::{Outcome, Shared};
 use crate::base::{Error, SegmentId, Seq};
 use crate::io::threads;
+use crate::model::Bodies;
 use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
@@ -209,7 +210,11 @@ impl Compactor {
     /// Begins a merge; how it ended, if it cannot begin.
     pub(super) fn begin(&mut self, job: Merge) -> Option<Ended> {
         let Merge { choice, inputs, at, given_up, .. } = job;
-        let compression = if choice.compress { Compression::Zstd } else { Compression::None };
+        let compression = match (choice.compress, self.shared.model.bodies()) {
+            (false, _) => Compression::None,
+            (true, Bodies::Each) => Compression::Zstd,
+            (true, Bodies::Blocks) => Compression::Blocks,
+        };
         match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
                 self.running = Some(Running { choice, merge, given_up });
@@ -458,7 +463,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             time_min: info.time_min,
             time_max: info.time_max,
             middle: live.segment.middle(),
-            compressed: info.compression == Compression::Zstd,
+            compressed: info.compression != Compression::None,
         }
     };
     segments.map(item).collect()

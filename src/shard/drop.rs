@@ -57,8 +57,11 @@ impl Core {
         // 1
         let view = self.shared.published.view();
         let is_named = |id: SegmentId| ids.binary_search(&id.0).is_ok();
-        let (gone, segments): (Vec<_>, Vec<_>) =
-            view.segments.iter().cloned().partition(|live| is_named(live.segment.info().id));
+        let (mut gone, mut segments) = (Vec::new(), Vec::new());
+        for live in &view.segments {
+            let is_going = is_named(live.segment.info().id);
+            if is_going { &mut gone } else { &mut segments }.push(live.clone());
+        }
         if gone.len() != ids.len() || gone.is_empty() {
             let none = if ids.is_empty() { Outcome::Done } else { Outcome::Removed { records: 0 } };
             self.shared.inbox.tickets.answer(ticket, Ok(none)); // D1

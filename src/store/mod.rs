@@ -9,6 +9,7 @@
 pub(crate) mod birth;
 mod budget;
 mod later;
+mod many;
 mod options;
 mod segments;
 mod space;
@@ -317,8 +318,15 @@ impl Store {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, selects: &[Select]) -> Result<u64> {
-        let snapshot = self.snapshot();
-        query::count(selects, &self.asked(&snapshot, selects), &self.readers)
+        self.count_in(&self.snapshot(), selects)
+    }
+
+    /// As [`Store::count`], over `snapshot`.
+    ///
+    /// # Errors
+    /// As [`Store::count`].
+    pub fn count_in(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Result<u64> {
+        query::count(selects, &self.asked(snapshot, selects), &self.readers)
     }
 
     /// As [`Store::count`], over `snapshot` and on the caller's thread alone, as [`Store::walk_at`].
@@ -529,4 +537,4 @@ fn open_side_by_side(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 //! and go in order of time, as those of logs do.
 
 use super::{Store, StoreSnapshot};
-use crate::base::{Error, Result, SegmentId, Seq, ShardId};
+use crate::base::{Error, Ids, Result, SegmentId, Seq, ShardId};
 use crate::memtable;
 use crate::shard::{Shard, Snapshot, View};
 use std::sync::Arc;
@@ -77,6 +77,8 @@ impl StoreSnapshot {
 
 /// A view without a record.
 fn nothing(at: Seq) -> View {
-    let (_, active) = memtable::new(memtable::Config { bytes: 1 << 12, records: 1 }, at);
+    let (ids, late_from) = (Ids::Foreign, u8::MAX); // of records that never come
+    let config = memtable::Config { bytes: 1 << 12, records: 1, ids, late_from };
+    let (_, active) = memtable::new(config, at);
     View { active, sealed: Vec::new(), segments: Vec::new() }
 }

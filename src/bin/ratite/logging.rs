@@ -42,11 +42,7 @@ pub fn directives(option: Option<&str>, default: &str) -> String {
 }
 
 /// Starts the log of what `directives` let through; `store` is given it too.
-pub fn start(
-    directives: &str,
-    format: Format,
-    store: Option<TracingLayer>,
-) -> Outcome<Log> {
+pub fn start(directives: &str, format: Format, store: Option<TracingLayer>) -> Outcome<Log> {
     let (filter, handle) = reload::Layer::new(filter(directives)?);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // It would report them with `eprintln!`, which panics when standard error is closed.

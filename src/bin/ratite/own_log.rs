@@ -14,7 +14,8 @@ use crate::config::{Built, OwnLogging};
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use ratite::io;
-use ratite::logs::{LogOptions, LogStore, TracingHandle, TracingLayer, TracingOptions};
+use ratite::logs::{LogOptions, LogRetainer, LogRetention, LogStore};
+use ratite::logs::{TracingHandle, TracingLayer, TracingOptions};
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use std::path::Path;
@@ -34,12 +35,13 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub struct OwnLog {
     store: Arc<LogStore>,
     handle: TracingHandle,
+    retainer: Option<LogRetainer>,
 }
 
 impl OwnLog {
     /// Opens the store that the options name, if they do, and makes the layer that fills it.
     pub fn open(built: &Built) -> Outcome<Option<(OwnLog, TracingLayer)>> {
-        let OwnLogging { data: Some(dir) } = &built.own_log else { return Ok(None) };
+        let OwnLogging { data: Some(dir), retain } = &built.own_log else { return Ok(None) };
         let failed = |error| Failure::Sentence(format!("the relay's own log: {error}"));
         let env = io::system(built.io).map_err(failed)?;
         let store = LogStore::open_in(dir, &LogOptions::from(&options(dir)), env);
@@ -47,11 +49,15 @@ impl OwnLog {
         let layer = TracingOptions::named(SOURCE);
         let layer = ratite::tracing_layer(store.clone(), &layer).map_err(failed)?;
         let handle = layer.handle();
-        Ok(Some((OwnLog { store, handle }, layer)))
+        let retainer = (*retain != LogRetention::default())
+            .then(|| LogRetainer::start(&store, *retain, LogRetainer::INTERVAL));
+        Ok(Some((OwnLog { store, handle, retainer }, layer)))
     }
 
     /// Appends what is queued and closes the store; says what is missing.
     pub fn close(self) {
+        // What it says is the last.
+        drop(self.retainer);
         let ended = self.handle.close(CLOSE_WAIT_MAX);
         let dropped = self.handle.dropped();
         if dropped > 0 || !ended {

@@ -1,3 +1,5 @@
+//! Followers beside a list: on the simulated disk, where nothing waits, and on threads.
+
 use super::super::testing::{Line as Record_, Sim, append, in_order, options, random_query};
 use super::*;
 use crate::io::Rng;

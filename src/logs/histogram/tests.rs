@@ -1,3 +1,5 @@
+//! Counts, histograms and sources beside those of a list, wherever the records are.
+
 use super::super::testing::{Line, Sim, append, options, random_query};
 use super::*;
 use crate::io::Rng;

@@ -10,8 +10,8 @@
 //!     state, with a fence between on both sides.
 //! W2. A mark in the ring is reached when all before it is appended or given up: that is what a flush waits for.
 
-use crate::logs::{LogRecord, LogStore, Source};
 use crate::io::threads::Thread;
+use crate::logs::{LogRecord, LogStore, Source};
 use crate::wal::{Drainer, Full, Ring};
 use crossbeam::sync::{Parker, Unparker};
 use std::fmt;

@@ -1,3 +1,5 @@
+//! Retention: the choice by hand and at random, then on stores, with power cut at every write of a run.
+
 use super::super::testing::{Line, Sim, all, append, in_order, options};
 use super::*;
 use crate::io::Rng;
@@ -189,8 +191,8 @@ fn what_a_power_cut_leaves_of_a_run_is_what_a_shorter_run_would_have_left() {
 fn merges_of_a_slow_source_do_not_keep_the_old_with_the_new() {
     let (sim, mut rng, mut list) = (Sim::new(8), Rng::new(8), Vec::new());
     let mut options = options(1);
-    // An hour's window, a record a minute, sealed every ten minutes.
-    options.store.compaction.window = None;
+    // Spans of an hour, a record a minute, sealed every ten minutes.
+    options.store.compaction.span = None;
     options.segment_span = Duration::from_secs(3600);
     let log = sim.open(&options);
     let (minute, age) = (60_000_000, 6 * 3_600_000_000_u64);

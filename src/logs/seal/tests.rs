@@ -1,3 +1,5 @@
+//! Sealing by request, age and count; crashes with much that is not sealed.
+
 use super::super::testing::{Line, Sim, all, append, in_order, options};
 use crate::io::Rng;
 use std::time::Duration;
@@ -53,8 +55,11 @@ fn what_is_old_is_sealed_and_what_is_not_is_left() {
     assert_eq!(log.seal_due().unwrap().len(), 1);
     // What is replayed begins to age when the store is opened.
     append(&log, &mut rng, 4, &mut list);
+    sim.disk.crash_after(1);
     drop(log);
+    sim.disk.power_loss();
     let log = sim.open(&options);
+    assert_eq!(log.active().unwrap().len(), 1);
     assert_eq!(log.seal_due().unwrap(), []);
     sim.clock.advance(Duration::from_secs(10));
     assert_eq!(log.seal_due().unwrap().len(), 1);
@@ -115,7 +120,7 @@ fn a_store_with_several_memtables_that_were_not_sealed_opens_after_a_crash() {
         log.seal().unwrap();
         assert_eq!(log.active().unwrap(), []);
     }
-    assert!(unsealed > 2, "{unsealed} at once");
+    assert!(unsealed > 1, "{unsealed} at once");
 }
 
 #[test]
@@ -138,8 +143,9 @@ fn a_flush_ends_under_appends_without_a_pause() {
                 }
             });
         }
-        for _ in 0..5 {
-            log.seal().unwrap();
+        let mut seals = 0;
+        while seals < 5 {
+            seals += u32::from(!log.seal().unwrap().is_empty());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });

@@ -1,7 +1,9 @@
+//! What a store consists of, beside a list; and that an answer does not depend on it.
+
 use super::super::testing::{Line, Sim, append, in_order, options};
 use super::*;
 use crate::io::Rng;
-use crate::logs::{LogCursor, LogRecord, Source};
+use crate::logs::{LogCursor, LogRecord, Query, Source};
 
 /// The positions that a cursor gives, forward; backward it has to give the same.
 fn walk(mut cursor: LogCursor) -> Vec<crate::logs::Position> {
@@ -95,4 +97,54 @@ fn ids_of_memtables_are_uuids_of_version_8_and_no_others_are_taken_for_them() {
     }
     assert_eq!(place_of(SegmentId::v7(1_700_000_000_000, [7; 10])), None);
     assert_eq!(place_of(SegmentId([0; 16])), None);
+}
+
+#[test]
+fn an_answer_is_the_same_in_memory_sealed_merged_and_after_a_restart() {
+    use crate::logs::testing::random_query;
+    for seed in 0..6 {
+        let (sim, mut rng, mut list) = (Sim::new(seed), Rng::new(seed), Vec::<Line>::new());
+        let mut options = options(1 << rng.below(2));
+        options.store.memtable_bytes = Some(1 << 20);
+        let mut log = sim.open(&options);
+        for _ in 0..300 {
+            let ts = rng.below(3_000_000);
+            append(&log, &mut rng, ts, &mut list);
+        }
+        let queries: Vec<Query> = (0..40).map(|_| random_query(&mut rng, 0..3_000_000)).collect();
+        // What is appended below is behind all of them.
+        let queries: Vec<Query> =
+            queries.into_iter().map(|q| Query { to: q.to.or(Some(4_000_000)), ..q }).collect();
+        let answers = |log: &LogStore| {
+            let answer = |query: &Query| {
+                let (mut search, mut found) = (log.search(query).unwrap(), Vec::new());
+                while let Some(record) = search.next().unwrap() {
+                    found.push((record.position(), record.raw().to_vec()));
+                }
+                found
+            };
+            queries.iter().map(answer).collect::<Vec<_>>()
+        };
+        let expected: Vec<Vec<_>> = queries
+            .iter()
+            .map(|query| {
+                let matching = in_order(&list).into_iter().filter(|line| line.matches(query));
+                matching.map(|line| (line.position, line.raw)).collect()
+            })
+            .collect();
+        assert!(log.segments().unwrap().iter().all(|meta| !meta.sealed));
+        assert_eq!(answers(&log), expected, "in memory, seed {seed}");
+        log.seal().unwrap();
+        assert!(log.segments().unwrap().iter().all(|meta| meta.sealed));
+        assert_eq!(answers(&log), expected, "sealed, seed {seed}");
+        for _ in 0..3 {
+            (0..20).for_each(|_| append(&log, &mut rng, 9_000_000, &mut list));
+            log.seal().unwrap();
+        }
+        log.engine().compact().unwrap();
+        assert_eq!(answers(&log), expected, "merged, seed {seed}");
+        drop(log);
+        log = sim.open(&options);
+        assert_eq!(answers(&log), expected, "after a restart, seed {seed}");
+    }
 }

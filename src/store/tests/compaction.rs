@@ -14,7 +14,7 @@ pub fn eager() -> Options {
         garbage_percent: 10,
         inputs_max: 4,
         compress,
-        window: None,
+        span: None,
     };
     options
 }

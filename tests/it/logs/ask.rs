@@ -93,7 +93,9 @@ impl Machine {
             && !self.naive.has(last)
         {
             // Retention has taken it: it cannot be said what lies behind.
-            let Err(error) = self.store().search(&query) else { panic!("{last} is gone: {query:?}") };
+            let Err(error) = self.store().search(&query) else {
+                panic!("{last} is gone: {query:?}")
+            };
             assert_eq!(error.code(), "ERR_GONE", "{error}");
             return None;
         }
@@ -163,7 +165,11 @@ impl Walking {
             cursor.seek(seen[*at].position).unwrap();
         } else if forward {
             let found = cursor.next().unwrap().map(said);
-            assert_eq!(found, seen.get(*at).map(|line| expected(line)), "step {step}: next at {at}");
+            assert_eq!(
+                found,
+                seen.get(*at).map(|line| expected(line)),
+                "step {step}: next at {at}"
+            );
             *at = (*at + 1).min(seen.len());
         } else {
             let found = cursor.prev().unwrap().map(said);

@@ -1,8 +1,8 @@
 //! Power lost on the way: what was answered is there, and what was not is there whole or not at all.
 
-use super::{How, Then};
 use super::machine::Machine;
 use super::naive::Rec;
+use super::{How, Then};
 use ratite::logs::{Position, Query};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,10 @@ impl Machine {
             Then::Merges => {
                 let merged = self.store().engine().flush();
                 let merged = merged.and_then(|()| self.store().engine().compact());
-                assert!(merged.is_ok() || self.disk.is_off(), "no failure without a cut: {merged:?}");
+                assert!(
+                    merged.is_ok() || self.disk.is_off(),
+                    "no failure without a cut: {merged:?}"
+                );
             }
             Then::Retention(rules) => {
                 let contents = self.segments();

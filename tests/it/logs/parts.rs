@@ -82,8 +82,8 @@ impl Machine {
         let mut doomed = Vec::new();
         while let Some(first) = left.iter().position(|meta| meta.sealed) {
             let age = rules.age.map(|age| age.as_micros() as u64);
-            let is_old = age
-                .is_some_and(|age| self.now() >= age && left[first].end < self.now() - age);
+            let is_old =
+                age.is_some_and(|age| self.now() >= age && left[first].end < self.now() - age);
             let bytes: u64 = left.iter().filter(|meta| meta.sealed).map(|meta| meta.bytes).sum();
             let records: u64 = left.iter().map(|meta| meta.records).sum();
             let goes = is_old
@@ -108,7 +108,10 @@ impl Machine {
             // One was merged before its turn, and what it became is not as old.
             let merged = |id| left.iter().all(|meta| meta.id != id);
             let late = doomed.iter().filter(|meta| !gone.segments.contains(meta));
-            assert!(late.clone().count() > 0 && late.clone().all(|meta| merged(meta.id)), "{rules:?}");
+            assert!(
+                late.clone().count() > 0 && late.clone().all(|meta| merged(meta.id)),
+                "{rules:?}"
+            );
         }
         assert!(self.doomed(rules).is_empty(), "what is left is as {rules:?} say");
         let mut forgotten: BTreeSet<Position> = contents.into_values().flatten().collect();

@@ -37,7 +37,8 @@ fn a_producer_that_is_faster_than_the_disk_waits_and_loses_nothing() {
     let source = Source::named("busy").unwrap();
     gate.close();
     let raws: Vec<String> = (0..1_000).map(|n| format!("early {n}")).collect();
-    let record = |ts: u64, raw: &'static str| LogRecord { ts, source: &source, raw: raw.as_bytes() };
+    let record =
+        |ts: u64, raw: &'static str| LogRecord { ts, source: &source, raw: raw.as_bytes() };
     // All are handed over, or wait for room: more than there are tickets for.
     let mut under_way: Vec<_> = raws
         .iter()

@@ -9,10 +9,40 @@ use ratite::logs::Source;
 /// longer, one is longer than a page, one is no UTF-8.
 fn vocabulary() -> Vec<Vec<u8>> {
     let texts = [
-        "error", "info", "GET", "200", "user", "ERROR", "failed", "a", "status", "r1", "Größe", "x",
-        "timeout", "15ms", "mozilla", "connection", "connections", "connectionx", "abcdefghij",
-        "abcdefghijk", "abcdefghijkl", "überschritten", "ab", "abc", "5", "0", "err", "errors",
-        "Мир", "verylongwordthatnobodytypes", "verylongwordthatnobodytypes2", "EE", "e", "日本語",
+        "error",
+        "info",
+        "GET",
+        "200",
+        "user",
+        "ERROR",
+        "failed",
+        "a",
+        "status",
+        "r1",
+        "Größe",
+        "x",
+        "timeout",
+        "15ms",
+        "mozilla",
+        "connection",
+        "connections",
+        "connectionx",
+        "abcdefghij",
+        "abcdefghijk",
+        "abcdefghijkl",
+        "überschritten",
+        "ab",
+        "abc",
+        "5",
+        "0",
+        "err",
+        "errors",
+        "Мир",
+        "verylongwordthatnobodytypes",
+        "verylongwordthatnobodytypes2",
+        "EE",
+        "e",
+        "日本語",
     ];
     let mut words: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     words.push(b"nbsp\xa0inside".to_vec());
@@ -145,7 +175,9 @@ impl World {
             ask.sources = (0..count)
                 .map(|_| match self.rng.chance(10) {
                     true => Source::of([99; 16]),
-                    false => self.sources[self.rng.below(self.sources.len() as u64) as usize].clone(),
+                    false => {
+                        self.sources[self.rng.below(self.sources.len() as u64) as usize].clone()
+                    }
                 })
                 .collect();
         }

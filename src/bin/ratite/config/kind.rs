@@ -10,6 +10,7 @@
 use super::units::{parse_size, parse_time, size, time};
 use crate::logging::Format;
 use ratite::io::Backend;
+use ratite::logs::LogRetention;
 use ratite::nostr::SearchKinds;
 use ratite::nostr::retention::RuleConfig;
 use ratite::relay;
@@ -48,6 +49,8 @@ pub struct Built {
 pub struct OwnLogging {
     /// Directory of the log store, if there is to be one.
     pub data: Option<PathBuf>,
+    /// What is kept there.
+    pub retain: LogRetention,
 }
 
 /// What goes by rules, and how a relay sees to it.

@@ -1,7 +1,7 @@
 //! The options of the relay's own log as records.
 
 use super::kind::Kind;
-use super::table::{Section, Setting};
+use super::table::{LONG, MIB, SECOND, Section, Setting, TIB, size, time};
 
 /// `[logs]`.
 pub static LOGS: &[Setting] = &[
@@ -14,4 +14,22 @@ pub static LOGS: &[Setting] = &[
     )
     .word()
     .flag("logs-data"),
+    Setting::new(
+        Section::Logs,
+        "retain-age",
+        time(SECOND, LONG, SECOND, |b, age| b.own_log.retain.age = Some(age)),
+        "none",
+        "Age from which its segments are dropped, by their newest record",
+    )
+    .word()
+    .flag("logs-retain-age"),
+    Setting::new(
+        Section::Logs,
+        "retain-bytes",
+        size(MIB, 64 * TIB, |b, bytes| b.own_log.retain.bytes = Some(bytes as u64)),
+        "none",
+        "Bytes of its segments, beyond which the oldest are dropped",
+    )
+    .word()
+    .flag("logs-retain-bytes"),
 ];
