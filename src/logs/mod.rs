@@ -22,6 +22,8 @@ mod cursor;
 mod follow;
 pub mod generate;
 mod histogram;
+#[cfg(feature = "tracing-layer")]
+mod layer;
 mod model;
 mod position;
 mod query;
@@ -40,6 +42,8 @@ mod walk;
 pub use cursor::LogCursor;
 pub use follow::Follow;
 pub use histogram::{BUCKETS_MAX, SOURCES_MAX};
+#[cfg(feature = "tracing-layer")]
+pub use layer::{TracingHandle, TracingLayer, TracingOptions, tracing_layer};
 pub use model::LogModel;
 pub use position::Position;
 pub use query::Query;

@@ -9,6 +9,7 @@ mod log;
 mod mending;
 mod moving;
 mod operating;
+mod own_log;
 mod retain;
 mod serving;
 
