@@ -94,7 +94,8 @@ struct AnyValue<'a> {
     string_value: Option<Text<'a>>,
     bool_value: Option<bool>,
     int_value: Option<Number<i64>>,
-    double_value: Option<Number<f64>>,
+    #[serde(borrow)]
+    double_value: Raw<'a>,
     #[serde(borrow)]
     array_value: Option<Values<'a>>,
     #[serde(borrow)]
@@ -295,8 +296,8 @@ fn push_value(value: &AnyValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(
         push_display(truth, out);
     } else if let Some(Number(number)) = value.int_value {
         push_display(number, out);
-    } else if let Some(Number(number)) = value.double_value {
-        push_double(number, out);
+    } else if let Some(number) = value.double_value {
+        push_number(number.get(), out)?;
     } else if let Some(list) = &value.array_value {
         out.push(b'[');
         let mut is_first = true;
@@ -315,6 +316,18 @@ fn push_value(value: &AnyValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(
         out.push(b'}');
     } else {
         out.extend_from_slice(b"null");
+    }
+    Ok(())
+}
+
+/// Appends a number as it is written, so that no digit of it changes; or text that is one.
+fn push_number(number: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+    match number.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => out.extend_from_slice(number.as_bytes()),
+        _ => match parse::<Text<'_>>(number)?.0.parse() {
+            Ok(number) => push_double(number, out),
+            Err(_) => return Err(Refused::Malformed("a double is no number".into())),
+        },
     }
     Ok(())
 }

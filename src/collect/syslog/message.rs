@@ -108,7 +108,8 @@ fn tag(text: &[u8]) -> Option<&[u8]> {
         b'[' => text[end..].iter().take(32).any(|byte| *byte == b']'),
         _ => false,
     };
-    named(&text[..end]).filter(|_| is_tag)
+    // What begins like a priority, and is none, is no name either.
+    named(&text[..end]).filter(|name| is_tag && name[0] != b'<')
 }
 
 /// A name that says something.

@@ -8,4 +8,4 @@
 pub(crate) mod frames;
 pub(crate) mod message;
 mod stamp;
-pub(crate) mod template;
+pub mod template;
