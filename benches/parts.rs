@@ -4,8 +4,9 @@
 //! What the whole costs is `perf/`'s to say.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ratite::base::{Key, PageSize, SegmentId, StoreId, Terms, crc64};
+use ratite::base::{Key, PageSize, SegmentId, StoreId, Terms, crc64, hash64};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
+use ratite::logs::tokens::{self, Needles};
 use ratite::memtable;
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::{
@@ -231,6 +232,36 @@ fn nostr(c: &mut Criterion) {
     c.bench_function("filter: match against 201 authors", |b| b.iter(|| filter.matches(&view)));
 }
 
+/// A line of a web server, of 120 bytes.
+const LINE: &[u8] = b"10.2.33.127 - - GET /api/v1/users/48213 HTTP/1.1 200 4127 req=9f86d081884c7d65 \
+      Mozilla/5.0 (X11; Linux) upstream=15ms";
+
+fn logs(c: &mut Criterion) {
+    let mut group = c.benchmark_group(format!("log line of {} bytes", LINE.len()));
+    group.throughput(Throughput::Bytes(LINE.len() as u64));
+    group.bench_function("tokens, hashed", |b| {
+        b.iter(|| {
+            let mut sum = 0;
+            tokens::each(black_box(LINE), |token| sum ^= hash64(token));
+            sum
+        });
+    });
+    let lower = LINE.to_ascii_lowercase();
+    let is_part = |b: &u8| b.is_ascii_alphanumeric() || *b >= 0x80;
+    group.bench_function("three tokens looked for", |b| {
+        let needles = Needles::new(&["linux get 200"]);
+        b.iter(|| needles.all_in(black_box(LINE)));
+    });
+    group.bench_function("three tokens looked for by splitting", |b| {
+        let wanted = [&b"linux"[..], b"get", b"200"];
+        b.iter(|| {
+            let has = |token: &[u8]| black_box(&lower).split(|b| !is_part(b)).any(|t| t == token);
+            wanted.iter().all(|token| has(token))
+        });
+    });
+    group.finish();
+}
+
 fn store(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let store = EventStore::open(dir.path(), &Options::default()).expect("a store");
@@ -267,6 +298,6 @@ fn store(c: &mut Criterion) {
 criterion_group! {
     name = parts;
     config = Criterion::default().sample_size(20).without_plots();
-    targets = ring, checksum, in_memory, on_disk, nostr, store
+    targets = ring, checksum, in_memory, on_disk, nostr, logs, store
 }
 criterion_main!(parts);

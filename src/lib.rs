@@ -54,6 +54,7 @@
 //!
 //! - To keep events: [`nostr::EventStore`], [`nostr::Event`], [`nostr::Filter`], [`store::Options`].
 //! - To serve them: [`relay::Relay`].
+//! - To keep log records: [`logs::LogStore`], [`logs::LogRecord`], [`logs::Query`].
 //! - To keep records of another kind: implement [`model::Model`], open a [`store::Store`], ask with
 //!   [`query::Select`].
 //! - To test a program against crashes: [`io::simulated`] with [`store::Options::tiny`].
@@ -94,3 +95,8 @@ struct ReadmeExample;
 #[cfg(all(doctest, feature = "nostr"))]
 #[doc = include_str!("../docs/embedding.md")]
 struct EmbeddingExample;
+
+/// Compiles and runs the code in the page about logs.
+#[cfg(all(doctest, feature = "logs"))]
+#[doc = include_str!("../docs/logs.md")]
+struct LogsExample;

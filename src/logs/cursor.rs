@@ -7,20 +7,27 @@
 //!
 //! I1. What `next` gave, `prev` gives again, and the other way round.
 //! I2. The ends are answers: `None` there, as often as asked, and the way back is open.
+//! I3. A step that fails leaves the cursor where it was.
 
+use super::walk::{Edge, Walk};
 use super::{LogRef, Position};
-use crate::base::{Error, Key, Result};
-use crate::query::{Cursor, Order, Select};
+use crate::base::{Error, Result};
+use crate::query::{Order, Select};
 use crate::store::{Store, StoreSnapshot};
 use std::sync::Arc;
+
+/// Records that a walk is begun with: a few, since whoever seeks looks around.
+const CHUNK: usize = 32;
 
 /// A walk over everything that was stored when it was made. A turn costs what opening a search does.
 pub struct LogCursor {
     store: Arc<Store>,
     snapshot: StoreSnapshot,
     gap: Gap,
-    /// The walk under way, and its direction: it stands in the gap.
-    walk: Option<(Order, Cursor)>,
+    /// The walk that went to one side of the gap last, and which way.
+    walk: Option<(Order, Walk)>,
+    /// The walk stands on the other side of the gap already.
+    is_ahead: bool,
 }
 
 /// Where the cursor stands.
@@ -35,13 +42,13 @@ enum Gap {
 impl LogCursor {
     /// Over `snapshot`, before its first record.
     pub(super) fn over(store: Arc<Store>, snapshot: StoreSnapshot) -> LogCursor {
-        LogCursor { store, snapshot, gap: Gap::Start, walk: None }
+        LogCursor { store, snapshot, gap: Gap::Start, walk: None, is_ahead: false }
     }
 
     /// The record behind the gap, which is stepped over; `None` at the end.
     ///
     /// # Errors
-    /// `Corrupt` or `Io`; the cursor stays where it is.
+    /// `Corrupt` or `Io` (I3).
     #[expect(clippy::should_implement_trait, reason = "the record borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<LogRef<'_>>> {
         self.step(Order::Oldest)
@@ -58,15 +65,16 @@ impl LogCursor {
     /// Goes before the record at `position`: `next` gives it, `prev` the one before it.
     ///
     /// # Errors
-    /// `Gone` if there is none; the cursor stays where it is. `Corrupt` or `Io`.
+    /// `Gone` if there is none; `Corrupt` or `Io` (I3).
     pub fn seek(&mut self, position: Position) -> Result<()> {
         let mut walk = self.open(Order::Oldest, Gap::Before(position))?;
-        let found = walk.next()?.map(|record| Position::of(&record.key));
-        if found != Some(position) {
+        if !walk.advance()? || walk.position != position {
             let why = format!("there is no record at {position}");
             return Err(Error::Gone { what: "position", why });
         }
-        (self.gap, self.walk) = (Gap::Before(position), None);
+        self.gap = Gap::Before(position);
+        self.walk = Some((Order::Oldest, walk));
+        self.is_ahead = true;
         Ok(())
     }
 
@@ -81,60 +89,38 @@ impl LogCursor {
     }
 
     fn step(&mut self, order: Order) -> Result<Option<LogRef<'_>>> {
-        let at_end =
-            matches!((self.gap, order), (Gap::Start, Order::Newest) | (Gap::End, Order::Oldest));
-        if at_end {
-            return Ok(None);
-        }
         // Put back only if the step succeeds: a walk that failed is at its end.
-        let walk = match self.walk.take() {
+        let mut walk = match self.walk.take() {
             Some((way, walk)) if way == order => walk,
-            _ => self.open(order, self.gap)?,
+            _ => {
+                self.is_ahead = false;
+                self.open(order, self.gap)?
+            }
+        };
+        let found = std::mem::take(&mut self.is_ahead) || walk.advance()?;
+        self.gap = match (found, order) {
+            (true, Order::Oldest) => Gap::After(walk.position),
+            (true, Order::Newest) => Gap::Before(walk.position),
+            (false, Order::Oldest) => Gap::End,
+            (false, Order::Newest) => Gap::Start,
         };
         let (_, walk) = self.walk.insert((order, walk));
-        let dir = self.store.dir();
-        let Some(record) = walk.next()? else {
-            self.gap = match order {
-                Order::Oldest => Gap::End,
-                Order::Newest => Gap::Start,
-            };
-            return Ok(None);
-        };
-        let position = Position::of(&record.key);
-        self.gap = match order {
-            Order::Oldest => Gap::After(position),
-            Order::Newest => Gap::Before(position),
-        };
-        let damaged =
-            || Error::corrupt(dir, 0, format!("the record at {position} is no log record"));
-        LogRef::stored(record).map(Some).ok_or_else(damaged)
+        found.then(|| walk.record()).transpose()
     }
 
     /// A walk in `order` from `gap` on.
-    fn open(&self, order: Order, gap: Gap) -> Result<Cursor> {
-        let all = [Select::all()];
-        let Some(behind) = behind(gap, order) else {
-            return self.store.walk_at(&self.snapshot, &all, order);
+    fn open(&self, order: Order, gap: Gap) -> Result<Walk> {
+        let mut select = Select::all();
+        let edge = match (gap, order) {
+            (Gap::Start, Order::Oldest) | (Gap::End, Order::Newest) => None,
+            (Gap::Before(at), _) => Some(Edge { at, included: order == Order::Oldest }),
+            (Gap::After(at), _) => Some(Edge { at, included: order == Order::Newest }),
+            (Gap::Start, Order::Newest) | (Gap::End, Order::Oldest) => {
+                (select.since, select.until) = (1, 0); // nothing
+                None
+            }
         };
-        self.store.query_after(&self.snapshot, &all, order, behind)
-    }
-}
-
-/// The key up to which a walk in `order` leaves everything out to begin in `gap`. It need not be a record's.
-fn behind(gap: Gap, order: Order) -> Option<Key> {
-    let neighbour = |position: Position, arrival: Option<u64>| match (arrival, order) {
-        (Some(arrival), _) => Some(Position { arrival, ..position }.key()),
-        (None, Order::Oldest) => {
-            position.ts.checked_sub(1).map(|ts| Position { ts, arrival: u64::MAX }.key())
-        }
-        (None, Order::Newest) => {
-            position.ts.checked_add(1).map(|ts| Position { ts, arrival: 0 }.key())
-        }
-    };
-    match (gap, order) {
-        (Gap::Start | Gap::End, _) => None,
-        (Gap::After(p), Order::Oldest) | (Gap::Before(p), Order::Newest) => Some(p.key()),
-        (Gap::Before(p), Order::Oldest) => neighbour(p, p.arrival.checked_sub(1)),
-        (Gap::After(p), Order::Newest) => neighbour(p, p.arrival.checked_add(1)),
+        let (store, snapshot) = (self.store.clone(), self.snapshot.clone());
+        Walk::open(store, snapshot, select, order, edge, Some(CHUNK))
     }
 }

@@ -8,12 +8,14 @@
 //! A thin skin over the engine: a log line is one engine record. `model` says how it is indexed, `tokens` what a
 //! word is, `position` and `resume` how one comes back to a place, `search` and `cursor` how records are read.
 //!
-//! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `search`, `cursor`.
+//! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `append`,
+//! `walk`, `search`, `cursor`.
 //!
 //! L1. Records are in order of their time, then of their arrival; forward and backward are exact mirrors.
 //! L2. Index, query and verification use one tokenizer, so that an answer does not depend on where a record is.
 //! L3. A position is never given twice, and means the same record for ever.
 
+mod append;
 mod cursor;
 mod model;
 mod position;
@@ -24,6 +26,7 @@ mod search;
 mod source;
 mod store;
 pub mod tokens;
+mod walk;
 
 pub use cursor::LogCursor;
 pub use model::LogModel;

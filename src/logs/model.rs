@@ -5,10 +5,12 @@
 //!   2  arrival >> 16, 6 bytes     a block of arrivals: the highest tells where to count on
 //!   16 token, up to 10 bytes      a short token, as it is
 //!   17 hash, 6 bytes              a longer one: what stands there is checked against the raw bytes
+//!   18                            a record with more tokens than it is indexed under: it is checked likewise
 //! ```
 
 use super::record::decode;
 use super::{Position, tokens};
+use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::base::{Terms, hash64};
 use crate::model::{Decision, Model, Probes, Record};
 
@@ -18,6 +20,13 @@ pub(super) const SOURCE: u8 = 1;
 pub(super) const ARRIVAL: u8 = 2;
 const TOKEN: u8 = 16;
 const HASHED: u8 = 17;
+
+/// The term of records that are not indexed under all of their tokens.
+pub(super) const CROWDED: &[u8] = &[18];
+
+/// Tokens of one record that are indexed. A line has some twenty; a megabyte may have 350,000, which is over what the
+/// engine takes, and as many terms for one record serve nobody.
+const TOKENS_MAX: usize = 16_384;
 
 /// Bits of an arrival within its block: a term for every 65,536 records.
 pub(super) const BLOCK_BITS: u32 = 16;
@@ -66,7 +75,16 @@ impl Model for LogModel {
         source_term(&source.uuid(), out);
         let block = Position::of(&record.key).arrival >> BLOCK_BITS;
         out.push(&[&[ARRIVAL], &block.to_be_bytes()[2..]]);
-        tokens::each(raw, |token| token_term(token, out));
+        let mut is_crowded = false;
+        tokens::each(raw, |token| {
+            if !is_crowded {
+                token_term(token, out);
+                is_crowded = is_over(out);
+            }
+        });
+        if is_crowded {
+            out.push(&[CROWDED]);
+        }
     }
 
     fn check(&self, record: Record<'_>) -> Result<(), String> {
@@ -84,6 +102,18 @@ impl Model for LogModel {
         Decision::Store { kills: Vec::new() }
     }
 }
+
+/// Whether `terms` are too many, each counted once. Repetitions are dropped whenever there is twice as much as is
+/// allowed, so that the work stays in proportion.
+fn is_over(terms: &mut Terms) -> bool {
+    if terms.len() < 2 * TOKENS_MAX {
+        return false;
+    }
+    terms.seal();
+    terms.len() > TOKENS_MAX
+}
+
+const _: () = assert!(2 * TOKENS_MAX + 4 < TERMS_PER_RECORD_MAX);
 
 /// What the records of a source are routed by: they are all in one shard.
 pub(super) fn route_of(uuid: &[u8; 16]) -> u64 {

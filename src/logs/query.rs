@@ -4,13 +4,14 @@
 //!   time from (inclusive) to (exclusive)   AND   one of the sources   AND   all of the tokens
 //! ```
 
-use super::model::{is_hashed, route_of, source_term, token_term};
+use super::model::{CROWDED, is_hashed, route_of, source_term, token_term};
 use super::record::decode;
 use super::tokens::Needles;
 use super::{Position, Resume};
 use crate::base::{Terms, hash64};
 use crate::model::Record;
 use crate::query::{Order, Select};
+use crate::store::StoreSnapshot;
 use std::sync::Arc;
 
 /// A question. `Query::default()` asks for everything, oldest first.
@@ -57,32 +58,35 @@ impl Query {
         let mut bytes = vec![u8::from(self.reverse)];
         bytes.extend((sources.len() as u64).to_le_bytes());
         bytes.extend(sources.iter().flatten());
-        for token in Needles::new(&self.tokens).tokens() {
+        let needles = Needles::new(&self.tokens);
+        for token in needles.tokens() {
             bytes.extend((token.len() as u64).to_le_bytes());
             bytes.extend(token);
         }
         hash64(&bytes)
     }
 
-    /// The engine's selection, limit and resuming aside.
-    pub(super) fn select(&self) -> Select {
+    /// The engine's selection over `snapshot`, limit and resuming aside.
+    pub(super) fn select(&self, snapshot: &StoreSnapshot) -> Select {
         let matching = Matching::of(self);
-        let needles = matching.needles.tokens();
         let mut all_of: Vec<Vec<Vec<u8>>> = Vec::new();
-        if !self.sources.is_empty() {
+        if !matching.sources.is_empty() {
             all_of.push(collect(&matching.sources, source_term));
         }
-        all_of.extend(
-            needles.iter().map(|token| collect([token], |token, out| token_term(token, out))),
-        );
-        let residual = needles.iter().any(|token| is_hashed(token));
+        let is_crowded = !matching.needles.is_empty() && has_crowded(snapshot);
+        for token in matching.needles.tokens() {
+            let mut any_of = collect([token], token_term);
+            any_of.extend(is_crowded.then(|| CROWDED.to_vec()));
+            all_of.push(any_of);
+        }
+        let residual = is_crowded || matching.needles.tokens().any(is_hashed);
         let routes =
-            (!self.sources.is_empty()).then(|| self.sources.iter().map(route_of).collect());
-        // A half-open range whose end is the beginning of time is empty, which no closed one can say.
+            (!matching.sources.is_empty()).then(|| matching.sources.iter().map(route_of).collect());
+        // A half-open range that ends with the beginning of time is empty, which no closed one says.
         let (since, until) = match self.to {
-            None => (self.from.unwrap_or(0), u64::MAX),
+            None => (matching.from, u64::MAX),
             Some(0) => (1, 0),
-            Some(to) => (self.from.unwrap_or(0), to - 1),
+            Some(to) => (matching.from, to - 1),
         };
         Select {
             all_of,
@@ -94,6 +98,15 @@ impl Query {
             ..Select::all()
         }
     }
+}
+
+/// Whether some record of `snapshot` may have more tokens than it is indexed under. Asks filters in memory.
+fn has_crowded(snapshot: &StoreSnapshot) -> bool {
+    let hash = hash64(CROWDED);
+    snapshot.shards().iter().any(|snapshot| {
+        snapshot.view.segments.iter().any(|live| live.segment.may_have_term_hash(hash))
+            || snapshot.view.memtables().any(|table| table.postings(CROWDED).is_some())
+    })
 }
 
 /// A question as a function of records.
@@ -126,6 +139,7 @@ impl Matching {
     }
 }
 
+/// The terms of `values`, sorted, each once.
 fn collect<T>(values: impl IntoIterator<Item = T>, term: impl Fn(T, &mut Terms)) -> Vec<Vec<u8>> {
     let mut out = Terms::new();
     values.into_iter().for_each(|value| term(value, &mut out));

@@ -1,42 +1,37 @@
 //! A search: the answer to a query, record by record, and where to go on.
 //!
 //! ```text
-//!   Query + Resume --> Select, within the frozen bounds --> engine's cursor --> newer arrivals left out --> limit
-//!                                                                |  its limit reached: again, behind the last
+//!   Query + Resume --> Select, within the frozen bounds --> Walk --> newer arrivals left out --> limit
 //! ```
 //!
-//! I1. Pages are one answer: what arrived after the first page began is on none of them.
+//! I1. Pages are one answer: what is appended after the first page began is on none of them.
 //! I2. A token's own record is found again before anything behind it is given, or the token is refused.
-//! I3. A cancelled search gives nothing more and says so.
+//! I3. A cancelled search gives nothing more and says so, even while it finds nothing: every record that it looks at
+//!     asks. What is left out by posting lists alone is not looked at; that is some 10 ns a posting.
+//!
+//! An append that is under way while a search begins may be in its first page or in a later one, or in none if the
+//! answer has passed its place: to wait for it would hold up every search.
 
-use super::query::Matching;
+use super::walk::{Edge, Walk};
 use super::{LogRef, LogStore, Position, Query, Resume};
 use crate::base::{Error, Result};
 use crate::model::Record;
-use crate::query::{Cursor, Order, Select};
-use crate::store::{Store, StoreSnapshot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// An answer in the making. It owns its snapshot: what is appended later is not in it.
 pub struct Search {
-    store: Arc<Store>,
-    snapshot: StoreSnapshot,
     /// With the bounds of time that are frozen.
     query: Query,
-    select: Select,
+    /// No record that arrived later counts.
     frozen: u64,
-    cursor: Cursor,
-    /// How many records the cursor gives at most, and has given.
-    hint: Option<usize>,
-    taken: usize,
-    /// The last one that the cursor gave.
-    seen: Option<Position>,
-    /// The last one that was given to the caller, or before.
+    walk: Walk,
+    /// The walk stands on a record that was not given yet.
+    is_ahead: bool,
+    /// The last record that was given, by this search or by the page before.
     last: Option<Position>,
     given: usize,
-    current: Current,
-    done: bool,
+    is_over: bool,
     cancel: CancelHandle,
 }
 
@@ -45,7 +40,7 @@ pub struct Search {
 pub struct CancelHandle(Arc<AtomicBool>);
 
 impl CancelHandle {
-    /// The search stops at the record it is looking at.
+    /// The search stops at the record that it is looking at: its next answer is `Cancelled`.
     pub fn cancel(&self) {
         self.0.store(true, Relaxed);
     }
@@ -56,47 +51,30 @@ impl CancelHandle {
     }
 }
 
-/// A record, in memory that is used again.
-struct Current {
-    position: Position,
-    body: Vec<u8>,
-    /// It was looked at, and not given yet.
-    is_ahead: bool,
-}
-
 impl Search {
     pub(super) fn open(log: &LogStore, query: &Query) -> Result<Search> {
-        let (store, mut query) = (log.store.clone(), query.clone());
+        let (mut query, store) = (query.clone(), log.store.clone());
+        // Before the snapshot, which has everything that was answered by then.
         let (mut frozen, mut last) = (log.newest_arrival(), None);
         if let Some(resume) = query.resume.take() {
             resume.check(store.id(), &query)?;
             (query.from, query.to) = (Some(resume.from), resume.to);
             (frozen, last) = (resume.frozen, resume.after);
         }
-        let cancel = CancelHandle::default();
-        let mut select = narrowed(&query, frozen, last, &cancel);
-        // One more than asked for, which says whether anything is left, and the token's own.
-        let hint = (query.limit > 0).then(|| query.limit.saturating_add(2));
-        select.limit = hint;
-        let snapshot = store.snapshot();
-        let cursor = store.query_at(&snapshot, std::slice::from_ref(&select), query.order())?;
-        let current = Current { position: START, body: Vec::new(), is_ahead: false };
-        let mut search = Search {
-            store,
-            snapshot,
-            query,
-            select,
-            frozen,
-            cursor,
-            hint,
-            taken: 0,
-            seen: None,
-            last,
-            given: 0,
-            current,
-            done: false,
-            cancel,
-        };
+        let (snapshot, cancel) = (store.snapshot(), CancelHandle::default());
+        let mut select = query.select(&snapshot);
+        let (matches, cancelled) = (select.matches, cancel.clone());
+        // A cancelled search takes whatever it looks at, so that it ends there (I3).
+        select.matches = Arc::new(move |record: Record<'_>| {
+            cancelled.is_cancelled()
+                || Position::of(&record.key).arrival <= frozen && matches(record)
+        });
+        let edge = last.map(|at| Edge { at, included: true });
+        // The token's own, and one that says whether more is left.
+        let chunk = (query.limit > 0).then(|| query.limit.saturating_add(2));
+        let walk = Walk::open(store, snapshot, select, query.order(), edge, chunk)?;
+        let (is_ahead, given, is_over) = (false, 0, false);
+        let mut search = Search { query, frozen, walk, is_ahead, last, given, is_over, cancel };
         if let Some(last) = last {
             search.find(last)?;
         }
@@ -112,18 +90,10 @@ impl Search {
         if self.query.limit > 0 && self.given == self.query.limit || !self.look_ahead()? {
             return Ok(None);
         }
+        self.is_ahead = false;
         self.given += 1;
-        self.current.is_ahead = false;
-        let Current { position, body, .. } = &self.current;
-        self.last = Some(*position);
-        let record = Record { key: position.key(), body };
-        LogRef::stored(record).map(Some).ok_or_else(|| {
-            Error::corrupt(
-                self.store.dir(),
-                0,
-                format!("the record at {position} is no log record"),
-            )
-        })
+        self.last = Some(self.walk.position);
+        self.walk.record().map(Some)
     }
 
     /// Where to go on behind the last record that was given; `None` if nothing is left there. Looks one record ahead.
@@ -131,8 +101,9 @@ impl Search {
     /// # Errors
     /// As [`Search::next`].
     pub fn resume(&mut self) -> Result<Option<Resume>> {
-        let (id, frozen, last) = (self.store.id(), self.frozen, self.last);
-        Ok(self.look_ahead()?.then(|| Resume::new(id, &self.query, frozen, last)))
+        let is_left = self.look_ahead()?;
+        let token = || Resume::new(self.walk.store.id(), &self.query, self.frozen, self.last);
+        Ok(is_left.then(token))
     }
 
     /// Cancels this search, from any thread.
@@ -140,101 +111,38 @@ impl Search {
         self.cancel.clone()
     }
 
-    /// Makes `current` the next record, if there is one.
+    /// Has the walk stand on a record that was not given yet, if there is one.
     fn look_ahead(&mut self) -> Result<bool> {
-        if self.current.is_ahead || self.done {
-            return Ok(self.current.is_ahead);
+        if !self.is_ahead && !self.is_over {
+            self.is_over = true; // an error is the end
+            self.is_ahead = self.advance()?;
+            self.is_over = !self.is_ahead;
         }
-        self.done = true; // an error is the end
-        let found = self.advance()?;
-        self.done = !found;
-        self.current.is_ahead = found;
-        Ok(found)
+        Ok(self.is_ahead)
     }
 
-    /// Steps over everything up to `last`, which has to be there (I2).
+    /// Goes to the record of the token, which has to be the first (I2).
     fn find(&mut self, last: Position) -> Result<()> {
-        let order = self.query.order();
-        loop {
-            let found = self.advance()?;
-            let position = self.current.position;
-            if found && is_before(position, last, order) {
-                continue;
-            }
-            if found && position == last {
-                return Ok(());
-            }
-            let why = format!("there is no record at {last} any more");
-            return Err(Error::Gone { what: "resume token", why });
+        if self.advance()? && self.walk.position == last {
+            return Ok(());
         }
+        let why = format!("there is no record at {last} any more");
+        Err(Error::Gone { what: "resume token", why })
     }
 
-    /// Puts the next record that counts into `current`.
+    /// Goes to the next record that counts.
     fn advance(&mut self) -> Result<bool> {
         loop {
-            let next = self.cursor.next()?;
+            let found = self.walk.advance()?;
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled { what: "the search" }); // I3
             }
-            let Some(record) = next else {
-                if self.hint.is_none_or(|hint| self.taken < hint) {
-                    return Ok(false);
-                }
-                self.refill()?;
-                continue;
-            };
-            self.taken += 1;
-            let position = Position::of(&record.key);
-            self.seen = Some(position);
-            if position.arrival > self.frozen {
-                continue; // I1
+            if !found || self.walk.position.arrival <= self.frozen {
+                return Ok(found);
             }
-            self.current.position = position;
-            self.current.body.clear();
-            self.current.body.extend_from_slice(record.body);
-            return Ok(true);
         }
     }
-
-    /// Goes on behind the last record that was seen: some counted for the engine's limit, and not for ours.
-    fn refill(&mut self) -> Result<()> {
-        let Some(seen) = self.seen else { return Ok(()) };
-        self.hint = self.hint.map(|hint| hint.saturating_mul(2));
-        self.select.limit = self.hint;
-        self.taken = 0;
-        let (selects, order) = (std::slice::from_ref(&self.select), self.query.order());
-        self.cursor = self.store.query_after(&self.snapshot, selects, order, seen.key())?;
-        Ok(())
-    }
 }
 
-const START: Position = Position { ts: 0, arrival: 0 };
-
-/// The selection of `query` from `last` on, itself included.
-fn narrowed(query: &Query, frozen: u64, last: Option<Position>, cancel: &CancelHandle) -> Select {
-    let mut select = query.select();
-    let order = query.order();
-    if let Some(Position { ts, .. }) = last {
-        match order {
-            Order::Newest => select.until = select.until.min(ts),
-            Order::Oldest => select.since = select.since.max(ts),
-        }
-    }
-    let (matching, cancel) = (Matching::of(query), cancel.clone());
-    select.matches = Arc::new(move |record: Record<'_>| {
-        let position = Position::of(&record.key);
-        // A cancelled search takes whatever comes first, so that it ends there.
-        cancel.is_cancelled()
-            || position.arrival <= frozen
-                && !last.is_some_and(|last| is_before(position, last, order))
-                && matching.holds(record)
-    });
-    select
-}
-
-fn is_before(a: Position, b: Position, order: Order) -> bool {
-    match order {
-        Order::Newest => a > b,
-        Order::Oldest => a < b,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use super::message::SubId;
 use super::outbox::Outbox;
 use super::plugin::Plugin;
 use super::policy::Policy;
+use super::rounds::Rounds;
 use super::stats::Counters;
 use super::subscriptions::{SubKey, Subscriptions};
 use super::visibility::may_see;
@@ -63,6 +64,8 @@ pub(super) struct Front {
     /// The outboxes of the clients that are connected.
     clients: RefCell<Vec<Weak<Outbox>>>,
     stopping: Cell<bool>,
+    /// Between two slices of a request.
+    pub(super) rounds: Rc<Rounds>,
 }
 
 impl Front {
@@ -90,6 +93,7 @@ impl Front {
             json: RefCell::default(),
             clients: RefCell::default(),
             stopping: Cell::new(false),
+            rounds: Rc::default(),
         }
     }
 

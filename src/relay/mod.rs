@@ -21,7 +21,7 @@
 //!
 //! Files, lowest first: `limits`, `config`, `metrics`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`, `doors`,
-//! `budget`, `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `negentropy`, `session`,
+//! `budget`, `rounds`, `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `negentropy`, `session`,
 //! `connection`, `info`, `page`, `linger`, `deflate`, `transport`, `manage`, `http`, `runtime`, `scrape`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
@@ -57,6 +57,7 @@ mod policy;
 mod publish;
 mod reply;
 mod request;
+mod rounds;
 mod runtime;
 mod scrape;
 mod server;

@@ -102,7 +102,7 @@ impl Running {
     pub(super) async fn step(&mut self, front: &Front, outbox: &Outbox) -> Result<bool> {
         match self {
             Running::Events(stored) => {
-                tokio::task::yield_now().await;
+                front.rounds.next().await;
                 stored.rank(front).await?;
                 stored.slice(front, outbox)
             }

@@ -23,6 +23,7 @@ use super::manage::Manager;
 use super::metrics::{Readiness, Vitals};
 use super::plugin::Plugin;
 use super::policy::Policy;
+use super::rounds::turn;
 use super::runtime::Runtime;
 use super::scrape::Scrape;
 use super::stats::{Counters, RelayStats};
@@ -318,6 +319,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let front = Rc::new(Front::new(store, *config.borrow(), hosts, counters, gate, feeds));
         let renewer = tokio::task::spawn_local(renew(front.clone(), config));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
+        let rounds = tokio::task::spawn_local(turn(front.rounds.clone()));
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.
         drop(ready);
@@ -332,6 +334,7 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         clients.shutdown().await;
         follower.abort();
         renewer.abort();
+        rounds.abort();
     });
 }
 
