@@ -76,6 +76,7 @@ pub(super) async fn serve(
     let stats = vitals.stats.clone();
     let front = Rc::new(Front { vitals, limits, room, sources });
     let mut connections = JoinSet::new();
+    let stopped = stop.clone();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
@@ -84,7 +85,7 @@ pub(super) async fn serve(
                 Ok(_) if connections.len() >= front.limits.http_connections => stats.refused(Way::Otlp),
                 Ok((stream, _from)) => {
                     stats.connected(Way::Otlp, 1);
-                    connections.spawn_local(connection(front.clone(), stream, stop.clone()));
+                    connections.spawn_local(connection(front.clone(), stream, stopped.clone()));
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },

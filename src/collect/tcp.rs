@@ -8,6 +8,7 @@ use super::config::Limits;
 use super::sink::Sink;
 use super::stats::{Stats, Way};
 use super::syslog::frames::{Frame, Frames};
+use super::syslog::message::trimmed;
 use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
@@ -129,6 +130,9 @@ impl Streams {
         if frame.is_cut {
             self.sink.cut();
         }
-        self.sink.take(frame.message, from, Way::SyslogTcp);
+        // What stands between two ends, such as "\r\n\0", is no message.
+        if !trimmed(frame.message).is_empty() {
+            self.sink.take(frame.message, from, Way::SyslogTcp);
+        }
     }
 }

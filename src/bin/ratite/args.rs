@@ -2,7 +2,7 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, monitor};
+use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, log, monitor};
 use crate::{relay, repair, reshard, restore, retain, scan, stats, stream, sync, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -200,6 +200,11 @@ pub enum Verb {
     /// pipe or with `--json`. May be interrupted at any time. Needs the space of the merge that runs.
     #[command(after_long_help = COMPACT_EXAMPLES)]
     Compact(compact::Args),
+
+    /// Keep and search log records: lines with a time and a source
+    ///
+    /// A log store is a directory of its own, with the same engine and the same promises as a store of events.
+    Log(log::Args),
 
     /// Bring what differs from another relay where it is missing, once
     ///

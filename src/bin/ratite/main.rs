@@ -3,7 +3,7 @@
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
 //!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
-//!                          |       retain | compact | sync | stream | router
+//!                          |       retain | compact | log | sync | stream | router
 //!                          |       common: config (options), store (opening), output, packed, failure,
 //!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
@@ -25,6 +25,7 @@ mod failure;
 mod generate;
 mod import;
 mod inspect;
+mod log;
 mod logging;
 mod monitor;
 mod output;
@@ -100,6 +101,7 @@ fn run(cli: Cli) -> Outcome<()> {
         Verb::Repair(args) => repair::run(&args),
         Verb::Retain(args) => retain::run(&args, settings),
         Verb::Compact(args) => compact::run(&args),
+        Verb::Log(args) => log::run(&args),
         Verb::Sync(args) => sync::run(&args),
         Verb::Stream(args) => stream::run(&args),
         Verb::Router(args) => stream::run_router(&args),

@@ -4,6 +4,7 @@ use crate::config::{Built, Settings, StoreFlags};
 use crate::failure::{Failure, Outcome};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use ratite::io::{self, Backend, Env};
+use ratite::logs::{LogOptions, LogStore};
 use ratite::model::Model;
 use ratite::nostr::{EventModel, EventOptions, EventStore, SearchKinds};
 use ratite::shard::SyncMode;
@@ -73,6 +74,13 @@ impl StoreArgs {
         options.relay_urls.clone_from(&self.relay_urls);
         options.search.clone_from(&self.search);
         Ok(Arc::new(EventStore::open_with(&self.data, &options, self.env()?)?))
+    }
+
+    /// Opens the store of log records, or creates it if `create`.
+    pub fn open_logs(&self, create: bool) -> Outcome<Arc<LogStore>> {
+        let mut options = LogOptions::from(&self.options);
+        options.store.create = create;
+        Ok(Arc::new(LogStore::open_in(&self.data, &options, self.env()?)?))
     }
 
     /// The model of the store, for who looks at its files without opening it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   "27 <34>1 - host app - - - text"    a number, a space, so many bytes     RFC 6587, 3.4.1; RFC 5425
-//!   "<34>Oct 11 22:14:15 ...\n"         up to the line end                   RFC 6587, 3.4.2
+//!   "<34>Oct 11 22:14:15 ...\n"         up to the line end, or to a NUL      RFC 6587, 3.4.2
 //! ```
 //!
 //! Each message says by its first bytes which of the two it is: a number, a space and `<` are a count, so that a
@@ -119,7 +119,7 @@ impl Frames {
             Skip::Nothing => (0, Skip::Nothing),
             Skip::Bytes(left) if left > bytes.len() => (bytes.len(), Skip::Bytes(left - bytes.len())),
             Skip::Bytes(left) => (left, Skip::Nothing),
-            Skip::Line => match memchr::memchr(b'\n', bytes) {
+            Skip::Line => match line_end(bytes) {
                 Some(end) => (end + 1, Skip::Nothing),
                 None => (bytes.len(), Skip::Line),
             },
@@ -140,7 +140,7 @@ impl Frames {
                     false => Found::Part,
                 }
             }
-            Count::None => match memchr::memchr(b'\n', &bytes[..bytes.len().min(most + 1)]) {
+            Count::None => match line_end(&bytes[..bytes.len().min(most + 1)]) {
                 Some(end) => Found::Whole { start: 0, end, next: end + 1, skip: Skip::Nothing },
                 None if bytes.len() > most => {
                     Found::Whole { start: 0, end: most, next: most, skip: Skip::Line }
@@ -149,6 +149,11 @@ impl Frames {
             },
         }
     }
+}
+
+/// Where a line ends. Some senders end it with NUL, Python's own among them.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', 0, bytes)
 }
 
 /// What the count in front of a message says.
@@ -204,8 +209,8 @@ mod tests {
 
     #[test]
     fn both_framings_are_told_apart_message_by_message() {
-        let stream = "5 <1>ab<2>line\n12 monkeys\n7 <3>a\nbc\n99 bottles\n0 <x\nlast";
-        let wanted = ["<1>ab", "<2>line", "12 monkeys", "<3>a\nbc", "", "99 bottles", "0 <x", "last"];
+        let stream = "5 <1>ab<2>line\n12 monkeys\n7 <3>a\nbc\n99 bottles\0<4>nul\x000 <x\nlast";
+        let wanted = ["<1>ab", "<2>line", "12 monkeys", "<3>a\nbc", "", "99 bottles", "<4>nul", "0 <x", "last"];
         for part in 1..stream.len() {
             assert_eq!(texts(stream, part), wanted, "in parts of {part}");
         }
