@@ -122,7 +122,9 @@ async fn respond(front: &Front, request: Request<Incoming>) -> Answer {
     let is_get = request.method() == Method::GET || request.method() == Method::HEAD;
     match request.uri().path() {
         LOGS if request.method() == Method::POST => logs(front, request).await,
-        LOGS => with(text(StatusCode::METHOD_NOT_ALLOWED, "POST logs here\n"), header::ALLOW, "POST"),
+        LOGS => {
+            with(text(StatusCode::METHOD_NOT_ALLOWED, "POST logs here\n"), header::ALLOW, "POST")
+        }
         _ if !is_get => {
             let answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
             with(answer, header::ALLOW, "GET, HEAD")

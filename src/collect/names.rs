@@ -16,7 +16,8 @@ const NAMELESS: &str = "-";
 /// Appends what of `bytes` can be printed: what is no UTF-8, and what would act on a terminal, becomes U+FFFD.
 pub(super) fn push_printable(bytes: &[u8], name: &mut String) {
     for chunk in bytes.utf8_chunks() {
-        let printable = |char: char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char };
+        let printable =
+            |char: char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char };
         name.extend(chunk.valid().chars().map(printable));
         if !chunk.invalid().is_empty() {
             name.push(char::REPLACEMENT_CHARACTER);
@@ -80,6 +81,9 @@ mod tests {
         assert!(sources.0.len() <= KEPT_MAX);
         assert_eq!(*sources.named("a"), *first);
         let uuid = "0191c2f0-7a3b-7cc1-9d3e-0123456789ab";
-        assert_eq!((sources.named(uuid).to_string().as_str(), sources.named(uuid).name()), (uuid, None));
+        assert_eq!(
+            (sources.named(uuid).to_string().as_str(), sources.named(uuid).name()),
+            (uuid, None)
+        );
     }
 }

@@ -136,7 +136,8 @@ impl Sockets {
         if let Some(listen) = config.syslog_udp {
             let socket = bound(listen, UdpSocket::bind(listen))?;
             // What it is given is what it has; `/metrics` says what was dropped.
-            let _refused = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BYTES);
+            let _refused =
+                rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BYTES);
             bound(listen, socket.set_nonblocking(true))?;
             addresses.syslog_udp = Some(bound(listen, socket.local_addr())?);
             sockets.udp = Some(socket);

@@ -40,6 +40,7 @@ pub(super) struct Sink {
     state: RefCell<State>,
     arrived: Notify,
     room: Notify,
+    broken: Notify,
 }
 
 #[derive(Default)]
@@ -62,8 +63,9 @@ impl Sink {
         let clock = store.engine().env().clock.clone();
         let template = config.source.clone();
         let batch_bytes = config.limits.batch_bytes;
-        let (state, arrived, room) = (RefCell::default(), Notify::new(), Notify::new());
-        Sink { store, stats, clock, template, batch_bytes, failed, state, arrived, room }
+        let (state, arrived) = (RefCell::default(), Notify::new());
+        let (room, broken) = (Notify::new(), Notify::new());
+        Sink { store, stats, clock, template, batch_bytes, failed, state, arrived, room, broken }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -86,6 +88,15 @@ impl Sink {
                 return true;
             }
             room.await;
+        }
+    }
+
+    /// Returns when the store has failed.
+    pub(super) async fn failure(&self) {
+        // Before looking, so that no notice is missed.
+        let broken = self.broken.notified();
+        if !self.has_failed() {
+            broken.await;
         }
     }
 
@@ -141,6 +152,7 @@ impl Sink {
                     self.failed.store(true, Relaxed);
                     tracing::error!(%error, records, "syslog messages cannot be stored");
                     self.room.notify_waiters();
+                    self.broken.notify_waiters();
                 }
             }
             appending.clear();

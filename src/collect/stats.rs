@@ -111,8 +111,16 @@ impl Stats {
         registry.register("dropped", "Records not stored, by reason", stats.dropped.clone());
         registry.register("cut", "Syslog messages longer than the limit", stats.cut.clone());
         registry.register("connections", "Connections now", stats.connections.clone());
-        registry.register("refused", "Connections for which there was no room", stats.refused.clone());
-        registry.register("requests", "Answers to OTLP requests, by status", stats.requests.clone());
+        registry.register(
+            "refused",
+            "Connections for which there was no room",
+            stats.refused.clone(),
+        );
+        registry.register(
+            "requests",
+            "Answers to OTLP requests, by status",
+            stats.requests.clone(),
+        );
         registry.register("append_seconds", "From a batch to its durability", stats.append.clone());
         Stats { registry, ..stats }
     }

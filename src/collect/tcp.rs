@@ -10,7 +10,7 @@ use super::stats::{Stats, Way};
 use super::syslog::frames::{Frame, Frames};
 use super::syslog::message::trimmed;
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -66,6 +66,16 @@ pub(super) async fn serve(
             },
         }
     }
+    // Who has connected may have sent; of the system, since the runtime may not have looked yet.
+    let Ok(waiting) = listener.into_std() else { return };
+    while connections.len() < most
+        && let Ok((stream, from)) = waiting.accept()
+        && stream.set_nonblocking(true).is_ok()
+        && let Ok(stream) = TcpStream::from_std(stream)
+    {
+        stats.connected(Way::SyslogTcp, 1);
+        connections.spawn_local(streams.clone().read(stream, from.ip()));
+    }
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(closing, all_ended).await.is_err() {
         tracing::warn!("syslog connections did not end in time and are cut off");
@@ -83,14 +93,16 @@ impl Streams {
                 // In this order, so that a deadline that passed while there was no room harms nobody.
                 biased;
                 _ = stop.wait_for(|stop| *stop) => {
-                    self.last(&stream, &mut frames, from).await;
+                    self.last(stream, &mut frames, from).await;
                     break;
                 }
+                () = self.sink.failure() => break,
                 readable = stream.readable() => if readable.is_err() { break },
                 () = &mut deadline => break,
             }
             let was_partial = frames.is_partial();
-            let complete = match self.once(&stream, &mut frames, from) {
+            let read = |buf: &mut [u8]| stream.try_read(buf);
+            let complete = match self.once(read, &mut frames, from) {
                 Ok(Some(complete)) => complete,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Ok(None) | Err(_) => break,
@@ -106,9 +118,14 @@ impl Streams {
     }
 
     /// Reads once, and gives how many messages were complete; `None` if the sender has closed.
-    fn once(&self, stream: &TcpStream, frames: &mut Frames, from: IpAddr) -> io::Result<Option<usize>> {
+    fn once(
+        &self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        frames: &mut Frames,
+        from: IpAddr,
+    ) -> io::Result<Option<usize>> {
         let mut buf = self.buf.borrow_mut();
-        let bytes = stream.try_read(&mut buf)?;
+        let bytes = read(&mut buf)?;
         let mut complete = 0;
         frames.read(&buf[..bytes], |frame| {
             complete += 1;
@@ -117,10 +134,12 @@ impl Streams {
         Ok((bytes > 0).then_some(complete))
     }
 
-    /// Reads what has come already.
-    async fn last(&self, stream: &TcpStream, frames: &mut Frames, from: IpAddr) {
+    /// Reads what has come already: of the system, since the runtime may not have looked yet.
+    async fn last(&self, stream: TcpStream, frames: &mut Frames, from: IpAddr) {
+        let Ok(mut stream) = stream.into_std() else { return };
         for _ in 0..LAST_READS {
-            if !matches!(self.once(stream, frames, from), Ok(Some(_))) || !self.sink.room().await {
+            let read = |buf: &mut [u8]| stream.read(buf);
+            if !matches!(self.once(read, frames, from), Ok(Some(_))) || !self.sink.room().await {
                 return;
             }
         }

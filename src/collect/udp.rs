@@ -39,26 +39,38 @@ pub(super) async fn receive(socket: UdpSocket, sink: Rc<Sink>, mut stop: watch::
         if !sink.has_failed() {
             sink.room().await;
         }
-        if !burst(&socket, &sink, &mut buf, BURST) {
+        if !burst(&socket, &sink, &mut buf) {
             sleep(PAUSE).await;
         }
         yield_now().await;
     }
-    burst(&socket, &sink, &mut buf, LAST);
+    last(socket, &sink, &mut buf).await;
 }
 
-/// Takes what is there, at most so many; false if the system refuses.
-fn burst(socket: &UdpSocket, sink: &Sink, buf: &mut [u8], most: usize) -> bool {
-    for _ in 0..most {
+/// Takes what is there, as long as there is room and others can wait; false if the system refuses.
+fn burst(socket: &UdpSocket, sink: &Sink, buf: &mut [u8]) -> bool {
+    for _ in 0..BURST {
         match socket.try_recv_from(buf) {
             Ok((bytes, from)) => sink.take(&buf[..bytes], from.ip(), Way::SyslogUdp),
             Err(error) if error.kind() == WouldBlock => return true,
             Err(error) if error.kind() == Interrupted => {}
             Err(_) => return false,
         }
-        if sink.is_full() && most == BURST {
+        if sink.is_full() {
             return true;
         }
     }
     true
+}
+
+/// Takes what has come already: of the system, since the runtime may not have looked yet.
+async fn last(socket: UdpSocket, sink: &Sink, buf: &mut [u8]) {
+    let Ok(socket) = socket.into_std() else { return };
+    for _ in 0..LAST {
+        let Ok((bytes, from)) = socket.recv_from(buf) else { return };
+        sink.take(&buf[..bytes], from.ip(), Way::SyslogUdp);
+        if !sink.room().await {
+            return;
+        }
+    }
 }

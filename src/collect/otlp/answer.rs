@@ -45,7 +45,8 @@ impl Encoding {
                 response
             }
             (Encoding::Json, _) => {
-                let partial = json!({ "rejectedLogRecords": rejected.to_string(), "errorMessage": why });
+                let partial =
+                    json!({ "rejectedLogRecords": rejected.to_string(), "errorMessage": why });
                 json!({ "partialSuccess": partial }).to_string().into_bytes()
             }
         }

@@ -146,7 +146,9 @@ impl<'de, T: Deserialize<'de> + std::str::FromStr> Deserialize<'de> for Number<T
 /// Calls `each` for every item of a list (I1).
 struct Items<'c, E>(&'c mut E);
 
-impl<'de, 'c, E: FnMut(&'de RawValue) -> Result<(), Refused>> DeserializeSeed<'de> for Items<'c, E> {
+impl<'de, 'c, E: FnMut(&'de RawValue) -> Result<(), Refused>> DeserializeSeed<'de>
+    for Items<'c, E>
+{
     type Value = Result<(), Refused>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -197,7 +199,8 @@ fn items<'a>(
 /// `Malformed`, `TooLarge`; what was taken before is of no use then.
 pub(crate) fn read(request: &[u8], intake: &mut Intake<'_>) -> Result<(), Refused> {
     let request = std::str::from_utf8(request);
-    let request = request.map_err(|_| Refused::Malformed("it is no JSON: it is not UTF-8".into()))?;
+    let request =
+        request.map_err(|_| Refused::Malformed("it is no JSON: it is not UTF-8".into()))?;
     let request: Request<'_> = parse(request)?;
     items(request.resource_logs, |logs| {
         let logs: ResourceLogs<'_> = parse(logs)?;

@@ -112,9 +112,9 @@ impl Draft<'_> {
 /// The short name of a severity, as the data model of OpenTelemetry displays it.
 fn severity_name(number: u64) -> Option<&'static str> {
     const NAMES: [&str; 24] = [
-        "TRACE", "TRACE2", "TRACE3", "TRACE4", "DEBUG", "DEBUG2", "DEBUG3", "DEBUG4", "INFO", "INFO2",
-        "INFO3", "INFO4", "WARN", "WARN2", "WARN3", "WARN4", "ERROR", "ERROR2", "ERROR3", "ERROR4",
-        "FATAL", "FATAL2", "FATAL3", "FATAL4",
+        "TRACE", "TRACE2", "TRACE3", "TRACE4", "DEBUG", "DEBUG2", "DEBUG3", "DEBUG4", "INFO",
+        "INFO2", "INFO3", "INFO4", "WARN", "WARN2", "WARN3", "WARN4", "ERROR", "ERROR2", "ERROR3",
+        "ERROR4", "FATAL", "FATAL2", "FATAL3", "FATAL4",
     ];
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
     NAMES.get(at).copied()
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_body_alone_is_kept_as_it_came() {
-        let text = |bytes: &'static [u8]| Draft { body: Body::Text(bytes.into()), ..Draft::default() };
+        let text =
+            |bytes: &'static [u8]| Draft { body: Body::Text(bytes.into()), ..Draft::default() };
         assert_eq!(raw(&text(b"a \"b\""), NOTHING), "a \"b\"");
         let mut out = Vec::new();
         text(b"\xff\0").write(NOTHING, &mut out);
@@ -250,7 +251,8 @@ mod tests {
 
     #[test]
     fn a_record_is_of_the_first_time_that_is_said() {
-        let draft = |time_nanos, observed_nanos| Draft { time_nanos, observed_nanos, ..Draft::default() };
+        let draft =
+            |time_nanos, observed_nanos| Draft { time_nanos, observed_nanos, ..Draft::default() };
         assert_eq!(draft(1_999, 5_000).micros(7), 1);
         assert_eq!(draft(0, 5_000).micros(7), 5);
         assert_eq!(draft(0, 0).micros(7), 7);
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_rfc_4648() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
         for (bytes, text) in pairs {
             assert_eq!(base64(bytes.as_bytes()), text.as_bytes());
         }
@@ -272,6 +275,9 @@ mod tests {
             push_double(number, &mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!([text(1.5), text(f64::NAN), text(f64::NEG_INFINITY)], ["1.5", "\"NaN\"", "\"-inf\""]);
+        assert_eq!(
+            [text(1.5), text(f64::NAN), text(f64::NEG_INFINITY)],
+            ["1.5", "\"NaN\"", "\"-inf\""]
+        );
     }
 }

@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::common::v1::{
 };
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use serde_json::{Map, Value, json};
 
 type Request = collector::ExportLogsServiceRequest;
@@ -48,7 +48,9 @@ fn shown(value: &Option<AnyValue>) -> Value {
         Some(Any::IntValue(number)) => json!(number),
         Some(Any::DoubleValue(number)) if number.is_finite() => json!(number),
         Some(Any::DoubleValue(number)) => json!(number.to_string()),
-        Some(Any::BytesValue(bytes)) => json!(String::from_utf8(super::line::base64(bytes)).unwrap()),
+        Some(Any::BytesValue(bytes)) => {
+            json!(String::from_utf8(super::line::base64(bytes)).unwrap())
+        }
         Some(Any::ArrayValue(list)) => {
             list.values.iter().map(|value| shown(&Some(value.clone()))).collect()
         }
@@ -63,12 +65,15 @@ fn expected(request: &Request) -> Vec<(u64, String, Value)> {
         let attributes = logs.resource.clone().unwrap_or_default().attributes;
         let named = |name: &str| {
             let found = attributes.iter().rfind(|pair| pair.key == name);
-            found.and_then(|pair| shown(&pair.value).as_str().map(String::from)).filter(|n| !n.is_empty())
+            found
+                .and_then(|pair| shown(&pair.value).as_str().map(String::from))
+                .filter(|n| !n.is_empty())
         };
         let (service, host) = (named("service.name"), named("host.name"));
         let mut resource = Map::new();
         for pair in &attributes {
-            let is_source = pair.key == "service.name" || (pair.key == "host.name" && service.is_none());
+            let is_source =
+                pair.key == "service.name" || (pair.key == "host.name" && service.is_none());
             if !is_source && !pair.key.starts_with("telemetry.sdk.") {
                 resource.insert(pair.key.clone(), shown(&pair.value));
             }
@@ -94,7 +99,8 @@ fn line(record: &LogRecord, scope: &str, resource: &Map<String, Value>) -> Value
     let number = record.severity_number;
     let severity = match record.severity_text.as_str() {
         "" if (1..=24).contains(&number) => {
-            let name = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"][(number as usize - 1) / 4];
+            let name =
+                ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"][(number as usize - 1) / 4];
             let nth = (number - 1) % 4 + 1;
             if nth == 1 { name.to_string() } else { format!("{name}{nth}") }
         }
@@ -147,26 +153,42 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
         let list = prop::collection::vec(inner.clone(), 0..4);
         let pairs = prop::collection::btree_map("[a-c]{0,2}", inner, 0..4).prop_map(pairs);
         prop_oneof![
-            list.prop_map(|values| AnyValue { value: Some(Any::ArrayValue(ArrayValue { values })) }),
-            pairs.prop_map(|values| AnyValue { value: Some(Any::KvlistValue(KeyValueList { values })) }),
+            list.prop_map(|values| AnyValue {
+                value: Some(Any::ArrayValue(ArrayValue { values }))
+            }),
+            pairs.prop_map(|values| AnyValue {
+                value: Some(Any::KvlistValue(KeyValueList { values }))
+            }),
         ]
     })
 }
 
 fn pairs(map: std::collections::BTreeMap<String, AnyValue>) -> Vec<KeyValue> {
-    map.into_iter().map(|(key, value)| KeyValue { key, value: Some(value), ..KeyValue::default() }).collect()
+    map.into_iter()
+        .map(|(key, value)| KeyValue { key, value: Some(value), ..KeyValue::default() })
+        .collect()
 }
 
 fn record() -> impl Strategy<Value = LogRecord> {
     let nanos = || prop_oneof![Just(0), 1000..u64::MAX];
     let attributes = prop::collection::btree_map("[a-z.]{1,6}", any_value(), 0..4).prop_map(pairs);
-    let severity = (prop_oneof![Just(0), 0..30i32], prop_oneof![Just(String::new()), "[a-zA-Z]{1,5}"]);
+    let severity =
+        (prop_oneof![Just(0), 0..30i32], prop_oneof![Just(String::new()), "[a-zA-Z]{1,5}"]);
     let id = |bytes: usize| {
         prop_oneof![Just(vec![]), Just(vec![0; bytes]), prop::collection::vec(1..255u8, bytes)]
     };
     let body = prop::option::of(any_value());
     (nanos(), nanos(), severity, body, attributes, id(16), id(8), "[a-z]{0,3}").prop_map(
-        |(time_unix_nano, observed_time_unix_nano, severity, body, attributes, trace_id, span_id, event_name)| {
+        |(
+            time_unix_nano,
+            observed_time_unix_nano,
+            severity,
+            body,
+            attributes,
+            trace_id,
+            span_id,
+            event_name,
+        )| {
             let (severity_number, severity_text) = severity;
             LogRecord {
                 time_unix_nano,
@@ -188,22 +210,35 @@ fn request() -> impl Strategy<Value = Request> {
     let name = "(service.name|host.name|telemetry.sdk.name|k8s.[a-z]{1,3})";
     let resource = prop::collection::btree_map(name, "[a-z]{1,6}", 0..4).prop_map(|map| {
         let text = |text| AnyValue { value: Some(Any::StringValue(text)) };
-        Resource { attributes: pairs(map.into_iter().map(|(k, v)| (k, text(v))).collect()), ..Resource::default() }
+        Resource {
+            attributes: pairs(map.into_iter().map(|(k, v)| (k, text(v))).collect()),
+            ..Resource::default()
+        }
     });
     let scope = prop::option::of("[a-z]{0,4}").prop_map(|name| {
-        name.map(|name| InstrumentationScope { name, version: "1".into(), ..InstrumentationScope::default() })
+        name.map(|name| InstrumentationScope {
+            name,
+            version: "1".into(),
+            ..InstrumentationScope::default()
+        })
     });
     let records = prop::collection::vec(record(), 0..4);
-    let scopes = (scope, records)
-        .prop_map(|(scope, log_records)| ScopeLogs { scope, log_records, schema_url: "s".into() });
-    let logs = (prop::option::of(resource), prop::collection::vec(scopes, 0..3))
-        .prop_map(|(resource, scope_logs)| ResourceLogs { resource, scope_logs, schema_url: "u".into() });
+    let scopes = (scope, records).prop_map(|(scope, log_records)| ScopeLogs {
+        scope,
+        log_records,
+        schema_url: "s".into(),
+    });
+    let logs = (prop::option::of(resource), prop::collection::vec(scopes, 0..3)).prop_map(
+        |(resource, scope_logs)| ResourceLogs { resource, scope_logs, schema_url: "u".into() },
+    );
     prop::collection::vec(logs, 0..3).prop_map(|resource_logs| Request { resource_logs })
 }
 
 fn of_one(record: LogRecord) -> Request {
     let logs = ScopeLogs { log_records: vec![record], ..ScopeLogs::default() };
-    Request { resource_logs: vec![ResourceLogs { scope_logs: vec![logs], ..ResourceLogs::default() }] }
+    Request {
+        resource_logs: vec![ResourceLogs { scope_logs: vec![logs], ..ResourceLogs::default() }],
+    }
 }
 
 proptest! {
@@ -277,8 +312,18 @@ fn json_of_other_writers_is_read() {
         "trace_id": "5b8efff798038103d269b633813fc60c",
     });
     assert_eq!(parsed(&found[0].2, &wanted), wanted);
-    for bad in ["", "[]", "{\"resourceLogs\":{}}", "{\"resourceLogs\":[1]}", "{} x", "{\"resourceLogs\":[{}]"] {
-        assert!(matches!(read(Encoding::Json, bad.as_bytes()), Err(Refused::Malformed(_))), "{bad}");
+    for bad in [
+        "",
+        "[]",
+        "{\"resourceLogs\":{}}",
+        "{\"resourceLogs\":[1]}",
+        "{} x",
+        "{\"resourceLogs\":[{}]",
+    ] {
+        assert!(
+            matches!(read(Encoding::Json, bad.as_bytes()), Err(Refused::Malformed(_))),
+            "{bad}"
+        );
     }
 }
 
@@ -299,7 +344,8 @@ fn a_record_that_is_too_long_is_rejected_alone() {
 fn a_small_request_cannot_become_large() {
     // Empty records: two bytes each on the wire.
     let many = |count| {
-        let logs = ScopeLogs { log_records: vec![LogRecord::default(); count], ..ScopeLogs::default() };
+        let logs =
+            ScopeLogs { log_records: vec![LogRecord::default(); count], ..ScopeLogs::default() };
         ResourceLogs { scope_logs: vec![logs], ..ResourceLogs::default() }
     };
     let at_most = Request { resource_logs: vec![many(RECORDS_MAX)] };
@@ -351,7 +397,10 @@ fn answers_are_what_exporters_read() {
     let partial = partial.partial_success.unwrap();
     assert_eq!((partial.rejected_log_records, &*partial.error_message), (300, "too long"));
     let text: Value = serde_json::from_slice(&Encoding::Json.taken(300, "too long")).unwrap();
-    assert_eq!(text, json!({ "partialSuccess": { "rejectedLogRecords": "300", "errorMessage": "too long" } }));
+    assert_eq!(
+        text,
+        json!({ "partialSuccess": { "rejectedLogRecords": "300", "errorMessage": "too long" } })
+    );
     assert_eq!(Encoding::Json.taken(0, ""), b"{}");
     assert_eq!(Encoding::Protobuf.refused("no"), b"\x12\x02no");
     assert_eq!(Encoding::of("Application/JSON; charset=utf-8"), Some(Encoding::Json));

@@ -122,15 +122,24 @@ mod tests {
         assert_eq!(all(b"\x12\x07testing"), Ok(vec![(2, Value::Bytes(b"testing"))]));
         let both = all(b"\x09\x01\0\0\0\0\0\0\0\x15\0\0\0\0");
         assert_eq!(both, Ok(vec![(1, Value::Eight(1)), (2, Value::Four)]));
-        assert_eq!(all(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok(vec![(1, Value::Varint(u64::MAX))]));
+        assert_eq!(
+            all(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            Ok(vec![(1, Value::Varint(u64::MAX))])
+        );
         assert_eq!(all(b""), Ok(vec![]));
     }
 
     #[test]
     fn what_is_cut_or_no_message_is_malformed() {
         let bad: [&[u8]; 8] = [
-            b"\x08", b"\x12\x07testin", b"\x09\0\0\0\0\0\0\0", b"\x15\0\0\0", b"\x0b", b"\x00\x00",
-            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", &[0x80; 11],
+            b"\x08",
+            b"\x12\x07testin",
+            b"\x09\0\0\0\0\0\0\0",
+            b"\x15\0\0\0",
+            b"\x0b",
+            b"\x00\x00",
+            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
+            &[0x80; 11],
         ];
         for bad in bad {
             assert_eq!(all(bad), Err(Malformed), "{bad:?}");

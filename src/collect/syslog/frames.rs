@@ -117,7 +117,9 @@ impl Frames {
     fn skipped<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (done, left) = match self.skip {
             Skip::Nothing => (0, Skip::Nothing),
-            Skip::Bytes(left) if left > bytes.len() => (bytes.len(), Skip::Bytes(left - bytes.len())),
+            Skip::Bytes(left) if left > bytes.len() => {
+                (bytes.len(), Skip::Bytes(left - bytes.len()))
+            }
             Skip::Bytes(left) => (left, Skip::Nothing),
             Skip::Line => match line_end(bytes) {
                 Some(end) => (end + 1, Skip::Nothing),
@@ -175,7 +177,8 @@ fn count(bytes: &[u8]) -> Count {
     match &bytes[digits..] {
         [] | [b' '] => Count::Unknown,
         [b' ', b'<', ..] if digits > 0 => {
-            let number = bytes[..digits].iter().fold(0, |n, digit| n * 10 + usize::from(digit - b'0'));
+            let number =
+                bytes[..digits].iter().fold(0, |n, digit| n * 10 + usize::from(digit - b'0'));
             Count::Is(number, digits + 1)
         }
         _ => Count::None,
@@ -210,7 +213,17 @@ mod tests {
     #[test]
     fn both_framings_are_told_apart_message_by_message() {
         let stream = "5 <1>ab<2>line\n12 monkeys\n7 <3>a\nbc\n99 bottles\0<4>nul\x000 <x\nlast";
-        let wanted = ["<1>ab", "<2>line", "12 monkeys", "<3>a\nbc", "", "99 bottles", "<4>nul", "0 <x", "last"];
+        let wanted = [
+            "<1>ab",
+            "<2>line",
+            "12 monkeys",
+            "<3>a\nbc",
+            "",
+            "99 bottles",
+            "<4>nul",
+            "0 <x",
+            "last",
+        ];
         for part in 1..stream.len() {
             assert_eq!(texts(stream, part), wanted, "in parts of {part}");
         }

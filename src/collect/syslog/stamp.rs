@@ -185,7 +185,10 @@ pub(super) mod tests {
         }
         let (seconds, micros) = (in_day / MICROS, in_day % MICROS);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", days + 1)
+        format!(
+            "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z",
+            days + 1
+        )
     }
 
     fn micros(text: &str) -> Option<u64> {
@@ -213,7 +216,9 @@ pub(super) mod tests {
         assert_eq!(micros("1970-01-01T00:00:00"), None);
         assert_eq!(micros("1960-01-01T00:00:00Z"), None);
         assert_eq!(micros("0000-01-01T00:00:00Z"), None);
-        for no_time in ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-22T24:00:00Z", "2026-1"] {
+        for no_time in
+            ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-22T24:00:00Z", "2026-1"]
+        {
             assert_eq!(iso(no_time.as_bytes()), None, "{no_time}");
         }
         assert_eq!(iso(b"2026-11-22T06:00:00Zebra"), None);
@@ -230,7 +235,9 @@ pub(super) mod tests {
         assert_eq!(behind("Oct 11 22:14:15 CEST 2003: host"), Some(" host"));
         assert_eq!(behind("Oct 11 22:14:15 CEST app:"), Some(" CEST app:"));
         assert_eq!(behind(".Oct 11 22:14:15 host"), Some(" host"));
-        for no_time in ["Okt 11 22:14:15", "Oct 32 22:14:15", "Oct 11 22:14", "Oct 11 22:14:15x", "Oct"] {
+        for no_time in
+            ["Okt 11 22:14:15", "Oct 32 22:14:15", "Oct 11 22:14", "Oct 11 22:14:15x", "Oct"]
+        {
             assert_eq!(behind(no_time), None, "{no_time}");
         }
     }

@@ -16,13 +16,14 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Severities of RFC 5424, 6.2.1, by number.
-const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+const SEVERITIES: [&str; 8] =
+    ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
 /// Facilities of RFC 5424, 6.2.1, by number.
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
-    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5",
-    "local6", "local7",
+    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
 ];
 
 /// What RFC 5424 writes where there is nothing to say.
@@ -96,7 +97,8 @@ impl fmt::Display for Template {
         self.0.iter().try_for_each(|part| match part {
             Part::Text(text) => to.write_str(text),
             Part::Field(field) => {
-                let name = FIELDS.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
+                let name =
+                    FIELDS.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
                 write!(to, "{{{name}}}")
             }
         })

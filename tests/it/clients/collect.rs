@@ -28,7 +28,16 @@ impl Serve {
         let err = tempfile::tempfile().unwrap();
         let mut child = ratite(&["log", "serve", "--ready", "--data", dir.to_str().unwrap()])
             .args(["--syslog-udp", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0", "--http", http])
-            .args(["--shards", "2", "--log-file", "8 MiB", "--memtable", "1 MiB", "--memory", "96 MiB"])
+            .args([
+                "--shards",
+                "2",
+                "--log-file",
+                "8 MiB",
+                "--memtable",
+                "1 MiB",
+                "--memory",
+                "96 MiB",
+            ])
             .stdout(Stdio::piped())
             .stderr(err.try_clone().unwrap())
             .spawn()
@@ -91,10 +100,12 @@ fn found(store: &LogStore, words: &str) -> BTreeMap<String, u32> {
 /// Whether `program` is there; says that `test` is left out, if not.
 fn is_there(program: &str, test: &str) -> bool {
     let mut version = Command::new(program);
-    let there = version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there =
+        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !there {
         let mut past_capture = std::io::stderr();
-        writeln!(past_capture, "SKIPPED {test}: {program} is not there; it is part of util-linux").unwrap();
+        writeln!(past_capture, "SKIPPED {test}: {program} is not there; it is part of util-linux")
+            .unwrap();
     }
     there
 }
@@ -188,7 +199,10 @@ fn orders(store: &LogStore, count: u32) -> Vec<u32> {
         for record in records.keys() {
             let (source, raw) = record.split_once(' ').unwrap();
             let raw: Value = serde_json::from_str(raw).unwrap();
-            assert_eq!((source, &raw["body"]), ("checkout", &format!("order{i} was refused").into()));
+            assert_eq!(
+                (source, &raw["body"]),
+                ("checkout", &format!("order{i} was refused").into())
+            );
             assert_eq!((&raw["severity"], &raw["scope"]), (&"ERROR".into(), &"shop.orders".into()));
             assert_eq!(raw["resource"]["deployment.environment"], "test");
         }
@@ -240,7 +254,11 @@ fn what_an_exporter_was_answered_survives_kill_9() {
     acked.extend(lines);
     assert!(script.wait().unwrap().success());
     assert_eq!(acked.pop().unwrap(), "refused 0");
-    assert_eq!(acked.iter().filter(|line| line.starts_with("acked order")).count(), COUNT as usize, "{acked:?}");
+    assert_eq!(
+        acked.iter().filter(|line| line.starts_with("acked order")).count(),
+        COUNT as usize,
+        "{acked:?}"
+    );
     serve.stop();
     let store = open(dir.path());
     let times = orders(&store, COUNT);

@@ -22,7 +22,10 @@ impl std::str::FromStr for Listen {
     fn from_str(text: &str) -> Result<Listen, String> {
         match text {
             "none" => Ok(Listen(None)),
-            _ => text.parse().map(|at| Listen(Some(at))).map_err(|_| "give ADDR:PORT, or none".into()),
+            _ => text
+                .parse()
+                .map(|at| Listen(Some(at)))
+                .map_err(|_| "give ADDR:PORT, or none".into()),
         }
     }
 }
@@ -83,8 +86,9 @@ fn serve(
         say(format_args!("{way:10}  {address}"));
     }
     if with_ready {
-        let object: Map<String, Value> =
-            ways(addresses).map(|(way, address)| (way.into(), json!(address.to_string()))).collect();
+        let object: Map<String, Value> = ways(addresses)
+            .map(|(way, address)| (way.into(), json!(address.to_string())))
+            .collect();
         if let Err(Failure::Sentence(sentence)) = print(&format!("{}\n", Value::Object(object))) {
             // The line is for scripts; senders can do without.
             say(format_args!("ratite: {sentence}"));

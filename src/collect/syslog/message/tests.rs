@@ -17,12 +17,14 @@ const THEN: u64 = 1_065_910_455_000_000;
 
 #[test]
 fn the_examples_of_rfc_5424_are_read() {
-    let su = b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \xef\xbb\xbf'su root'";
+    let su =
+        b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \xef\xbb\xbf'su root'";
     assert_eq!(head(su), (Some(34), Some(THEN + 3000), "mymachine.example.com", "su"));
     let local = b"<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It's time.";
     let then = 1_061_727_255_000_003;
     assert_eq!(head(local), (Some(165), Some(then), "192.0.2.1", "myproc"));
-    let data = b"<165>1 2003-10-11T22:14:15.003Z host evntslog - ID47 [exampleSDID@32473 iut=\"3\"]";
+    let data =
+        b"<165>1 2003-10-11T22:14:15.003Z host evntslog - ID47 [exampleSDID@32473 iut=\"3\"]";
     assert_eq!(head(data), (Some(165), Some(THEN + 3000), "host", "evntslog"));
     assert_eq!(head(b"<0>1 - - - - - -"), (Some(0), None, "", ""));
     assert_eq!(head(b"1 - host app - - - no priority"), (None, None, "host", "app"));
@@ -35,7 +37,8 @@ fn the_examples_of_rfc_3164_are_read() {
     assert_eq!(head(b"Use the BFG!"), (None, None, "", ""));
     let bare = b"<165>Aug 24 05:34:00 CST 1987 mymachine myproc[10]: %% It's time. %%";
     assert_eq!(head(bare), (Some(165), None, "mymachine", "myproc"));
-    let relayed = b"<0>1990 Oct 22 10:52:01 TZ-6 scapegoat.dmz.example.org 10.1.2.3 sched[0]: That's All";
+    let relayed =
+        b"<0>1990 Oct 22 10:52:01 TZ-6 scapegoat.dmz.example.org 10.1.2.3 sched[0]: That's All";
     assert_eq!(head(relayed).0, Some(0));
 }
 
@@ -48,15 +51,24 @@ fn what_real_senders_send_is_read() {
         (b"<14>2026-11-22T06:00:00.123456+01:00 box app[1]: x", (Some(14), true, "box", "app")),
         (b"<14>2026-11-22 06:00:00 box app: no zone", (Some(14), false, "box", "app")),
         (b"<14>2026-11-22T06:00:00Z box app: x", (Some(14), true, "box", "app")),
-        (b"<189>Nov 22 2026 06:00:00 fw %ASA-6-305011: Built", (Some(189), false, "fw", "%ASA-6-305011")),
+        (
+            b"<189>Nov 22 2026 06:00:00 fw %ASA-6-305011: Built",
+            (Some(189), false, "fw", "%ASA-6-305011"),
+        ),
         (b"<189>Nov 22 06:00:00 2026 fw app: x", (Some(189), false, "fw", "app")),
-        (b"<189>*Mar  1 18:46:11.123: %SYS-5-CONFIG_I: x", (Some(189), false, "", "%SYS-5-CONFIG_I")),
+        (
+            b"<189>*Mar  1 18:46:11.123: %SYS-5-CONFIG_I: x",
+            (Some(189), false, "", "%SYS-5-CONFIG_I"),
+        ),
         (b"<14>ident: Python with an ident\0", (Some(14), false, "", "ident")),
         (b"<14>Python without an ident\0", (Some(14), false, "", "")),
         (b"<14>see http://host/a: text", (Some(14), false, "", "")),
         (b"\xef\xbb\xbf<14>a: b", (Some(14), false, "", "a")),
         (b"<14>\xef\xbb\xbfa: b", (Some(14), false, "", "a")),
-        (b"<14>Nov 22 06:00:00 fe80::1 dnsmasq-dhcp[12]: x", (Some(14), false, "fe80::1", "dnsmasq-dhcp")),
+        (
+            b"<14>Nov 22 06:00:00 fe80::1 dnsmasq-dhcp[12]: x",
+            (Some(14), false, "fe80::1", "dnsmasq-dhcp"),
+        ),
         (b"<192>app: the priority is too large", (None, false, "", "")),
         (b"<13>1 2026-11-22 is not a head", (Some(13), false, "", "")),
     ];
