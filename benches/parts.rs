@@ -4,7 +4,7 @@
 //! What the whole costs is `perf/`'s to say.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ratite::base::{Key, PageSize, SegmentId, StoreId, Terms, crc64, hash64};
+use ratite::base::{Ids, Key, PageSize, SegmentId, StoreId, Terms, crc64, hash64};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
 use ratite::logs::tokens::{self, Needles};
 use ratite::memtable;
@@ -14,7 +14,7 @@ use ratite::nostr::{
     write_event,
 };
 use ratite::pool::Pool;
-use ratite::segment::{Builder, Compression, NewSegment, Segment};
+use ratite::segment::{Body, Builder, Compression, NewSegment, Segment};
 use ratite::store::Options;
 use ratite::wal::Ring;
 use std::collections::VecDeque;
@@ -82,7 +82,12 @@ fn terms_of(event: &Event) -> Terms {
 fn in_memory(c: &mut Criterion) {
     let events = events(2_000);
     let terms: Vec<Terms> = events.iter().map(terms_of).collect();
-    let config = memtable::Config { bytes: 32 << 20, records: RECORDS };
+    let config = memtable::Config {
+        bytes: 32 << 20,
+        records: RECORDS,
+        ids: Ids::Foreign,
+        late_from: u8::MAX,
+    };
     let mut group = c.benchmark_group("memtable");
     group.throughput(Throughput::Elements(events.len() as u64));
     group.bench_function("append 2,000 events", |b| {
@@ -121,7 +126,8 @@ fn segment() -> Arc<Segment> {
     let page = PageSize::K4;
     let id = SegmentId::v7(1, [1; 10]);
     let (store, model) = (StoreId([1; 16]), ("bench", 1));
-    let new = NewSegment { id, store, shard: 0, page, model, compression: Compression::None };
+    let (ids, compression) = (Ids::Foreign, Compression::None);
+    let new = NewSegment { id, store, shard: 0, page, model, ids, compression };
     let mut builder = Builder::create(&*disk, dir, new).expect("a builder");
     let (mut rng, mut terms) = (Rng::new(1), Terms::new());
     for o in 0..RECORDS {
@@ -195,6 +201,86 @@ fn on_disk(c: &mut Criterion) {
     });
 }
 
+/// A segment of lines of a log, from 200 sources in order of time, and how many bytes they are.
+fn lines(compression: Compression) -> (Arc<Segment>, u64) {
+    let disk = SimDisk::new(1, Faults::default());
+    let dir = Path::new("/bench");
+    disk.create_dir(dir).expect("a directory");
+    let (page, id) = (PageSize::K4, SegmentId::v7(1, [2; 10]));
+    let (store, model) = (StoreId([1; 16]), ("bench", 1));
+    let new = NewSegment {
+        id,
+        store,
+        shard: 0,
+        page,
+        model,
+        ids: ratite::base::Ids::Foreign,
+        compression,
+    };
+    let mut builder = Builder::create(&*disk, dir, new).expect("a builder");
+    let mut rng = Rng::new(1);
+    for time in 0..u64::from(RECORDS) {
+        let (source, status) = (rng.below(200), [200, 200, 304, 404, 500][rng.below(5) as usize]);
+        let (item, took, trace) = (rng.below(40_000), rng.below(900_000), rng.next_u64());
+        let line = format!(
+            "\x0bservice-{source:03}2026-11-22T06:{:02}:{:02}.{:06}Z INFO gateway[{}] GET /api/v1/items/{item} \
+             HTTP/1.1 {status} took_us={took} trace={trace:016x} user_agent=\"Mozilla/5.0\"",
+            time / 600 % 60,
+            time / 10 % 60,
+            time * 100 % 1_000_000,
+            1000 + source,
+        );
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&(!time).to_be_bytes());
+        builder.add_record(Key { time, id }, line.as_bytes()).expect("an ordinal");
+    }
+    let raw = builder.finish().expect("a segment").raw_bytes;
+    let expect = (new.store, new.shard, new.model.0, new.model.1);
+    let pool = Pool::new(32 << 20, page);
+    (Segment::open(&pool, &*disk, dir, id, expect, None).expect("a segment"), raw)
+}
+
+/// The bytes of the bodies of `ordinals`, read as a walk reads them.
+fn walk(segment: &Segment, ordinals: &[u32]) -> usize {
+    let (mut entries, mut body, mut bytes) = (Vec::new(), Body::default(), 0);
+    for ahead in ordinals.chunks(64) {
+        entries.clear();
+        segment.entries(ahead, &mut entries).expect("readable");
+        for entry in &entries {
+            body = segment.body_of(entry, body).expect("readable");
+            bytes += black_box(&*body).len();
+        }
+    }
+    bytes
+}
+
+fn bodies(c: &mut Criterion) {
+    let forms = [
+        ("by block", Compression::Blocks),
+        ("one by one, packed", Compression::Zstd),
+        ("one by one", Compression::None),
+    ];
+    let all: Vec<u32> = (0..RECORDS).collect();
+    let newest: Vec<u32> = all.iter().rev().copied().take(100).collect();
+    for (name, compression) in forms {
+        let (segment, raw) = lines(compression);
+        let mut group = c.benchmark_group("bodies");
+        let mut rng = Rng::new(2);
+        group.bench_function(format!("{name}: one"), |b| {
+            b.iter(|| {
+                let o = rng.below(RECORDS.into()) as u32;
+                segment.body(o, Body::default()).expect("readable").len()
+            });
+        });
+        group.bench_function(format!("{name}: the newest 100"), |b| {
+            b.iter(|| walk(&segment, &newest));
+        });
+        group.throughput(Throughput::Bytes(raw));
+        group.bench_function(format!("{name}: all"), |b| b.iter(|| walk(&segment, &all)));
+        group.finish();
+    }
+}
+
 fn nostr(c: &mut Criterion) {
     let mut generator = Generator::new(1, &Config::default());
     let note = generator.by_ref().find(|e| e.kind() == 1 && e.as_ref().tag_count() > 2);
@@ -233,7 +319,8 @@ fn nostr(c: &mut Criterion) {
 }
 
 /// A line of a web server, of 120 bytes.
-const LINE: &[u8] = b"10.2.33.127 - - GET /api/v1/users/48213 HTTP/1.1 200 4127 req=9f86d081884c7d65 \
+const LINE: &[u8] =
+    b"10.2.33.127 - - GET /api/v1/users/48213 HTTP/1.1 200 4127 req=9f86d081884c7d65 \
       Mozilla/5.0 (X11; Linux) upstream=15ms";
 
 fn logs(c: &mut Criterion) {
@@ -298,6 +385,6 @@ fn store(c: &mut Criterion) {
 criterion_group! {
     name = parts;
     config = Criterion::default().sample_size(20).without_plots();
-    targets = ring, checksum, in_memory, on_disk, nostr, logs, store
+    targets = ring, checksum, in_memory, on_disk, bodies, nostr, logs, store
 }
 criterion_main!(parts);

@@ -3,6 +3,7 @@
 //! The engine moves keys, bodies and terms; only the model knows what they mean. `nostr/` and `logs/`
 //! are two models; the engine's own tests use a third, a toy.
 
+pub use crate::base::Ids;
 use crate::base::{Key, Terms};
 
 /// A record as the engine sees it: a key and a body.
@@ -32,6 +33,12 @@ pub struct Probes {
 }
 
 impl Probes {
+    /// Whether nothing is to be looked up.
+    pub fn is_empty(&self) -> bool {
+        let terms = self.all.len() + self.newest.len() + self.dying_terms.len();
+        terms + self.dying_ids.len() == 0
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.all.clear();
@@ -40,6 +47,17 @@ impl Probes {
         self.dying_terms.clear();
         self.dying_until = 0;
     }
+}
+
+/// How the bodies of a model's records are kept in segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// Each for itself: a record is read without its neighbours. Packed one by one, if at all, once they are cold.
+    #[default]
+    Each,
+    /// In blocks of some 64 KiB, packed together from the flush on: for short bodies that are much like their neighbours
+    /// in key order and are read in rows. Reading one alone unpacks its block.
+    Blocks,
 }
 
 /// The rules of a kind of record.
@@ -56,11 +74,35 @@ pub trait Model: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How bodies are kept in segments. It may change from one opening to the next: what is there is read as it is.
+    fn bodies(&self) -> Bodies {
+        Bodies::Each
+    }
+
     /// A hash whose low bits choose the shard. Records that rules compare with one another must agree.
     fn route(&self, record: Record<'_>) -> u64;
 
+    /// Who makes the ids of the records. With [`Ids::Own`] nothing is looked up by id, no record kills another or
+    /// is removed by its id, and segments keep no index of ids. Another answer is another [`Model::version`].
+    fn ids(&self) -> Ids {
+        Ids::Foreign
+    }
+
     /// Adds the terms that the record is indexed under.
     fn terms(&self, record: Record<'_>, out: &mut Terms);
+
+    /// The first byte (the field) from which on terms are late: segments index them and memtables do not, so that
+    /// they cost the shard's thread nothing. A query checks the records of a memtable instead. 255: none is late.
+    /// Terms that are probed, counted ([`postings`](crate::query::postings)) or of an
+    /// [`Expiry`](crate::query::Expiry) must not be.
+    fn late_from(&self) -> u8 {
+        u8::MAX
+    }
+
+    /// Adds those of [`Model::terms`] that are not late.
+    fn early_terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.terms(record, out);
+    }
 
     /// Whether the record is one that this model could have stored: for tools that look for damage.
     ///
@@ -71,7 +113,7 @@ pub trait Model: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Adds what must be looked up before `decide`. The record's own id is always looked up; a record whose id is
+    /// Adds what must be looked up before `decide`. A foreign id is always looked up; a record whose id is
     /// stored never reaches `decide`. Each probe that does not hit costs a look into the filter of every segment.
     fn probes(&self, record: Record<'_>, out: &mut Probes);
 
@@ -113,4 +155,36 @@ pub enum Decision {
         /// The model's code.
         reason: u8,
     },
+}
+
+/// A model of the tests with its bodies by block.
+#[cfg(test)]
+pub struct ByBlock<M>(pub M);
+
+#[cfg(test)]
+impl<M: Model> Model for ByBlock<M> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+    fn bodies(&self) -> Bodies {
+        Bodies::Blocks
+    }
+    fn route(&self, record: Record<'_>) -> u64 {
+        self.0.route(record)
+    }
+    fn terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.0.terms(record, out);
+    }
+    fn check(&self, record: Record<'_>) -> Result<(), String> {
+        self.0.check(record)
+    }
+    fn probes(&self, record: Record<'_>, out: &mut Probes) {
+        self.0.probes(record, out);
+    }
+    fn decide(&self, record: Record<'_>, hits: &[Record<'_>], now: u64) -> Decision {
+        self.0.decide(record, hits, now)
+    }
 }

@@ -15,6 +15,35 @@ pub struct Key {
     pub id: [u8; 32],
 }
 
+/// Bytes of an id that count, if the store's own skin makes the ids.
+const OWN_BYTES: usize = 8;
+
+impl Key {
+    /// The key of an own record ([`Ids::Own`]): `number` in front, big-endian, then zeroes.
+    pub fn own(time: u64, number: u64) -> Key {
+        let mut id = [0; 32];
+        id[..OWN_BYTES].copy_from_slice(&number.to_be_bytes());
+        Key { time, id }
+    }
+
+    /// The number of an own id; `None` if what is behind it is not zero.
+    pub fn own_number(&self) -> Option<u64> {
+        let (number, rest) = self.id.split_first_chunk::<OWN_BYTES>()?;
+        rest.iter().all(|&byte| byte == 0).then(|| u64::from_be_bytes(*number))
+    }
+}
+
+/// Who makes the ids of a model's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ids {
+    /// Somebody else: any 32 bytes, and the same again. They are looked up, and indexed for that.
+    #[default]
+    Foreign,
+    /// Whoever writes to the store: 8 bytes that are never given twice, then 24 zeroes ([`Key::own`]). They are
+    /// never looked up, and have no index: a record is found by its whole key.
+    Own,
+}
+
 impl Ord for Key {
     fn cmp(&self, other: &Key) -> Ordering {
         self.time.cmp(&other.time).then_with(|| other.id.cmp(&self.id))

@@ -13,6 +13,9 @@ pub const TERMS_PER_RECORD_MAX: usize = 65_536;
 /// Records that one record may remove. A group of kills must fit a log entry.
 pub const KILLS_PER_RECORD_MAX: usize = 4_096;
 
+/// Segments that one call drops at most: their ids fit the smallest ring beside other messages.
+pub const DROPS_MAX: usize = 256;
+
 /// Bytes of a model's settings, which the STORE file keeps: it stays within a sector.
 pub const SETTINGS_BYTES_MAX: usize = 63;
 
@@ -21,6 +24,13 @@ pub const SHARDS_MAX: usize = 64;
 
 /// Bytes of one group commit. Beyond this a group stops growing: the device is saturated at 256 KiB.
 pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of one batch of records, each with [`BATCH_RECORD_BYTES`]: what a device is saturated by, and no more of the
+/// ring, the group and the thread than others can wait for.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that a record of a batch is counted with beside its body: at least what its log entry takes.
+pub const BATCH_RECORD_BYTES: usize = 64;
 
 /// Records in a memtable: ordinals must leave room for a sentinel.
 pub const MEMTABLE_RECORDS_MAX: usize = 1 << 24;
@@ -36,5 +46,6 @@ pub const SEGMENTS_MAX: usize = 128;
 pub const RING_DEPTH: usize = 128;
 
 const _: () = assert!(RECORD_BYTES_MAX + KILLS_PER_RECORD_MAX * 32 + 4096 < GROUP_BYTES_MAX);
+const _: () = assert!(BATCH_BYTES_MAX < GROUP_BYTES_MAX);
 const _: () = assert!(MEMTABLE_RECORDS_MAX < u32::MAX as usize);
 const _: () = assert!(SHARDS_MAX.is_power_of_two());

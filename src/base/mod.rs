@@ -13,6 +13,6 @@ mod varint;
 pub use crc::{Crc64, crc64};
 pub use error::{Error, Result};
 pub use hash::hash64;
-pub use key::{Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
+pub use key::{Ids, Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
 pub use terms::Terms;
 pub use varint::{get_varint, put_varint, varint_len};

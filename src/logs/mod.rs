@@ -9,7 +9,7 @@
 //! word is, `position` and `resume` how one comes back to a place, `search` and `cursor` how records are read.
 //!
 //! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `append`,
-//! `walk`, `search`, `cursor`.
+//! `walk`, `search`, `cursor`, `follow`; `segments`, `seal`, `retention`; `histogram`.
 //!
 //! L1. Records are in order of their time, then of their arrival; forward and backward are exact mirrors.
 //! L2. Index, query and verification use one tokenizer, so that an answer does not depend on where a record is.
@@ -17,26 +17,37 @@
 
 mod append;
 mod cursor;
+mod follow;
+mod histogram;
 mod model;
 mod position;
 mod query;
 mod record;
 mod resume;
+mod retention;
+mod seal;
 mod search;
+mod segments;
 mod source;
 mod store;
 pub mod tokens;
 mod walk;
 
 pub use cursor::LogCursor;
+pub use follow::Follow;
+pub use histogram::{BUCKETS_MAX, SOURCES_MAX};
 pub use model::LogModel;
 pub use position::Position;
 pub use query::Query;
 pub use record::{LogRecord, LogRef, RAW_BYTES_MAX};
 pub use resume::Resume;
+pub use retention::{LogRetainer, LogRetention, Retained};
 pub use search::{CancelHandle, Search};
+pub use segments::SegmentMeta;
 pub use source::{NAME_BYTES_MAX, NAMESPACE, Source, SourceRef};
 pub use store::{LogOptions, LogStore};
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -4,34 +4,68 @@
 //!     twice, even if retention has removed the newest records.
 //! I2. A store in memory is the same engine on a disk that is simulated.
 
-use super::model::{ARRIVAL, BLOCK_BITS, LogModel, SOURCE};
-use super::record::decode;
-use super::{LogCursor, Query, Search, Source};
+use super::follow::Followers;
+use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
+use super::seal::Sealer;
+use super::{LogCursor, Query, Search};
 use crate::base::Result;
 use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy};
-use crate::query::{Order, Select};
 use crate::shard::{ShardStats, SyncMode};
 use crate::store::{Options, Store, StoreSnapshot};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// The directory of a store in memory, on a disk that has nothing else.
 const DIR_IN_MEMORY: &str = "/logs";
 
 /// How a store of log records is opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogOptions {
     /// The engine's options.
     pub store: Options,
+    /// How long records wait in memory before they are sealed, at most: retention drops segments only, and what is in
+    /// memory is replayed at opening. Without threads: when `LogStore::seal_due` is called. Default: an hour.
+    pub seal_age: Option<Duration>,
+    /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
+    pub seal_records: Option<u32>,
+    /// How much time segments may span that are merged with one another, so that records that retention should drop do
+    /// not stay with much newer ones: spans of this length, from the Unix epoch on. Default: a day. Ignored if
+    /// `store.compaction.span` is given.
+    pub segment_span: Duration,
+    /// Bytes of memtables that are kept for one follower that does not read them. Default: 64 MiB.
+    pub follow_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            store: Options::default(),
+            seal_age: Some(Duration::from_secs(3600)),
+            seal_records: None,
+            segment_span: Duration::from_secs(86_400),
+            follow_bytes: 64 << 20,
+        }
+    }
 }
 
 impl From<&Options> for LogOptions {
     fn from(store: &Options) -> LogOptions {
-        LogOptions { store: store.clone() }
+        LogOptions { store: store.clone(), ..LogOptions::default() }
+    }
+}
+
+impl LogOptions {
+    /// What the engine is opened with.
+    fn engine(&self) -> Options {
+        let mut options = self.store.clone();
+        let span = u64::try_from(self.segment_span.as_micros()).unwrap_or(u64::MAX);
+        options.compaction.span = options.compaction.span.or(Some(span.max(1)));
+        options.memtable_records = self.seal_records.or(options.memtable_records);
+        options
     }
 }
 
@@ -40,6 +74,9 @@ pub struct LogStore {
     pub(super) store: Arc<Store>,
     /// The next arrival.
     pub(super) arrivals: AtomicU64,
+    pub(super) sealer: Option<Sealer>,
+    pub(super) followers: Followers,
+    pub(super) follow_bytes: usize,
 }
 
 impl LogStore {
@@ -58,10 +95,13 @@ impl LogStore {
     /// As [`LogStore::open`].
     pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
         let clock = env.clock.clone();
-        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.store, env)?);
+        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.engine(), env)?);
         let behind = last_arrival(&store.snapshot())?.map_or(1, |last| last.saturating_add(1));
         let arrivals = AtomicU64::new(behind.max(clock.unix_micros())); // I1
-        Ok(LogStore { store, arrivals })
+        let with_thread = options.store.threads;
+        let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
+        let (followers, follow_bytes) = (Followers::default(), options.follow_bytes);
+        Ok(LogStore { store, arrivals, sealer, followers, follow_bytes })
     }
 
     /// An empty store whose files are in memory and gone with it: for tests, and for programs that keep some hundred MB
@@ -85,7 +125,7 @@ impl LogStore {
             readers: 1,
             ..Options::default()
         };
-        LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions { store }, env)
+        LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions::from(&store), env)
     }
 
     /// The engine below, for figures and settings.
@@ -110,39 +150,6 @@ impl LogStore {
         Ok(LogCursor::over(self.store.clone(), self.store.snapshot()))
     }
 
-    /// How many records `query` asks for, limit and resuming aside. Reads records only for tokens of over ten bytes, and
-    /// what is in memory.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn count(&self, query: &Query) -> Result<u64> {
-        let snapshot = self.store.snapshot();
-        self.store.count_at(&snapshot, &[query.select(&snapshot)])
-    }
-
-    /// All sources, each with the number of its records, ascending by UUID. Reads a record of each source, and no
-    /// others.
-    ///
-    /// # Errors
-    /// `Corrupt` or `Io`.
-    pub fn sources(&self) -> Result<Vec<(Source, u64)>> {
-        let snapshot = self.store.snapshot();
-        let mut uuids: BTreeSet<[u8; 16]> = BTreeSet::new();
-        terms_of(SOURCE, &snapshot, |uuid| uuids.extend(<[u8; 16]>::try_from(uuid).ok()))?;
-        let mut found = Vec::with_capacity(uuids.len());
-        for uuid in uuids {
-            let of_it = Query { sources: vec![uuid], ..Query::default() }.select(&snapshot);
-            let one = [Select { limit: Some(1), ..of_it.clone() }];
-            let mut cursor = self.store.walk_at(&snapshot, &one, Order::Newest)?;
-            // None: it is in memory and not published yet.
-            let Some(record) = cursor.next()? else { continue };
-            if let Some((source, _)) = decode(record.body) {
-                found.push((source.to_source(), self.store.count_at(&snapshot, &[of_it])?));
-            }
-        }
-        Ok(found)
-    }
-
     /// Figures of each shard.
     pub fn stats(&self) -> Vec<ShardStats> {
         self.store.stats()
@@ -154,7 +161,9 @@ impl LogStore {
     /// # Errors
     /// The first failure to make something durable.
     pub fn close(&self) -> Result<()> {
-        self.store.close()
+        let closed = self.store.close();
+        self.followers.end();
+        closed
     }
 
     /// No record whose append was answered before the call arrived after this.
@@ -179,25 +188,20 @@ impl fmt::Debug for LogStore {
 /// The last arrival that is stored, rounded up to the end of its block.
 fn last_arrival(snapshot: &StoreSnapshot) -> Result<Option<u64>> {
     let mut last = None;
-    terms_of(ARRIVAL, snapshot, |block| {
-        let block = block.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let mut see = |term: &[u8]| {
+        let block = term[1..].iter().fold(0, |n, &b| n << 8 | u64::from(b));
         last = last.max(Some(block << BLOCK_BITS | ((1 << BLOCK_BITS) - 1)));
-    })?;
-    Ok(last)
-}
-
-/// Hands what follows `field` in each of its terms to `see`, for each memtable and segment.
-fn terms_of(field: u8, snapshot: &StoreSnapshot, mut see: impl FnMut(&[u8])) -> Result<()> {
+    };
     for snapshot in snapshot.shards() {
         for memtable in snapshot.view.memtables() {
-            memtable.terms().filter(|(t, _)| t[0] == field).for_each(|(term, _)| see(&term[1..]));
+            memtable.terms().filter(|(term, _)| term[0] == ARRIVAL).for_each(|(term, _)| see(term));
         }
         for live in &snapshot.view.segments {
-            let mut terms = live.segment.terms_from(&[field])?;
-            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == field) {
-                see(&term[1..]);
+            let mut terms = live.segment.terms_from(&[ARRIVAL])?;
+            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == ARRIVAL) {
+                see(term);
             }
         }
     }
-    Ok(())
+    Ok(last)
 }

@@ -13,7 +13,7 @@ use super::{repair, verify};
 use crate::base::{Key, Terms, hash64};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{Buf, Env, Rng, simulated};
-use crate::model::{Decision, Model, Probes, Record};
+use crate::model::{ByBlock, Decision, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::SyncMode;
 use crate::store::{Options, Store};
@@ -65,6 +65,11 @@ impl Model for Toy {
 
 fn toy() -> Arc<dyn Model> {
     Arc::new(Toy)
+}
+
+/// The toy with its bodies by block. A store of it is read, verified and repaired by either.
+fn by_block() -> Arc<dyn Model> {
+    Arc::new(ByBlock(Toy))
 }
 
 type Item = (Key, Vec<u8>);
@@ -119,14 +124,20 @@ fn insert(store: &Store, items: &[Item]) {
 
 /// A store of two shards: `flushed` items in two segments a shard, then `logged` items in two log files.
 fn image(seed: u64, flushed: usize, logged: usize) -> Image {
+    image_of(&toy(), seed, flushed, logged)
+}
+
+/// As `image`, under another form of the model.
+fn image_of(model: &Arc<dyn Model>, seed: u64, flushed: usize, logged: usize) -> Image {
     let (env, disk, _clock) = simulated(seed, Faults::default());
     let mut rng = Rng::new(seed);
     let items: Vec<Item> =
         (0..flushed + logged).map(|i| random_item(&mut rng, 1000 + i as u64 / 3)).collect();
     let mut first = options();
     (first.shards, first.create) = (Some(2), true);
-    let open =
-        |options: &Options| Store::open(Path::new(DIR), toy(), options, env.clone()).unwrap();
+    let open = |options: &Options| {
+        Store::open(Path::new(DIR), model.clone(), options, env.clone()).unwrap()
+    };
     let store = open(&first);
     insert(&store, &items[..flushed / 2]);
     store.flush().unwrap();
@@ -205,7 +216,8 @@ fn ids(held: &BTreeMap<[u8; 32], Item>) -> BTreeSet<[u8; 32]> {
 #[test]
 fn a_healthy_store_is_found_healthy_and_a_repair_changes_nothing() {
     for seed in 0..4 {
-        let image = image(seed, 300, 40);
+        let model = if seed % 2 == 0 { toy() } else { by_block() };
+        let image = image_of(&model, seed, 300, 40);
         let (env, disk) = machine(&image.files, seed);
         let report = verified(&env);
         assert_eq!(report.findings, vec![], "{seed}");

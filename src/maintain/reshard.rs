@@ -20,7 +20,7 @@ use super::swap::{swap, sweep, workshop};
 use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Crc64, Error, Result, Terms};
 use crate::io::Env;
-use crate::model::{Decision, Model, Probes, Record};
+use crate::model::{Decision, Ids, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::{Outcome, SyncMode};
 use crate::store::{Options, Pending, Store, birth};
@@ -229,8 +229,20 @@ impl Model for AsIs {
         self.0.route(record)
     }
 
+    fn ids(&self) -> Ids {
+        self.0.ids()
+    }
+
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
         self.0.terms(record, out);
+    }
+
+    fn late_from(&self) -> u8 {
+        self.0.late_from()
+    }
+
+    fn early_terms(&self, record: Record<'_>, out: &mut Terms) {
+        self.0.early_terms(record, out);
     }
 
     fn probes(&self, _record: Record<'_>, _out: &mut Probes) {}

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 const CHUNK_BYTES_FIRST: usize = 16 * 1024;
 const CHUNK_DOUBLINGS: usize = 4;
-const LARGE_BYTES: usize = 64 * 1024;
+pub(super) const LARGE_BYTES: usize = 64 * 1024;
 /// What one record of the greatest size may need: 2 MiB in a chunk of its own, 65,536 terms of 80 bytes.
 const CHUNKS_PER_RECORD_MAX: usize = 40;
 const _: () = assert!(LARGE_BYTES * 4 == CHUNK_BYTES_FIRST << CHUNK_DOUBLINGS);
@@ -131,7 +131,7 @@ impl ArenaWriter {
     }
 
     /// Upper bound of the bytes that items of `small` bytes in all (none of them large) and one of
-    /// `item` bytes may add.
+    /// `item` bytes may add, or several of `item` bytes in all, each of them large.
     pub(super) fn growth(&self, item: usize, small: usize) -> usize {
         let (own, shared) = if item > LARGE_BYTES { (item, small) } else { (0, item + small) };
         let next = self.chunk_bytes();

@@ -14,6 +14,7 @@
 //! publishes what comes later (`postings.rs`).
 
 use super::arena::{Arena, ArenaWriter};
+use super::batch::BatchTerms;
 use super::index::{Index, Link};
 use super::postings::{List, Pool, Postings};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
@@ -139,6 +140,27 @@ impl Dictionary {
         wants
     }
 
+    /// As `plan`, for a batch: exact, whatever its records have in common. Writer only.
+    pub(super) fn plan_batch(&self, batch: &mut BatchTerms) -> Wants {
+        let mut wants = Wants::default();
+        for number in 0..batch.distinct.len() {
+            let hash = batch.distinct[number].hash;
+            let term = batch.term(number as u32);
+            let (node, bytes) = (self.find_from(hash, self.index.enter(hash), term), term.len());
+            let distinct = &mut batch.distinct[number];
+            distinct.node = node;
+            wants.slots += match node {
+                Some(node) => self.index.value(node).list.slots_wanted_by(distinct.postings),
+                None => {
+                    wants.terms += 1;
+                    wants.term_bytes += bytes;
+                    List::slots_of_new(distinct.postings)
+                }
+            };
+        }
+        wants
+    }
+
     /// All terms and their posting lists, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Postings<'_>)> {
         self.index.iter().map(|(_, node)| {
@@ -158,8 +180,14 @@ impl Dictionary {
         self.index.value(node).list.push(&self.pool, ordinal);
     }
 
-    /// Adds a term that is not there, with its first posting. Writer only.
-    pub(super) fn insert(&self, arena: &mut ArenaWriter, hash: u64, term: &[u8], first: Ordinal) {
+    /// Adds a term that is not there, with its first posting. Its node. Writer only.
+    pub(super) fn insert(
+        &self,
+        arena: &mut ArenaWriter,
+        hash: u64,
+        term: &[u8],
+        first: Ordinal,
+    ) -> u32 {
         let number = self.count.load(Ordering::Relaxed);
         self.count.store(number + 1, Ordering::Relaxed);
         let place = arena.push(&[term]);
@@ -169,5 +197,6 @@ impl Dictionary {
             node.list.tag.store(term.len() as u32, Ordering::Relaxed);
             node.list.start(first);
         });
+        number
     }
 }

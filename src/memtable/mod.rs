@@ -34,6 +34,7 @@
 //! After: Busch et al., "Earlybird: Real-Time Search at Twitter", ICDE 2012.
 
 mod arena;
+mod batch;
 mod dictionary;
 mod index;
 #[cfg(test)]
@@ -46,11 +47,12 @@ mod sync;
 mod tests;
 mod writer;
 
+pub use batch::BatchTerms;
 pub use postings::{IterBack, Postings};
 pub use writer::Writer;
 
 use crate::base::limits::{MEMTABLE_RECORDS_MAX, TERMS_PER_RECORD_MAX};
-use crate::base::{Key, Ordinal, Seq, hash64};
+use crate::base::{Ids, Key, Ordinal, Seq, hash64};
 use arena::Arena;
 use dictionary::{Dictionary, TERM_BYTES_COST_MIN};
 use index::Index;
@@ -68,6 +70,10 @@ pub struct Config {
     pub bytes: usize,
     /// Records; at least 1 and at most `MEMTABLE_RECORDS_MAX` are used.
     pub records: u32,
+    /// Who makes the ids: own ones are kept in 8 bytes, and not indexed.
+    pub ids: Ids,
+    /// The first byte from which on terms are not indexed here: 255 for none.
+    pub late_from: u8,
 }
 
 /// An empty memtable and its writer. The record with ordinal `o` has the sequence number `base + o + 1`.
@@ -82,6 +88,7 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
     let config = Config {
         bytes: config.bytes.min(BUDGET_BYTES_MAX),
         records: config.records.clamp(1, MEMTABLE_RECORDS_MAX as u32),
+        ..config
     };
     // I4: what the budget can hold of each, if all of it went there.
     let records = (config.records as usize).min(config.bytes / RECORD_BYTES_MIN + 1);
@@ -90,10 +97,11 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
     let (writer, arena) = Arena::new(config.bytes);
     let memtable = Arc::new(Memtable {
         base,
-        records: Records::new(records as u32, Arc::clone(&arena)),
-        ids: Index::new(records, bits_max),
+        records: Records::new(records as u32, config.ids, Arc::clone(&arena)),
+        ids: (config.ids == Ids::Foreign).then(|| Index::new(records, bits_max)),
         terms: Dictionary::new(terms, slots, bits_max, Arc::clone(&arena)),
         arena,
+        late_from: config.late_from,
         next: OnceLock::new(),
     });
     (Writer::new(Arc::clone(&memtable), writer, config), memtable)
@@ -103,9 +111,11 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
 pub struct Memtable {
     base: Seq,
     records: Records,
-    ids: Index<()>,
+    /// None if ids are own ones, which nobody looks up.
+    ids: Option<Index<()>>,
     terms: Dictionary,
     arena: Arc<Arena>,
+    late_from: u8,
     next: OnceLock<Arc<Memtable>>,
 }
 
@@ -134,7 +144,7 @@ impl Memtable {
     pub fn bytes_used(&self) -> usize {
         size_of::<Memtable>()
             + self.records.bytes()
-            + self.ids.bytes()
+            + self.ids.as_ref().map_or(0, Index::bytes)
             + self.terms.bytes()
             + self.arena.bytes()
     }
@@ -152,9 +162,19 @@ impl Memtable {
         self.records.time(o)
     }
 
-    /// The id of a record, where it lies.
-    pub fn id(&self, o: Ordinal) -> &[u8; 32] {
+    /// The id of a record.
+    pub fn id(&self, o: Ordinal) -> [u8; 32] {
         self.records.id(o)
+    }
+
+    /// Whether records are found by id: not if the store makes the ids itself ([`Ids::Own`]).
+    pub fn finds_ids(&self) -> bool {
+        self.ids.is_some()
+    }
+
+    /// Whether a term is late: then it has no posting list here, whatever the records are.
+    pub fn is_late(&self, term: &[u8]) -> bool {
+        self.late_from < u8::MAX && term.first().is_some_and(|&field| field >= self.late_from)
     }
 
     /// The body of a record, where it lies.
@@ -173,7 +193,7 @@ impl Memtable {
         self.base + u64::from(o) < at && (killed == 0 || killed > at)
     }
 
-    /// The newest record with this id, dead or alive, visible or not.
+    /// The newest record with this id, dead or alive, visible or not; none, if they are not found by id.
     pub fn find(&self, id: &[u8; 32]) -> Option<Ordinal> {
         self.find_all(id).next()
     }
@@ -181,11 +201,12 @@ impl Memtable {
     /// All records with this id, newest first: an id may come again after a kill, and a reader takes
     /// the first that it sees.
     pub fn find_all(&self, id: &[u8; 32]) -> impl Iterator<Item = Ordinal> {
-        let candidates = self.ids.candidates(hash64(id)).map(|(o, ())| o);
-        candidates.filter(move |&o| self.records.id(o) == id)
+        let indexed = self.ids.iter();
+        let candidates = indexed.flat_map(|ids| ids.candidates(hash64(id)).map(|(o, ())| o));
+        candidates.filter(move |&o| self.records.id(o) == *id)
     }
 
-    /// The posting list of a term, as published now; `None` if no record has it.
+    /// The posting list of a term, as published now; `None` if no record has it, or if it is late.
     pub fn postings(&self, term: &[u8]) -> Option<Postings<'_>> {
         Some(self.terms.postings(self.terms.find(hash64(term), term)?))
     }

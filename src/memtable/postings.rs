@@ -109,6 +109,17 @@ impl List {
         }
     }
 
+    /// Slots that as many pushes take from the pool.
+    pub(super) fn slots_wanted_by(&self, pushes: u32) -> usize {
+        let count = (self.head.load(Ordering::Relaxed) >> 32) as u32;
+        slots_of(count, self.room.load(Ordering::Relaxed), pushes)
+    }
+
+    /// Slots that a new list of as many ordinals takes.
+    pub(super) fn slots_of_new(ordinals: u32) -> usize {
+        slots_of(1, 0, ordinals.saturating_sub(1))
+    }
+
     /// Appends an ordinal above all in the list (I2). Writer only (I4).
     pub(super) fn push(&self, pool: &Pool, ordinal: Ordinal) {
         let (count, tail) = unpack(self.head.load(Ordering::Relaxed));
@@ -139,6 +150,21 @@ impl List {
 /// Slots of the slice that follows when `count` postings have filled all so far: as many again.
 fn slice_slots(count: u32) -> u32 {
     (count + 1).next_power_of_two().clamp(SLICE_SLOTS_MIN, SLICE_SLOTS_MAX)
+}
+
+/// Slots for `pushes` onto a list of `count` ordinals with `room` slots free.
+fn slots_of(mut count: u32, mut room: u32, mut pushes: u32) -> usize {
+    let mut slots = 0;
+    while pushes > 0 {
+        if room == 0 {
+            let size = slice_slots(count);
+            slots += size as usize;
+            room = size - 1; // the first is the link
+        }
+        let now = pushes.min(room);
+        (count, room, pushes) = (count + now, room - now, pushes - now);
+    }
+    slots
 }
 
 fn pack(count: u32, tail: u32) -> u64 {

@@ -3,7 +3,7 @@
 //! ```text
 //!   slot  (32 bytes a record)    time | killed at | place | body bytes
 //!                                                     |
-//!   arena                        ... [ id (32) | body ] ...
+//!   arena                        ... [ id (32; of own ids 8) | body ] ...
 //!   block (16 bytes per 64)      highest time so far | lowest time so far
 //! ```
 //!
@@ -20,11 +20,13 @@
 use super::arena::{Arena, ArenaWriter, Place};
 use super::slots::Column;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::base::{Key, Ordinal, Seq};
+use crate::base::{Ids, Key, Ordinal, Seq};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 
 const ID_BYTES: usize = 32;
+/// Bytes of an own id that are not zero.
+const OWN_ID_BYTES: usize = 8;
 const BLOCK_RECORDS: u32 = 64;
 
 #[derive(Default)]
@@ -46,13 +48,15 @@ struct Block {
 }
 
 /// Bytes that a record takes at least.
-pub(super) const RECORD_BYTES_MIN: usize = size_of::<Slot>() + ID_BYTES;
+pub(super) const RECORD_BYTES_MIN: usize = size_of::<Slot>() + OWN_ID_BYTES;
 
 /// The records.
 pub(super) struct Records {
     slots: Column<Slot>,
     blocks: Column<Block>,
     arena: Arc<Arena>,
+    /// Bytes of an id that are kept.
+    id_bytes: usize,
     /// Apart, since every append changes it and every access reads what stands around it.
     len: CachePadded<AtomicU32>,
     /// Records killed so far. For figures only.
@@ -61,11 +65,12 @@ pub(super) struct Records {
 
 impl Records {
     /// No record, with room for `records` (at least one).
-    pub(super) fn new(records: u32, arena: Arc<Arena>) -> Records {
+    pub(super) fn new(records: u32, ids: Ids, arena: Arc<Arena>) -> Records {
         Records {
             slots: Column::new(records as usize),
             blocks: Column::new(records.div_ceil(BLOCK_RECORDS) as usize),
             arena,
+            id_bytes: if ids == Ids::Own { OWN_ID_BYTES } else { ID_BYTES },
             len: CachePadded::default(),
             dead: AtomicU32::default(),
         }
@@ -86,22 +91,22 @@ impl Records {
         self.slots.bytes() + self.blocks.bytes()
     }
 
-    /// Bytes that one more record may add, without the arena.
-    pub(super) fn growth(&self) -> usize {
-        let count = self.len() as usize + 1;
+    /// Bytes that `records` more may add, without the arena.
+    pub(super) fn growth(&self, records: usize) -> usize {
+        let count = self.len() as usize + records;
         self.slots.growth(count) + self.blocks.growth(count.div_ceil(BLOCK_RECORDS as usize))
     }
 
     /// Bytes that a body of `body_bytes` takes in the arena.
-    pub(super) fn item_bytes(body_bytes: usize) -> usize {
-        ID_BYTES + body_bytes
+    pub(super) fn item_bytes(&self, body_bytes: usize) -> usize {
+        self.id_bytes + body_bytes
     }
 
     /// Appends a record and makes it readable. Writer only (I3).
     pub(super) fn append(&self, arena: &mut ArenaWriter, key: Key, body: &[u8]) -> Ordinal {
         let ordinal = self.len.load(Ordering::Relaxed);
         // 1. Id and body, then what leads to them.
-        let place = arena.push(&[&key.id, body]);
+        let place = arena.push(&[&key.id[..self.id_bytes], body]);
         let slot = self.slots.make(ordinal);
         slot.time.store(key.time, Ordering::Relaxed);
         slot.killed.store(0, Ordering::Relaxed);
@@ -134,20 +139,21 @@ impl Records {
         self.slot(ordinal).time.load(Ordering::Relaxed)
     }
 
-    pub(super) fn id(&self, ordinal: Ordinal) -> &[u8; ID_BYTES] {
+    pub(super) fn id(&self, ordinal: Ordinal) -> [u8; ID_BYTES] {
         self.id_at(self.slot(ordinal).place.load(Ordering::Relaxed))
     }
 
     pub(super) fn key(&self, ordinal: Ordinal) -> Key {
         let slot = self.slot(ordinal);
-        let id = *self.id_at(slot.place.load(Ordering::Relaxed));
+        let id = self.id_at(slot.place.load(Ordering::Relaxed));
         Key { time: slot.time.load(Ordering::Relaxed), id }
     }
 
     pub(super) fn body(&self, ordinal: Ordinal) -> &[u8] {
         let slot = self.slot(ordinal);
         let bytes = slot.body_bytes.load(Ordering::Relaxed) as usize;
-        &self.arena.get(slot.place.load(Ordering::Relaxed), ID_BYTES + bytes)[ID_BYTES..]
+        let id = self.id_bytes;
+        &self.arena.get(slot.place.load(Ordering::Relaxed), id + bytes)[id..]
     }
 
     /// Lower and upper bound of the times of ordinals up to and with `ordinal`.
@@ -169,10 +175,9 @@ impl Records {
         (block.min.load(Ordering::Relaxed), block.max.load(Ordering::Relaxed))
     }
 
-    fn id_at(&self, place: Place) -> &[u8; ID_BYTES] {
-        let Some(id) = self.arena.get(place, ID_BYTES).first_chunk() else {
-            unreachable!("the arena gives as many bytes as asked for")
-        };
+    fn id_at(&self, place: Place) -> [u8; ID_BYTES] {
+        let mut id = [0; ID_BYTES];
+        id[..self.id_bytes].copy_from_slice(self.arena.get(place, self.id_bytes));
         id
     }
 

@@ -14,7 +14,11 @@ use crate::base::{Terms, hash64};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
-const ROOMY: Config = Config { bytes: 64 << 20, records: 1 << 20 };
+const fn config(bytes: usize, records: u32) -> Config {
+    Config { bytes, records, ids: Ids::Foreign, late_from: u8::MAX }
+}
+
+const ROOMY: Config = config(64 << 20, 1 << 20);
 
 fn sealed<T: AsRef<[u8]>>(list: impl IntoIterator<Item = T>) -> Terms {
     let mut terms = Terms::new();
@@ -46,7 +50,7 @@ fn records_ids_terms_and_kills_by_hand() {
     assert_eq!(writer.append(key(60, 3), b"three", &Terms::new()), Some(2));
     assert_eq!((memtable.key(0), memtable.body(0)), (key(50, 1), &b"one"[..]));
     assert_eq!((memtable.time(1), memtable.body(1)), (40, &b""[..]));
-    assert_eq!(memtable.id(2), &key(60, 3).id);
+    assert_eq!(memtable.id(2), key(60, 3).id);
     assert_eq!(walk(&memtable, b"b"), [1, 0]);
     assert_eq!((walk(&memtable, b"a"), walk(&memtable, b"bb")), (vec![0], vec![1]));
     let mut terms: Vec<(&[u8], u32)> = memtable.terms().map(|(t, p)| (t, p.count())).collect();
@@ -228,11 +232,7 @@ fn an_empty_memtable_is_small_and_takes_the_largest_record() {
     let wide: Vec<_> = (0..65_536u32).map(|n| n.to_be_bytes().repeat(TERM_BYTES_MAX / 4)).collect();
     let wide = sealed(&wide);
     let body = vec![7; RECORD_BYTES_MAX];
-    for config in [
-        Config { bytes: 0, records: 0 },
-        Config { bytes: 128 << 20, records: u32::MAX },
-        Config { bytes: 512 << 20, records: u32::MAX },
-    ] {
+    for config in [config(0, 0), config(128 << 20, u32::MAX), config(512 << 20, u32::MAX)] {
         let (mut writer, memtable) = new(config, 0);
         let small = (256 << 10).max(config.bytes / 500);
         assert!(memtable.bytes_used() < small, "{} bytes", memtable.bytes_used());
@@ -246,7 +246,7 @@ fn an_empty_memtable_is_small_and_takes_the_largest_record() {
 
 /// Fills a memtable and checks that it kept its budget, refused without a trace, and used its room.
 fn fills_up(bytes: usize, record: impl Fn(u64) -> (usize, Terms)) -> u32 {
-    let (mut writer, memtable) = new(Config { bytes, records: u32::MAX }, 0);
+    let (mut writer, memtable) = new(config(bytes, u32::MAX), 0);
     let mut twin = Twin::default();
     for n in 0.. {
         let (len, terms) = record(n);
@@ -287,7 +287,7 @@ fn a_full_memtable_keeps_its_budget() {
 
 #[test]
 fn a_full_count_refuses() {
-    let (mut writer, memtable) = new(Config { bytes: 1 << 20, records: 3 }, 0);
+    let (mut writer, memtable) = new(config(1 << 20, 3), 0);
     let added: Vec<_> = (0..5).map(|n| writer.append(key(n, n), b"", &sealed(["t"]))).collect();
     assert_eq!(added, [Some(0), Some(1), Some(2), None, None]);
     assert_eq!(walk(&memtable, b"t"), [2, 1, 0]);
@@ -320,10 +320,10 @@ fn a_memtable_with_a_successor_takes_no_records() {
 
 #[test]
 fn a_long_chain_of_successors_drops_without_recursion() {
-    let first = new(Config { bytes: 0, records: 1 }, 0).1;
+    let first = new(config(0, 1), 0).1;
     let mut last = Arc::clone(&first);
     for n in 1..100_000 {
-        let next = new(Config { bytes: 0, records: 1 }, n).1;
+        let next = new(config(0, 1), n).1;
         last.set_next(Arc::clone(&next));
         last = next;
     }

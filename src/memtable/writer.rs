@@ -5,10 +5,9 @@
 //! I2. An append that answers `None` has changed nothing: all is counted before anything is written.
 //! I3. A memtable with a record in it never grows past its budget.
 
-use super::arena::ArenaWriter;
+use super::arena::{ArenaWriter, LARGE_BYTES};
 use super::dictionary::{Planned, Wants};
-use super::records::Records;
-use super::{Config, Memtable};
+use super::{BatchTerms, Config, Memtable};
 use crate::base::limits::{RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX};
 use crate::base::{Key, Ordinal, Seq, Terms, hash64};
 use std::sync::Arc;
@@ -34,6 +33,8 @@ impl Writer {
     /// From its return on, the record is readable through its ordinal, and may already be found by id
     /// and terms; readers hold what they find against the `visible` count that the shard publishes.
     ///
+    /// The terms are without late ones, and with own ids the key has one: the caller sees to both.
+    ///
     /// Cost: one hash and one lookup a term, one copy of body, id and new terms.
     ///
     /// # Panics
@@ -53,16 +54,76 @@ impl Writer {
         // 2. The record, so that whoever finds its ordinal can read it.
         let memtable = &*self.memtable;
         let ordinal = memtable.records.append(&mut self.arena, key, body);
-        // 3. Its id.
-        memtable.ids.insert(hash64(&key.id), ordinal, |()| {});
+        // 3. Its id, if anybody may ask for it.
+        if let Some(ids) = &memtable.ids {
+            ids.insert(hash64(&key.id), ordinal, |()| {});
+        }
         // 4. Its postings.
         for (term, planned) in terms.iter().zip(&self.plan) {
             match planned.node {
                 Some(node) => memtable.terms.push(node, ordinal),
-                None => memtable.terms.insert(&mut self.arena, planned.hash, term, ordinal),
+                None => {
+                    memtable.terms.insert(&mut self.arena, planned.hash, term, ordinal);
+                }
             }
         }
         Some(ordinal)
+    }
+
+    /// Appends records under the terms of `batch`, which were added in their order, and returns the ordinal of the
+    /// first; the others follow. `None`, and nothing has changed, if count or budget do not cover them all; an
+    /// empty memtable takes no batch beyond them either.
+    ///
+    /// # Panics
+    /// As [`Writer::append`], and if there are not as many records as the batch has.
+    pub fn append_many<'a>(
+        &mut self,
+        records: impl Iterator<Item = (Key, &'a [u8])> + Clone,
+        batch: &mut BatchTerms,
+    ) -> Option<Ordinal> {
+        let memtable = &*self.memtable;
+        assert!(memtable.next().is_none(), "an append to a memtable that has a successor");
+        // 1. As in `append`.
+        let wants = memtable.terms.plan_batch(batch);
+        let (mut large, mut small) = (0, wants.term_bytes);
+        for (_, body) in records.clone() {
+            assert!(body.len() <= RECORD_BYTES_MAX, "a body of {} bytes", body.len());
+            let bytes = memtable.records.item_bytes(body.len());
+            *if bytes > LARGE_BYTES { &mut large } else { &mut small } += bytes;
+        }
+        let (first, count) = (memtable.len(), batch.records as usize);
+        let growth = memtable.records.growth(count)
+            + memtable.ids.as_ref().map_or(0, |ids| ids.growth(first as usize + count))
+            + memtable.terms.growth(wants)
+            + self.arena.growth(large, small);
+        let fits = memtable.bytes_used() + growth <= self.config.bytes;
+        if !fits || first as usize + count > self.config.records as usize {
+            return None;
+        }
+        // 2. All records, and their ids.
+        let mut appended = 0;
+        for (key, body) in records {
+            let ordinal = memtable.records.append(&mut self.arena, key, body);
+            if let Some(ids) = &memtable.ids {
+                ids.insert(hash64(&key.id), ordinal, |()| {});
+            }
+            appended += 1;
+        }
+        assert_eq!(appended, batch.records, "the records of a batch and its terms");
+        // 3. Their postings, ascending in each list.
+        for at in 0..batch.postings.len() {
+            let (number, record) = batch.postings[at];
+            let (distinct, ordinal) = (&batch.distinct[number as usize], first + record);
+            match distinct.node {
+                Some(node) => memtable.terms.push(node, ordinal),
+                None => {
+                    let (hash, term) = (distinct.hash, batch.term(number));
+                    let node = memtable.terms.insert(&mut self.arena, hash, term, ordinal);
+                    batch.distinct[number as usize].node = Some(node);
+                }
+            }
+        }
+        Some(first)
     }
 
     /// Marks a record as dead as of sequence number `seq`. The first kill wins.
@@ -86,10 +147,10 @@ impl Writer {
         if len == 0 || len >= self.config.records {
             return len == 0;
         }
-        let growth = memtable.records.growth()
-            + memtable.ids.growth(len as usize + 1)
+        let growth = memtable.records.growth(1)
+            + memtable.ids.as_ref().map_or(0, |ids| ids.growth(len as usize + 1))
             + memtable.terms.growth(wants)
-            + self.arena.growth(Records::item_bytes(body_bytes), wants.term_bytes);
+            + self.arena.growth(memtable.records.item_bytes(body_bytes), wants.term_bytes);
         memtable.bytes_used() + growth <= self.config.bytes
     }
 }

@@ -15,7 +15,7 @@ use super::Select;
 use crate::base::{Error, Ordinal, Result, Seq};
 use crate::memtable::Memtable;
 use crate::model::Record;
-use crate::segment::{Mask, Segment};
+use crate::segment::{Body, Mask, Segment};
 use crate::shard::LiveSegment;
 use std::ops::Range;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl Veil {
 
     /// By the record itself.
     fn is_over(&self, o: Ordinal) -> Result<bool> {
-        let body = self.segment.body(o, Vec::new())?;
+        let body = self.segment.body(o, Body::default())?;
         let record = Record { key: self.segment.key(o)?, body: &body };
         Ok((self.expired.expiry.is_over)(record, self.expired.now))
     }

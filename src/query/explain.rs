@@ -38,6 +38,11 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             for table in snapshot.view.memtables() {
                 let records = snapshot.visible(table);
                 let mut how = memtable_access(&memtable::access(table, select), records);
+                let late = |any_of: &&Vec<Vec<u8>>| any_of.iter().any(|term| table.is_late(term));
+                let late = select.all_of.iter().filter(late).count();
+                if late > 0 {
+                    how.push_str(&format!(", {late} conditions have no lists here"));
+                }
                 if select.hides().and_then(|expired| expired.in_memtable(table)).is_some() {
                     how.push_str(", leave out what has expired");
                 }

@@ -4,7 +4,7 @@
 
 use super::expired::Veil;
 use super::{Expired, Side};
-use crate::base::{Key, Ordinal, Result, hash64};
+use crate::base::{Error, Key, Ordinal, Result, hash64};
 use crate::model::Record;
 use crate::segment::Body;
 use crate::shard::{LiveSegment, Snapshot};
@@ -13,13 +13,17 @@ use crate::shard::{LiveSegment, Snapshot};
 /// filters let the id pass: one of them, as a rule, and some four pages of it. What is not on `expired`'s side is not there.
 ///
 /// # Errors
-/// `Corrupt` or `Io`.
+/// `Corrupt` or `Io`; `Invalid` if the store makes the ids itself.
 pub fn get<T>(
     id: &[u8; 32],
     snapshots: &[Snapshot],
     expired: Option<Expired>,
     read: impl FnOnce(Record<'_>) -> T,
 ) -> Result<Option<T>> {
+    if snapshots.iter().any(|snapshot| !snapshot.view.active.finds_ids()) {
+        let why = "the store makes its ids itself and has no index of them";
+        return Err(Error::invalid("look-up by id", why));
+    }
     for snapshot in snapshots {
         for memtable in snapshot.view.memtables() {
             let visible = snapshot.visible(memtable);
@@ -45,7 +49,7 @@ pub fn get<T>(
                     return Ok(None);
                 }
                 let key = Key { time: live.segment.time(o)?, id: *id };
-                let body: Body = live.segment.body(o, Vec::new())?;
+                let body: Body = live.segment.body(o, Body::default())?;
                 return Ok(Some(read(Record { key, body: &body })));
             }
         }

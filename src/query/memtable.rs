@@ -3,6 +3,9 @@
 //! Posting lists of a memtable are in order of arrival, not of time, so matches are sorted here. With
 //! a limit, a walk ends as soon as nothing before it can be among the best: arrivals are nearly in
 //! order of time, and the memtable keeps running bounds.
+//!
+//! A condition that a memtable has no lists for (late terms, own ids) leads to no record: other conditions do, or all
+//! records are candidates, and `Select::matches` decides, as it does for every candidate.
 
 use super::{Order, Select};
 use crate::base::{Key, Ordinal};
@@ -27,7 +30,7 @@ pub(super) enum Access<'a> {
 
 /// The cheapest access to `memtable` for `select`.
 pub(super) fn access<'a>(memtable: &'a Memtable, select: &'a Select) -> Access<'a> {
-    if let Some(ids) = &select.ids {
+    if let Some(ids) = select.ids.as_ref().filter(|_| memtable.finds_ids()) {
         return Access::Ids(ids);
     }
     let mut best: Option<(u64, usize, Vec<Postings<'a>>)> = None;
@@ -36,7 +39,9 @@ pub(super) fn access<'a>(memtable: &'a Memtable, select: &'a Select) -> Access<'
         let Some(list) = memtable.postings(expired.expiry.any) else { return Access::Nothing };
         best = Some((list.count().into(), select.all_of.len(), vec![list]));
     }
-    for (i, any_of) in select.all_of.iter().enumerate() {
+    // A condition with a late term has no lists here: `matches` decides.
+    let early = |any_of: &[Vec<u8>]| !any_of.iter().any(|term| memtable.is_late(term));
+    for (i, any_of) in select.all_of.iter().enumerate().filter(|(_, any_of)| early(any_of)) {
         let lists: Vec<Postings<'a>> =
             any_of.iter().filter_map(|term| memtable.postings(term)).collect();
         let cost = lists.iter().map(|l| u64::from(l.count())).sum();
@@ -119,7 +124,8 @@ pub(super) fn count(memtable: &Memtable, snapshot: &Snapshot, select: &Select) -
         && select.none_of.is_empty()
         && !select.residual
         && select.only().is_none();
-    let decided = plain && select.all_of.len() <= 1;
+    let late = select.all_of.iter().flatten().any(|term| memtable.is_late(term));
+    let decided = plain && !late && select.all_of.len() <= 1;
     let access = access(memtable, select);
     let mut expired = select.expired.and_then(|expired| expired.in_memtable(memtable));
     let record = |o| Record { key: memtable.key(o), body: memtable.body(o) };

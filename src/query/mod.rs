@@ -11,7 +11,7 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `get`, `explain`; `slices`
+//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `histogram`, `get`, `explain`; `slices`
 //! and `task` for callers who do not wait.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
@@ -23,6 +23,7 @@ mod cursor;
 mod expired;
 mod explain;
 mod get;
+mod histogram;
 mod keys;
 mod memtable;
 mod merge;
@@ -38,6 +39,7 @@ pub use cursor::Cursor;
 pub use expired::{Expired, Expiry, Side};
 pub use explain::explain;
 pub use get::get;
+pub use histogram::{TakePart, histogram};
 pub use keys::keys;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};

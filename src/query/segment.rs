@@ -123,8 +123,11 @@ pub(super) fn plan(segment: &Arc<Segment>, select: &Select) -> Result<Plan> {
     if plan.empty {
         return Ok(plan);
     }
-    plan.residual.extend(select.residual.then_some(select.all_of.len()));
-    if let Some(ids) = &select.ids {
+    // Own ids lead to no record: they are checked on each.
+    let unfindable = select.ids.is_some() && !segment.finds_ids();
+    let beside = select.residual || unfindable;
+    plan.residual.extend(beside.then_some(select.all_of.len()));
+    if let Some(ids) = select.ids.as_ref().filter(|_| !unfindable) {
         let mut known = Vec::new();
         for id in ids.iter().filter(|id| segment.may_have_id(id)) {
             known.extend(segment.find(id)?.filter(|o| plan.range.contains(o)));

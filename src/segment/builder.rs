@@ -11,15 +11,15 @@
 //! A compaction, whose inputs are inverted already, calls `add_record` and then `add_list` in term
 //! order, so that step 3 needs no memory for terms.
 //!
-//! Memory: 52 bytes a record, 8 bytes a term, with `add` the terms and some two bytes a posting, and
-//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning.
+//! Memory: 52 bytes a record (of own ids 28), 8 bytes a term, with `add` the terms and some two bytes a posting, and
+//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning, or a block.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
 use super::body_writer::{BodyWriter, Written};
-use super::columns::write_column;
 use super::dictionary::DictionaryWriter;
 use super::filter::{Salt, write_filter};
 use super::format::{Header, MODEL_NAME_BYTES, RECORDS_MAX, Region, Regions, kind};
+use super::id_column::NewIds;
 use super::ids::write_id_index;
 use super::invert::Inverter;
 use super::numbers::{width_for, write_numbers};
@@ -27,7 +27,7 @@ use super::pages::{PageWriter, StreamWriter};
 use super::postings::ListWriter;
 use super::{NewSegment, SegmentInfo, file_name};
 use crate::base::limits::RECORD_BYTES_MAX;
-use crate::base::{Error, Key, Ordinal, Result, Terms, hash64};
+use crate::base::{Error, Key, Ordinal, Result, Terms};
 use crate::io::Disk;
 use std::path::Path;
 use zerocopy::IntoBytes;
@@ -40,7 +40,7 @@ pub struct Builder {
     last: Option<Key>,
     bodies: Option<BodyWriter>,
     times: Vec<u64>,
-    ids: Vec<[u8; 32]>,
+    ids: NewIds,
     inverter: Inverter,
     /// Set once the records are complete.
     lists: Option<Lists>,
@@ -74,7 +74,7 @@ impl Builder {
             last: None,
             bodies: Some(BodyWriter::new(new.compression)),
             times: Vec::new(),
-            ids: Vec::new(),
+            ids: NewIds::new(new.ids),
             inverter: Inverter::default(),
             lists: None,
         })
@@ -109,9 +109,9 @@ impl Builder {
             return Err(Error::Full { what: "segment records", limit: u64::from(RECORDS_MAX) });
         }
         let ordinal = self.times.len() as Ordinal;
+        self.ids.push(&key)?;
         self.last = Some(key);
         self.times.push(key.time);
-        self.ids.push(key.id);
         bodies.add(&mut self.out, body)?;
         Ok(ordinal)
     }
@@ -153,7 +153,7 @@ impl Builder {
     fn columns(&mut self) -> Result<&mut Builder> {
         let Some(bodies) = self.bodies.take() else { return Ok(self) };
         let times = std::mem::take(&mut self.times);
-        let ids = std::mem::take(&mut self.ids);
+        let ids = std::mem::replace(&mut self.ids, NewIds::new(self.new.ids));
         let (out, header) = (&mut self.out, &mut self.header);
         let written: Written = bodies.finish(out)?;
         let records = times.len() as u32;
@@ -163,26 +163,26 @@ impl Builder {
         header.records = records.into();
         (header.time_min, header.time_max) = (time_min.into(), time_max.into());
         header.time_width = width_for(time_max - time_min);
-        header.location_width = width_for(written.bytes);
+        header.location_width = written.location_width();
         header.body_bytes = written.bytes.into();
         header.raw_bytes = written.raw_bytes.into();
         header.zdict_bytes = written.zdict_bytes.into();
+        header.blocks = (written.blocks.len() as u32).into();
         let none = Region { first: 0, pages: 0 };
-        let locations = &written.locations;
         let regions = Regions {
             bodies: written.bodies,
             zdict: written.zdict,
             times: write_numbers(out, kind::TIMES, header.time_width, time_min, &times)?,
-            ids: write_column(out, kind::IDS, ids.iter().copied())?,
-            locations: write_numbers(out, kind::LOCATIONS, header.location_width, 0, locations)?,
-            id_index: write_id_index(out, &ids)?,
+            ids: ids.write(out, header)?,
+            locations: written.write_locations(out)?,
+            id_index: write_id_index(out, ids.indexed())?,
             terms: Region { first: out.next(), ..none },
             filter: none,
         };
         self.lists = Some(Lists {
             records,
             regions,
-            id_hashes: ids.iter().map(|id| hash64(id)).collect(),
+            id_hashes: ids.hashes(),
             dictionary: DictionaryWriter::default(),
             list: ListWriter::new(),
         });

@@ -1,21 +1,23 @@
-//! Compression of bodies: zstd, one body at a time, with a dictionary trained on the segment's own.
+//! Compression of bodies: zstd, one body at a time with a dictionary trained on the segment's own, or by block without.
 //!
 //! ```text
 //!   the first 6.4 MB of bodies --train--> dictionary, 64 KiB at most --> ZDICT
 //!   body --zstd with it--> | varint bytes of the body | frame |       if that is a sixteenth shorter
+//!   block ---zstd--------> | varint bytes of the block | frame |      likewise
 //! ```
 //!
-//! A body is read alone, so none waits for its neighbours' bytes: a point read unpacks what it asked for.
+//! A body that is packed alone waits for no neighbour's bytes: a point read unpacks what it asked for. What is read in
+//! rows, and is much like its neighbours, goes by block: the model says which (`Model::bodies`).
 //! The frame has no magic, size, checksum or dictionary id, which the page and the segment know better.
 //!
-//! Invariants: Z1. a length over `RECORD_BYTES_MAX` is refused before memory is taken, and a frame that
+//! Invariants: Z1. a length over the reader's limit is refused before memory is taken, and a frame that
 //! gives another is; Z2. a segment's dictionary is digested once, by the first reader of a packed body;
 //! Z3. one damaged page costs no more than the bodies in it: the dictionary is there twice.
-//! An `Err` says what does not hold; the caller knows the page. Figures: `docs/decisions/0010-compression.md`.
+//! An `Err` says what does not hold; the caller knows the page. Figures: `docs/decisions/0010-compression.md` and, of
+//! blocks, `docs/decisions/0018-body-blocks.md`.
 
 use super::format::{Decoded, Region, ZDICT_BYTES_MAX, kind};
 use super::pages::Pages;
-use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Result, get_varint, put_varint};
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -29,10 +31,30 @@ pub enum Compression {
     None = 0,
     /// By zstd, each body that it shortens by a sixteenth.
     Zstd = 1,
+    /// By zstd, bodies in blocks, each block that it shortens by a sixteenth.
+    Blocks = 2,
+    /// As `Blocks`, with less effort: for a flush, which others wait for.
+    FastBlocks = 3,
+}
+
+impl Compression {
+    /// As the header has it; `None` of a number that is none.
+    pub fn of(byte: u8) -> Option<Compression> {
+        use Compression::{Blocks, FastBlocks, None, Zstd};
+        [None, Zstd, Blocks, FastBlocks].into_iter().find(|&known| known as u8 == byte)
+    }
+
+    /// Whether bodies go by block.
+    pub fn is_by_block(self) -> bool {
+        matches!(self, Compression::Blocks | Compression::FastBlocks)
+    }
 }
 
 /// zstd's effort. 1 is half again as fast and 5 % larger; 6 takes three times as long for 2 %.
-const LEVEL: i32 = 3;
+pub const LEVEL: i32 = 3;
+
+/// zstd's effort in a flush: 3 takes half again as long for 3 %.
+pub const LEVEL_FAST: i32 = 1;
 
 /// Bytes of bodies to train on, for a byte of dictionary.
 const SAMPLES_A_BYTE: usize = 100;
@@ -61,9 +83,14 @@ impl Encoder {
     /// are too few to learn from. Some 50 ms a megabyte.
     pub fn train(samples: &[u8], sizes: &[usize]) -> (Encoder, Vec<u8>) {
         let zdict = train(samples, sizes);
+        (Encoder::new(LEVEL, &zdict), zdict)
+    }
+
+    /// An encoder of this effort, with a dictionary if that is not empty.
+    pub fn new(level: i32, zdict: &[u8]) -> Encoder {
         let mut context = CCtx::create();
         let parameters = [
-            CParameter::CompressionLevel(LEVEL),
+            CParameter::CompressionLevel(level),
             CParameter::Format(FrameFormat::Magicless),
             CParameter::ContentSizeFlag(false),
             CParameter::ChecksumFlag(false),
@@ -72,13 +99,13 @@ impl Encoder {
         let set = parameters.into_iter().all(|p| context.set_parameter(p).is_ok());
         assert!(set, "zstd has the parameters of its version");
         if !zdict.is_empty() {
-            let loaded = context.load_dictionary(&zdict).is_ok();
+            let loaded = context.load_dictionary(zdict).is_ok();
             assert!(loaded, "zstd takes the dictionary that it made");
         }
-        (Encoder { context, packed: Vec::new(), frame: Vec::new() }, zdict)
+        Encoder { context, packed: Vec::new(), frame: Vec::new() }
     }
 
-    /// The body packed, unless that saves too little.
+    /// The body, or block, packed, unless that saves too little.
     pub fn pack(&mut self, body: &[u8]) -> Option<&[u8]> {
         self.frame.clear();
         self.frame.reserve(compress_bound(body.len()));
@@ -104,7 +131,7 @@ fn train(samples: &[u8], sizes: &[usize]) -> Vec<u8> {
     if trained { zdict } else { Vec::new() }
 }
 
-/// Unpacks the bodies of one segment.
+/// Unpacks the bodies, or the blocks, of one segment.
 pub struct Decoder {
     zdict: Option<DDict<'static>>,
 }
@@ -119,10 +146,15 @@ impl Decoder {
     /// A decoder with a dictionary, or without if it is empty.
     pub fn new(zdict: &[u8]) -> Decoded<Decoder> {
         if zdict.is_empty() {
-            return Ok(Decoder { zdict: None });
+            return Ok(Decoder::plain());
         }
         let digested = DDict::try_create(zdict).ok_or("the compression dictionary is none")?;
         Ok(Decoder { zdict: Some(digested) })
+    }
+
+    /// A decoder without a dictionary.
+    pub fn plain() -> Decoder {
+        Decoder { zdict: None }
     }
 
     /// Bytes in memory.
@@ -130,12 +162,12 @@ impl Decoder {
         self.zdict.as_ref().map_or(0, DDict::sizeof)
     }
 
-    /// Unpacks a body into `out`, whose memory is used if there is enough.
-    pub fn unpack(&self, mut packed: &[u8], out: &mut Vec<u8>) -> Decoded<()> {
+    /// Unpacks what becomes `limit` bytes at most into `out`, whose memory is used if there is enough.
+    pub fn unpack(&self, mut packed: &[u8], limit: usize, out: &mut Vec<u8>) -> Decoded<()> {
         out.clear();
         let len = get_varint(&mut packed).ok_or("a packed body is cut off")?;
-        if len > RECORD_BYTES_MAX as u64 {
-            return Err("a packed body is longer than a record may be"); // Z1
+        if len > limit as u64 {
+            return Err("a packed body is longer than it may be"); // Z1
         }
         out.reserve_exact(len as usize);
         let unpacked = CONTEXT.with_borrow_mut(|context| {

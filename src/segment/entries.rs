@@ -9,8 +9,8 @@
 //! dozens of records instead of three for each.
 
 use super::bodies::Bodies;
-use super::columns::Column;
 use super::format::ID_BYTES;
+use super::id_column::IdColumn;
 use super::numbers::Numbers;
 use super::pages::Pages;
 use crate::base::{Key, Ordinal, Result};
@@ -22,7 +22,7 @@ pub struct Entry {
     pub ordinal: Ordinal,
     /// Its key.
     pub key: Key,
-    /// Where its body begins in the stream of bodies.
+    /// Where its body begins in the stream of bodies, or which block it is in.
     pub(super) at: u64,
 }
 
@@ -33,7 +33,7 @@ pub struct Entry {
 /// unspecified from its old end on.
 pub fn read_entries(
     pages: &Pages,
-    (times, ids): (&Numbers, &Column<ID_BYTES>),
+    (times, ids): (&Numbers, &IdColumn),
     bodies: &Bodies,
     ordinals: &[Ordinal],
     out: &mut Vec<Entry>,
@@ -62,7 +62,7 @@ pub fn read_entries(
 /// As [`read_entries`].
 pub fn read_keys(
     pages: &Pages,
-    (times, ids): (&Numbers, &Column<ID_BYTES>),
+    (times, ids): (&Numbers, &IdColumn),
     ordinals: &[Ordinal],
     out: &mut Vec<Key>,
 ) -> Result<()> {

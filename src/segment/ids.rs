@@ -13,6 +13,7 @@
 
 use super::columns::Column;
 use super::format::{ID_BYTES, ID_ENTRY_BYTES, Region, kind};
+use super::id_column::IdColumn;
 use super::pages::{PageWriter, Pages, bytes_at};
 use crate::base::{Ordinal, Result};
 
@@ -64,7 +65,7 @@ impl IdIndex {
     pub fn find(
         &self,
         pages: &Pages,
-        ids: &Column<ID_BYTES>,
+        ids: &IdColumn,
         id: &[u8; ID_BYTES],
     ) -> Result<Option<Ordinal>> {
         let prefix = prefix_of(id);
@@ -94,7 +95,7 @@ impl IdIndex {
     fn candidate(
         &self,
         pages: &Pages,
-        ids: &Column<ID_BYTES>,
+        ids: &IdColumn,
         at: u32,
         prefix: u32,
     ) -> Result<Option<(Ordinal, [u8; ID_BYTES])>> {
@@ -105,7 +106,7 @@ impl IdIndex {
         if found != prefix {
             return Ok(None);
         }
-        if ordinal >= ids.items() {
+        if ordinal >= self.entries.items() {
             return Err(pages.corrupt(self.entries.page_of(at), "an id entry names no record"));
         }
         Ok(Some((ordinal, ids.get(pages, ordinal)?)))

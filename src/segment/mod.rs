@@ -36,6 +36,7 @@ mod entries;
 mod filter;
 pub mod format;
 mod header;
+mod id_column;
 mod ids;
 mod invert;
 mod mask;
@@ -45,7 +46,7 @@ mod postings;
 mod reader;
 mod warm;
 
-pub use bodies::Body;
+pub use bodies::{BlockInfo, Body};
 pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;
@@ -54,7 +55,7 @@ pub use mask::Mask;
 pub use postings::{Cursor, Postings};
 pub use reader::{Expect, Segment};
 
-use crate::base::{PageSize, SegmentId, ShardId, StoreId};
+use crate::base::{Ids, PageSize, SegmentId, ShardId, StoreId};
 
 /// What a segment about to be written is and belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,9 @@ pub struct NewSegment {
     pub page: PageSize,
     /// Name and version of the model whose bodies and terms it holds.
     pub model: (&'static str, u32),
-    /// Whether its bodies are compressed: not what is read soon and often.
+    /// Who makes the ids: of the model.
+    pub ids: Ids,
+    /// Whether its bodies are compressed, and how: one by one not what is read soon and often.
     pub compression: Compression,
 }
 

@@ -234,6 +234,16 @@ impl Pages {
         self.pooled.payload_bytes()
     }
 
+    /// The segment.
+    pub fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    /// Byte of the file at which page `number` begins.
+    pub fn offset(&self, number: u32) -> u64 {
+        u64::from(number) * (self.payload_bytes() + PAGE_TRAILER_BYTES) as u64
+    }
+
     /// The segment's file.
     pub fn path(&self) -> &Path {
         self.pooled.path()
@@ -241,8 +251,7 @@ impl Pages {
 
     /// Damage found in page `number`.
     pub fn corrupt(&self, number: u32, what: &str) -> Error {
-        let page_bytes = self.payload_bytes() + PAGE_TRAILER_BYTES;
-        Error::corrupt(self.path(), u64::from(number) * page_bytes as u64, what)
+        Error::corrupt(self.path(), self.offset(number), what)
     }
 
     /// Copies the first `len` bytes of the stream in `region`, whose pages are of `kind` and have so many

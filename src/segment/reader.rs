@@ -13,14 +13,15 @@
 //! every page number computed from them is in the file; O2. while the filters are not in memory, and for
 //! ever if they are damaged, `may_have_*` is true, and `find` and `term`, which never ask them, decide.
 
-use super::bodies::{Bodies, Body};
+use super::bodies::{BlockInfo, Blocks, Bodies, Body, Each};
 use super::columns::Column;
 use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
-use super::format::{ID_BYTES, Region, kind};
+use super::format::{Header, Region, Regions, kind};
 use super::header::{check_belonging, read_header};
+use super::id_column::IdColumn;
 use super::ids::IdIndex;
 use super::mask::{Mask, Masks};
 use super::numbers::Numbers;
@@ -44,8 +45,9 @@ pub struct Segment {
     pages: Pages,
     header_damaged: bool,
     times: Numbers,
-    ids: Column<ID_BYTES>,
-    id_index: IdIndex,
+    ids: IdColumn,
+    /// None if ids are own ones.
+    id_index: Option<IdIndex>,
     bodies: Bodies,
     dictionary: Dictionary,
     filter_region: Region,
@@ -99,17 +101,16 @@ impl Segment {
         let pooled = PagedFile::new(pool, file.clone(), id.0, info.pages, fetch);
         let numbers =
             |region, kind, width| Numbers::new(region, kind, width, info.records, payload);
-        let locations = (header.location_width, 0);
-        let locations = numbers(regions.locations, kind::LOCATIONS, locations);
         let times = (header.time_width, info.time_min);
-        let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
+        let id_index =
+            (!header.has_own_ids()).then(|| IdIndex::new(regions.id_index, info.records, payload));
         let (root, levels) = (header.root.get(), header.levels);
         Ok(Arc::new(Segment {
             header_damaged,
             times: numbers(regions.times, kind::TIMES, times),
-            ids: Column::new(regions.ids, kind::IDS, info.records, payload),
-            id_index: IdIndex::new(regions.id_index, info.records, payload),
-            bodies: Bodies::new(regions.bodies, info.body_bytes, locations, decoder),
+            ids: IdColumn::new(regions.ids, &header, payload),
+            id_index,
+            bodies: bodies(&header, &info, &regions, payload),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
@@ -242,8 +243,13 @@ impl Segment {
         Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
     }
 
+    /// Whether records are found by id: not in a store that makes the ids itself ([`Ids::Own`](crate::base::Ids)).
+    pub fn finds_ids(&self) -> bool {
+        self.id_index.is_some()
+    }
+
     /// Whether a record with this id may be here; false is certain, true wrong once in 250 times, or always
-    /// while the filters are not in memory. No page.
+    /// while the filters are not in memory, or if there is none. No page.
     pub fn may_have_id(&self, id: &[u8; 32]) -> bool {
         self.may_have_id_hash(hash64(id))
     }
@@ -257,9 +263,36 @@ impl Segment {
     /// by a hash that serves all segments. Two or three pages.
     ///
     /// # Errors
-    /// `Io` and `Corrupt` as a page read says.
+    /// `Io` and `Corrupt` as a page read says; `Invalid` if ids are own ones: see [`Segment::find_key`].
     pub fn find(&self, id: &[u8; 32]) -> Result<Option<Ordinal>> {
-        self.id_index.find(&self.pages, &self.ids, id)
+        let why = "the store makes its ids itself and has no index of them";
+        let index = self.id_index.as_ref().ok_or_else(|| Error::invalid("look-up by id", why))?;
+        index.find(&self.pages, &self.ids, id)
+    }
+
+    /// The ordinal of the record with this key: by its time, then by halving among those of that time. No page if
+    /// the time is outside the segment's; else one for each halving of the pages of times, and of ids.
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn find_key(&self, key: &Key) -> Result<Option<Ordinal>> {
+        let Range { start, end } = self.bounds(key.time, key.time)?;
+        // Among equal times ids fall.
+        let at = self.ids.partition_point(&self.pages, (start, end), |id| id > key.id)?;
+        Ok((at < end && self.id(at)? == key.id).then_some(at))
+    }
+
+    /// The ordinal of the record with this key, by the cheaper way: the filter and the index of ids if there are
+    /// any, else as [`Segment::find_key`].
+    ///
+    /// # Errors
+    /// `Io` and `Corrupt` as a page read says.
+    pub fn locate(&self, key: &Key) -> Result<Option<Ordinal>> {
+        match self.finds_ids() {
+            true if self.may_have_id(&key.id) => self.find(&key.id),
+            true => Ok(None),
+            false => self.find_key(key),
+        }
     }
 
     /// Whether a term may be here; false is certain, true wrong once in 250 times, or always
@@ -312,9 +345,8 @@ impl Segment {
     /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
     /// and those of the body, of average length.
     pub fn record_pages(&self, records: u64) -> u64 {
-        let body = self.info.body_bytes / u64::from(self.info.records.max(1));
-        let each = 3 + 2 + body / self.pages.payload_bytes() as u64;
-        (records * each).min(u64::from(self.info.pages))
+        let body = self.bodies.pages_of_one(self.info.records, self.pages.payload_bytes());
+        (records * (3 + body)).min(u64::from(self.info.pages))
     }
 
     /// All terms and their posting lists, in order.
@@ -350,12 +382,29 @@ impl Segment {
     }
 
     /// The body of a record: borrowed from its page, which stays pinned while the `Body` lives, or, if it
-    /// crosses pages or is packed, copied into `spare`.
+    /// crosses pages or is packed, copied. `previous`, a body of any segment or the default, gives its page or its
+    /// unpacked block, if the new body stands there too, and its memory.
     ///
     /// # Errors
     /// As [`Segment::time`].
-    pub fn body(&self, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
-        self.bodies.get(&self.pages, ordinal, spare)
+    pub fn body(&self, ordinal: Ordinal, previous: Body) -> Result<Body> {
+        self.bodies.get(&self.pages, ordinal, previous)
+    }
+
+    /// Blocks of bodies in it; 0 if each body is for itself.
+    pub fn blocks(&self) -> u32 {
+        if let Bodies::Blocks(blocks) = &self.bodies { blocks.count() } else { 0 }
+    }
+
+    /// What is known of a block without unpacking it, checked against its neighbours. One page, or two.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such block; `Io` and `Corrupt` as a page read says.
+    pub fn block(&self, number: u32) -> Result<BlockInfo> {
+        match &self.bodies {
+            Bodies::Blocks(blocks) => blocks.info(&self.pages, number),
+            Bodies::Each(_) => Err(Error::invalid("block", "bodies do not go by block")),
+        }
     }
 
     /// Appends the entries of `ordinals` to `out`. A page of a column is read once for all ordinals in a
@@ -375,13 +424,12 @@ impl Segment {
         read_keys(&self.pages, (&self.times, &self.ids), ordinals, out)
     }
 
-    /// As [`Segment::body`], by an entry of this segment. `previous`, a body of any segment, gives its
-    /// page if the new body stands on the same one, and its memory.
+    /// As [`Segment::body`], by an entry of this segment.
     ///
     /// # Errors
     /// As [`Segment::time`].
     pub fn body_of(&self, entry: &Entry, previous: Body) -> Result<Body> {
-        self.bodies.read(&self.pages, entry.at, previous)
+        self.bodies.read(&self.pages, entry, previous)
     }
 
     /// Asks for the pages of the columns on which `ordinals` stand, in one batch, best effort. Returns
@@ -389,7 +437,10 @@ impl Segment {
     pub fn prefetch_entries(&self, ordinals: &[Ordinal]) -> usize {
         let known = ordinals.iter().copied().filter(|&o| o < self.info.records);
         let mut numbers: Vec<u32> = known
-            .flat_map(|o| [self.times.page_of(o), self.ids.page_of(o), self.bodies.page_of(o)])
+            .flat_map(|o| {
+                let columns = [self.times.page_of(o), self.ids.page_of(o)];
+                columns.into_iter().chain(self.bodies.page_of(o))
+            })
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -401,6 +452,19 @@ impl Segment {
     pub fn prefetch_bodies(&self, ordinals: &[Ordinal]) -> usize {
         self.bodies.prefetch(&self.pages, ordinals)
     }
+}
+
+/// The bodies that a header says are there.
+fn bodies(header: &Header, info: &SegmentInfo, regions: &Regions, payload: usize) -> Bodies {
+    let (kind, region, items) = (kind::LOCATIONS, regions.locations, header.locations());
+    if info.compression.is_by_block() {
+        let index = Column::new(region, kind, items, payload);
+        let stream = (regions.bodies, info.body_bytes);
+        return Bodies::Blocks(Blocks::new(stream, index, info.records));
+    }
+    let locations = Numbers::new(region, kind, (header.location_width, 0), items, payload);
+    let decoder = LazyDecoder::new(regions.zdict, header.zdict_bytes.get());
+    Bodies::Each(Each::new(regions.bodies, info.body_bytes, locations, decoder))
 }
 
 impl fmt::Debug for Segment {

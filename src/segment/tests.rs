@@ -1,5 +1,6 @@
 //! Whole segments against a naive twin, and what the tests of the parts share.
 
+mod blocks;
 mod compression;
 mod damage;
 mod mask;
@@ -55,11 +56,23 @@ pub const PAGES: [PageSize; 3] = [PageSize::K4, PageSize::K8, PageSize::K16];
 pub fn new_segment(n: u8, page: PageSize) -> NewSegment {
     let id = SegmentId::v7(1_700_000_000_000, [n; 10]);
     let compression = Compression::None;
-    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, compression }
+    let ids = Ids::Foreign;
+    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, compression }
 }
 
 pub fn packed_segment(n: u8, page: PageSize) -> NewSegment {
     NewSegment { compression: Compression::Zstd, ..new_segment(n, page) }
+}
+
+pub fn blocks_segment(n: u8, page: PageSize) -> NewSegment {
+    NewSegment { compression: Compression::Blocks, ..new_segment(n, page) }
+}
+
+/// A segment as flushes and compactions write it, of either kind of bodies.
+pub fn every_form(n: u8, page: PageSize) -> [NewSegment; 4] {
+    use Compression::{Blocks, FastBlocks, None, Zstd};
+    [None, Zstd, Blocks, FastBlocks]
+        .map(|compression| NewSegment { compression, ..new_segment(n, page) })
 }
 
 pub fn dir() -> &'static Path {
@@ -112,14 +125,13 @@ pub fn invert(records: &Records) -> BTreeMap<Vec<u8>, Vec<u32>> {
 /// Reads everything that a segment says and compares it with the twin.
 pub fn compare(segment: &Arc<Segment>, records: &Records) -> Result<()> {
     assert_eq!(segment.records() as usize, records.len());
-    let mut spare = Vec::new();
+    let mut found = Body::default();
     for (ordinal, (key, (body, _))) in (0..).zip(records) {
         assert_eq!(segment.key(ordinal)?, *key);
         assert!(segment.may_have_id(&key.id));
         assert_eq!(segment.find(&key.id)?, Some(ordinal));
-        let found = segment.body(ordinal, std::mem::take(&mut spare))?;
+        found = segment.body(ordinal, found)?;
         assert_eq!(*found, **body);
-        spare = found.into_spare();
     }
     let lists = invert(records);
     for step in [1, 3, 50] {
@@ -184,10 +196,7 @@ fn random_segments_of_every_page_size_are_their_twin() {
         for (round, count) in [1, 2, 130, 3000].into_iter().enumerate() {
             let disk = disk();
             let records = random_records(&mut random, count, 2 * count as u64);
-            let new = match (n + round) % 2 {
-                0 => new_segment(round as u8, page),
-                _ => packed_segment(round as u8, page),
-            };
+            let new = every_form(round as u8, page)[(n + round) % 4];
             let info = write(&*disk, new, &records);
             let segment = open(&*disk, new, 80).unwrap();
             assert_eq!(*segment.info(), info);
@@ -234,7 +243,7 @@ fn a_compaction_merges_lists_into_the_same_file_as_adding_with_terms() {
     let source = open(&*one, new, 500).unwrap();
     let mut builder = Builder::create(&*two, dir(), new).unwrap();
     for ordinal in 0..source.records() {
-        let body = source.body(ordinal, Vec::new()).unwrap();
+        let body = source.body(ordinal, Body::default()).unwrap();
         builder.add_record(source.key(ordinal).unwrap(), &body).unwrap();
     }
     let mut terms = source.terms();

@@ -50,7 +50,9 @@ impl Core {
                 self.flush_if_ready();
                 self.compactions.resume();
             }
-            Finished::Checkpointed(start, obsolete) => {
+            Finished::Checkpointed(generation, start, obsolete) => {
+                self.durable = generation;
+                self.answer_drops(generation);
                 let segments = self.shared.published.view().segments.len();
                 self.compactions.remove(obsolete, segments);
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");

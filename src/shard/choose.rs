@@ -20,6 +20,11 @@
 //! A full segment, of `records_max` or nearly, is left alone but for C3 to C5: the old converges to windows of
 //! time with one segment each.
 //!
+//! With `Policy::span`, only segments that begin in one span of time and end in one are merged with one another, so
+//! that a merge never makes a segment span more than its inputs did: what retention drops as a whole stays of one age.
+//! C6. What is left in a span that is past becomes one, the smallest first, up to one that outweighs those before it
+//!     `fan_in` times: else the few of each size that C2 waits with would stay, in every span, for ever.
+//!
 //! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
 
 use crate::base::SegmentId;
@@ -40,9 +45,12 @@ pub struct Policy {
     pub inputs_max: usize,
     /// Which merged segments have compressed bodies.
     pub compress: Compress,
+    /// How long the spans are whose segments are merged, in units of the records' time. `None`: all is one.
+    pub span: Option<u64>,
 }
 
-/// Which merged segments have compressed bodies. What a flush writes never has: it is what is read most.
+/// Which merged segments have compressed bodies. What a flush writes has none, for it is what is read most, unless the
+/// model's bodies go by block, which a flush compresses too, but for `Never`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Compress {
     /// None.
@@ -61,6 +69,7 @@ impl Default for Policy {
             garbage_percent: 20,
             inputs_max: 32,
             compress: Compress::Full,
+            span: None,
         }
     }
 }
@@ -74,6 +83,8 @@ pub struct Item {
     pub records: u32,
     /// Of those, the dead.
     pub dead: u32,
+    /// The lowest time of a record.
+    pub time_min: u64,
     /// The highest time of a record.
     pub time_max: u64,
     /// The times between which the middle 96 % of its records lie.
@@ -93,6 +104,8 @@ pub enum Reason {
     Garbage,
     /// Full ones over the same time.
     Overlap,
+    /// What is left of a span that is past.
+    Past,
     /// A full one that is no longer read much, to be compressed.
     Cold,
     /// Somebody asked for whatever can be gained.
@@ -111,6 +124,12 @@ pub struct Choice {
 }
 
 impl Policy {
+    /// The spans in which a segment ends and begins.
+    fn spans(&self, item: &Item) -> (u64, u64) {
+        let span = |time| self.span.map_or(0, |span| time / span.max(1));
+        (span(item.time_max), span(item.time_min))
+    }
+
     /// Whether so many records fill a segment.
     fn is_full(&self, records: u64) -> bool {
         records * 4 > u64::from(self.records_max) * 3
@@ -139,11 +158,18 @@ impl Item {
 pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
     let mut items = items.to_vec();
     items.sort_by_key(|item| (item.time_max, item.id));
-    let found = empty(&items, policy)
-        .or_else(|| tier(&items, policy))
-        .or_else(|| garbage(&items, policy))
-        .or_else(|| overlap(&items, policy));
-    let found = if asked { found.or_else(|| any_gain(&items, policy)) } else { found };
+    // A stable sort: by time and name within each.
+    items.sort_by_key(|item| policy.spans(item));
+    let newest = items.last().map_or(0, |item| policy.spans(item).0);
+    let found = items.chunk_by(|a, b| policy.spans(a) == policy.spans(b)).find_map(|items| {
+        let is_past = items.first().is_some_and(|item| policy.spans(item).0 < newest);
+        let found = empty(items, policy)
+            .or_else(|| tier(items, policy))
+            .or_else(|| garbage(items, policy))
+            .or_else(|| overlap(items, policy));
+        let found = found.or_else(|| is_past.then(|| past(items, policy)).flatten());
+        if asked { found.or_else(|| any_gain(items, policy)) } else { found }
+    });
     let mut choice = found.or_else(|| cold(&items, policy))?;
     let is_input = |item: &&Item| choice.inputs.contains(&item.id);
     choice.compress = match policy.compress {
@@ -223,6 +249,33 @@ fn overlap(items: &[Item], policy: &Policy) -> Option<Choice> {
     })
 }
 
+/// C6
+fn past(items: &[Item], policy: &Policy) -> Option<Choice> {
+    let mut open: Vec<&Item> = items.iter().filter(|i| !i.is_full(policy)).collect();
+    open.sort_by_key(|item| item.live());
+    let mut sum = 0;
+    let worth = open.iter().take(policy.inputs_max).map(|item| {
+        let is_worth = item.live() <= sum * policy.fan_in as u64;
+        sum += item.live();
+        is_worth && sum <= u64::from(policy.records_max)
+    });
+    let last = worth.collect::<Vec<bool>>().iter().rposition(|&is_worth| is_worth)?;
+    Some(choice(open[..=last].iter().map(|i| i.id), Reason::Past))
+}
+
+/// The first neighbours that fit one segment, as many as do.
+fn neighbours<'a>(items: &[&'a Item], policy: &Policy) -> Option<Vec<&'a Item>> {
+    items.iter().enumerate().find_map(|(i, first)| {
+        let mut sum = first.live();
+        let fits = items[i + 1..].iter().take(policy.inputs_max - 1).take_while(|item| {
+            sum += item.live();
+            sum <= u64::from(policy.records_max)
+        });
+        let run = fits.count() + 1;
+        (run > 1).then(|| items[i..i + run].to_vec())
+    })
+}
+
 /// C5
 fn cold(items: &[Item], policy: &Policy) -> Option<Choice> {
     if policy.compress == Compress::Never {
@@ -241,16 +294,9 @@ fn cold(items: &[Item], policy: &Policy) -> Option<Choice> {
 /// What a person who asks for a compaction gets beyond the rules: neighbours that fit one segment become one,
 /// and no dead are left.
 fn any_gain(items: &[Item], policy: &Policy) -> Option<Choice> {
-    for (i, first) in items.iter().enumerate() {
-        let mut sum = first.live();
-        let fits = items[i + 1..].iter().take(policy.inputs_max - 1).take_while(|item| {
-            sum += item.live();
-            sum <= u64::from(policy.records_max)
-        });
-        let run = fits.count() + 1;
-        if run > 1 {
-            return Some(choice(items[i..i + run].iter().map(|i| i.id), Reason::Asked));
-        }
+    let all: Vec<&Item> = items.iter().collect();
+    if let Some(run) = neighbours(&all, policy) {
+        return Some(choice(run.iter().map(|i| i.id), Reason::Asked));
     }
     items.iter().find(|i| i.dead > 0).map(|i| choice([i.id], Reason::Asked))
 }

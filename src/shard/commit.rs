@@ -11,7 +11,7 @@
 use super::reads::FIRST_TOKEN;
 use super::view::View;
 use super::work::Job;
-use super::write::{Batch, Core, Sealed, memtable_config};
+use super::write::{Batch, Core, Sealed, active_config};
 use super::{Outcome, SyncMode};
 use crate::base::Error;
 use crate::base::limits::{MEMTABLES_SEALED_MAX, SEGMENTS_MAX};
@@ -113,15 +113,29 @@ impl Core {
 
     /// Answers who asked for a flush, once every memtable before them is a segment, durably.
     pub(super) fn answer_flush_waiters(&mut self) {
-        if !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && self.is_settled() {
-            for ticket in std::mem::take(&mut self.flush_waiters) {
-                self.shared.inbox.tickets.answer(ticket, Ok(Outcome::Done));
-            }
+        if self.flush_waiters.is_empty() {
+            return;
         }
+        let is_busy = !self.is_settled();
+        let idle = !self.seal_wanted && self.sealed.is_empty() && self.jobs_out == 0 && !is_busy;
+        let oldest = self.sealed.front().map_or(&self.memtable, |sealed| &sealed.memtable);
+        let (in_segments, newest, durable) =
+            (oldest.memtable().base(), self.generation, self.durable);
+        let tickets = &self.shared.inbox.tickets;
+        self.flush_waiters.retain_mut(|waiter| {
+            // Under writes without a pause the shard is never idle.
+            let is_flushed = is_busy
+                && waiter.upto <= in_segments
+                && *waiter.manifest.get_or_insert(newest) <= durable;
+            if idle || is_flushed {
+                tickets.answer(waiter.ticket, Ok(Outcome::Done));
+            }
+            !(idle || is_flushed)
+        });
     }
 
     pub(super) fn seal(&mut self) {
-        let config = memtable_config(self.shared.config.memtable_bytes);
+        let config = active_config(&self.shared.config, &*self.shared.model);
         let (writer, active) = memtable::new(config, self.next_seq - 1);
         let old = std::mem::replace(&mut self.memtable, writer);
         old.memtable().set_next(active.clone());
@@ -209,8 +223,9 @@ impl Core {
         // Its records were never written and never will be; a shard that closes must not wait for them.
         self.group = None;
         let held = self.held.take().map(|(tag, _)| tag as u32);
-        let held = held.into_iter().chain(std::mem::take(&mut self.flush_waiters));
-        let held = held.chain(self.compactions.take_waiters());
+        let flushes = std::mem::take(&mut self.flush_waiters).into_iter().map(|w| w.ticket);
+        let held = held.into_iter().chain(flushes);
+        let held = held.chain(self.compactions.take_waiters()).chain(self.take_drop_waiters());
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
         let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
         for ticket in tickets.chain(held) {

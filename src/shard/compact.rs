@@ -18,7 +18,7 @@
 //! I3. A slice is bounded in records and in terms, so that whoever runs it can stop, or wait, between two.
 //!
 //! Memory: 52 bytes a record of the window in the builder, 4 bytes a record of the inputs for the maps, 2 MiB of
-//! read buffers an input.
+//! read buffers an input, and where bodies go by block two blocks an input and for the output.
 
 use super::ahead::{Ahead, BUFFER_BYTES};
 use super::flush::{self, NOWHERE};
@@ -27,6 +27,7 @@ use super::view::LiveSegment;
 use super::{Dead, Shared};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
 use crate::pool::Pool;
+use crate::segment::format::BLOCK_BYTES;
 use crate::segment::{self, Body, Builder, Compression, Entry, Segment, TermScan};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -335,7 +336,9 @@ fn memory_bytes(shared: &Shared, inputs: &[LiveSegment]) -> usize {
     let frames = FRAMES_PER_INPUT * (shared.config.page.bytes() + Pool::FRAME_STATE_BYTES);
     let filters: usize = inputs.iter().map(LiveSegment::memory_bytes).sum();
     let maps = records * size_of::<Ordinal>();
-    window * RECORD_BYTES + maps + filters + inputs.len() * (BUFFER_BYTES + frames)
+    let by_block = inputs.iter().filter(|live| live.segment.blocks() > 0).count();
+    let blocks = (by_block + 1) * 2 * BLOCK_BYTES;
+    window * RECORD_BYTES + maps + filters + blocks + inputs.len() * (BUFFER_BYTES + frames)
 }
 
 fn next_term(scan: &mut TermScan) -> Result<Option<(Vec<u8>, segment::Postings)>> {

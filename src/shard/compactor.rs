@@ -7,7 +7,9 @@
 //! I1. A merge runs at a low priority and moves at most `bytes_per_second`, unless segments pile up; of all shards
 //!     one merges at a time, so that memory and disk for it are those of one merge.
 //! I2. A shard that closes waits for one slice at most: the merge is given up and will be chosen again.
-//! I3. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
+//! I3. A merge of which an input was dropped (`drop`) is given up, and never installed: what it made holds records that are
+//!     gone. Nothing refers to its outputs, and the inputs that are left are as they were.
+//! I4. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
 //!     verification will name it; a full disk is tried again after the next flush.
 
 use super::choose::{Choice, Item, choose};
@@ -18,12 +20,13 @@ use super::write::Core;
 use super::{Outcome, Shared};
 use crate::base::{Error, SegmentId, Seq};
 use crate::io::threads;
+use crate::model::Bodies;
 use crate::segment::Compression;
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The longest pause between two looks at whether the shard closes.
@@ -50,13 +53,15 @@ pub(super) struct Merge {
     inputs: Vec<LiveSegment>,
     at: Seq,
     urgent: bool,
+    /// An input was dropped (I3).
+    given_up: Arc<AtomicBool>,
 }
 
 /// How a merge ended.
 pub(super) enum Ended {
     /// It is to be installed.
     Done(Compacted),
-    /// The shard closes.
+    /// The shard closes, or an input was dropped.
     GivenUp,
     /// It cannot be done with these inputs, or not now.
     Failed(Vec<SegmentId>, Error),
@@ -92,7 +97,13 @@ impl Drop for Inside {
 /// The compactor of a shard.
 pub(super) struct Compactor {
     shared: Arc<Shared>,
-    running: Option<(Choice, Compaction)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    choice: Choice,
+    merge: Compaction,
+    given_up: Arc<AtomicBool>,
 }
 
 impl Compactor {
@@ -134,7 +145,7 @@ impl Compactor {
         }
         let gate = self.shared.gate.clone();
         while gate.enter.recv_timeout(PAUSE_MAX).is_err() {
-            if self.is_over() {
+            if self.is_over() || job.given_up.load(Relaxed) {
                 return Ended::GivenUp;
             }
         }
@@ -153,7 +164,7 @@ impl Compactor {
         let mut ended = self.begin(job);
         while ended.is_none() {
             ended = self.step();
-            self.wait_until(due(self.running.as_ref().map_or(0, |(_, merge)| merge.bytes())));
+            self.wait_until(due(self.running.as_ref().map_or(0, |r| r.merge.bytes())));
         }
         if let Some(Ended::Done(compacted)) = &ended {
             warm(compacted, &inputs, |bytes| {
@@ -198,11 +209,15 @@ impl Compactor {
 
     /// Begins a merge; how it ended, if it cannot begin.
     pub(super) fn begin(&mut self, job: Merge) -> Option<Ended> {
-        let Merge { choice, inputs, at, .. } = job;
-        let compression = if choice.compress { Compression::Zstd } else { Compression::None };
+        let Merge { choice, inputs, at, given_up, .. } = job;
+        let compression = match (choice.compress, self.shared.model.bodies()) {
+            (false, _) => Compression::None,
+            (true, Bodies::Each) => Compression::Zstd,
+            (true, Bodies::Blocks) => Compression::Blocks,
+        };
         match Compaction::begin(&self.shared, inputs, at, compression) {
             Ok(merge) => {
-                self.running = Some((choice, merge));
+                self.running = Some(Running { choice, merge, given_up });
                 None
             }
             Err(error) => Some(Ended::Failed(choice.inputs, error)),
@@ -216,17 +231,17 @@ impl Compactor {
 
     /// One slice; how the merge ended, if it did.
     pub(super) fn step(&mut self) -> Option<Ended> {
-        let (choice, mut merge) = self.running.take()?;
-        if self.is_over() {
+        let mut running = self.running.take()?;
+        if self.is_over() || running.given_up.load(Relaxed) {
             return Some(Ended::GivenUp);
         }
-        match merge.step() {
+        match running.merge.step() {
             Ok(Some(compacted)) => Some(Ended::Done(compacted)),
             Ok(None) => {
-                self.running = Some((choice, merge));
+                self.running = Some(running);
                 None
             }
-            Err(error) => Some(Ended::Failed(choice.inputs, error)),
+            Err(error) => Some(Ended::Failed(running.choice.inputs, error)),
         }
     }
 
@@ -260,7 +275,8 @@ fn warm(compacted: &Compacted, inputs: &[LiveSegment], moved: impl Fn(u64) -> bo
 /// What the shard's thread knows of its compactor.
 pub(super) struct Compactions {
     jobs: Sender<Job>,
-    running: bool,
+    /// The inputs of the merge under way, and how it is told that one was dropped.
+    running: Option<(Vec<SegmentId>, Arc<AtomicBool>)>,
     /// Removals that the compactor has still to do.
     removing: usize,
     /// Merges keep to a rate, so removals are gentle.
@@ -280,7 +296,7 @@ impl Compactions {
         let (left_alone, waiters) = (HashSet::new(), Vec::new());
         Compactions {
             jobs,
-            running: false,
+            running: None,
             removing: 0,
             gentle,
             due: false,
@@ -291,12 +307,21 @@ impl Compactions {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.running
+        self.running.is_some()
+    }
+
+    /// Some segments are dropped: a merge that reads one of them is in vain (I3).
+    pub(super) fn give_up(&self, is_dropped: impl Fn(SegmentId) -> bool) {
+        if let Some((inputs, given_up)) = &self.running
+            && inputs.iter().any(|&id| is_dropped(id))
+        {
+            given_up.store(true, Relaxed);
+        }
     }
 
     /// Whether there is nothing for the compactor to do.
     pub(super) fn is_idle(&self) -> bool {
-        !self.running && self.removing == 0
+        self.running.is_none() && self.removing == 0
     }
 
     /// Has the compactor remove what was merged.
@@ -364,8 +389,11 @@ impl Core {
         let is_input = |live: &&LiveSegment| choice.inputs.contains(&live.segment.info().id);
         let inputs = view.segments.iter().filter(is_input).cloned().collect();
         let urgent = view.segments.len() > URGENT_SEGMENTS;
-        let merge = Merge { choice, inputs, at: self.shared.published.seq(), urgent };
-        self.compactions.running = self.compactions.jobs.send(Job::Merge(merge)).is_ok();
+        let (ids, given_up) = (choice.inputs.clone(), Arc::<AtomicBool>::default());
+        let running = Some((ids, given_up.clone()));
+        let merge = Merge { choice, inputs, at: self.shared.published.seq(), urgent, given_up };
+        let sent = self.compactions.jobs.send(Job::Merge(merge)).is_ok();
+        self.compactions.running = running.filter(|_| sent);
     }
 
     fn answer_compaction(&mut self, answer: impl Fn() -> crate::base::Result<Outcome>) {
@@ -377,7 +405,7 @@ impl Core {
 
     /// Takes in how a merge ended.
     pub(super) fn compacted(&mut self, ended: Ended) {
-        self.compactions.running = false;
+        self.compactions.running = None;
         self.compactions.changed();
         match ended {
             Ended::GivenUp => {}
@@ -408,6 +436,10 @@ impl Core {
         for live in &view.segments {
             if is_input(live) { &mut inputs } else { &mut segments }.push(live.clone());
         }
+        if inputs.len() < compacted.inputs.len() {
+            let made = compacted.outputs.iter().map(|made| made.path().to_path_buf()).collect();
+            return self.compactions.remove(made, segments.len()); // I3
+        }
         segments.extend(with_late_deaths(compacted, &inputs));
         let stats = &self.shared.stats;
         stats.compactions.fetch_add(1, Relaxed);
@@ -428,9 +460,10 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             id: info.id,
             records: info.records,
             dead: live.dead.count(),
+            time_min: info.time_min,
             time_max: info.time_max,
             middle: live.segment.middle(),
-            compressed: info.compression == Compression::Zstd,
+            compressed: info.compression != Compression::None,
         }
     };
     segments.map(item).collect()

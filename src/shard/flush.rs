@@ -13,11 +13,12 @@
 //!     death that a crash takes back must not have taken its record along.
 
 use super::Shared;
+use super::choose::Compress;
 use super::view::LiveSegment;
 use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
-use crate::model::Record;
+use crate::model::{Bodies, Record};
 use crate::segment::{Builder, Compression, Expect, NewSegment, Segment};
 use std::sync::Arc;
 
@@ -58,8 +59,7 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
     }
     // 2
-    // What is new is read soon and often.
-    let (id, mut builder) = create(shared, Compression::None)?;
+    let (id, mut builder) = create(shared, compression(shared))?;
     let mut terms = Terms::new();
     for o in live {
         let record = Record { key: memtable.key(o), body: memtable.body(o) };
@@ -75,6 +75,15 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     // 5
     let segment = open(shared, id)?;
     Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
+}
+
+/// How a flush packs bodies. What is new is read soon and often, so not one by one; a block is packed in less time than
+/// its bytes take to the disk.
+fn compression(shared: &Shared) -> Compression {
+    match (shared.model.bodies(), shared.config.compaction.compress) {
+        (Bodies::Each, _) | (Bodies::Blocks, Compress::Never) => Compression::None,
+        (Bodies::Blocks, Compress::Full | Compress::Always) => Compression::FastBlocks,
+    }
 }
 
 /// Opens the shard's segment `id`, which is ready for all that is asked of it.
@@ -111,7 +120,8 @@ pub(super) fn create(shared: &Shared, compression: Compression) -> Result<(Segme
     let config = &shared.config;
     let model = (shared.model.name(), shared.model.version());
     let (store, shard, page) = (config.store, config.shard, config.page);
-    let new = NewSegment { id, store, shard, page, model, compression };
+    let ids = shared.model.ids();
+    let new = NewSegment { id, store, shard, page, model, ids, compression };
     Ok((id, Builder::create(&*shared.env.disk, &config.dir, new)?))
 }
 
@@ -168,6 +178,7 @@ mod tests {
             page: PageSize::K4,
             sync: SyncMode::Always,
             memtable_bytes: 1 << 20,
+            memtable_records: None,
             ring_bytes: 1 << 16,
             log_file_bytes: 1 << 16,
             in_flight: 8,
@@ -182,7 +193,7 @@ mod tests {
             .unwrap()
             .shared;
         let (mut writer, memtable) =
-            memtable::new(memtable::Config { bytes: 1 << 20, records: 8 }, 0);
+            memtable::new(super::super::write::memtable_config(1 << 20, &Plain), 0);
         for time in 1..=4 {
             let key = Key { time, id: [time as u8; 32] };
             writer.append(key, b"body", &Terms::new()).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ring message   key time u64 | key id 32 | body
+//!                (of many: `batch.rs`)
 //! log entry      kind u8 | 0 u8 | kills u16 | body bytes u32 | key time u64 | key id 32 |
 //!                killed id 32 * kills | body
 //!                kind 1 stores a record; kind 2 only kills, and its key is that of the first killed

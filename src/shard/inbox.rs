@@ -11,6 +11,7 @@
 
 use super::format::message_head;
 use super::ticket::{Ticket, Tickets, with_thread_waker};
+use super::write::MANY;
 use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Error, Result};
 use crate::io::Wake;
@@ -59,6 +60,14 @@ impl Inbox {
     /// As [`Inbox::try_insert`].
     pub(super) fn try_insert_own(&self, record: Record<'_>) -> Result<Option<Ticket>> {
         self.send_record(true, record)
+    }
+
+    /// Hands a batch over (`batch.rs`) if there is room; `None` if there is not at present.
+    ///
+    /// # Errors
+    /// `Closed`, or `Full` if it can never fit.
+    pub(super) fn try_insert_many(&self, message: &[u8]) -> Result<Option<Ticket>> {
+        self.send(false, MANY, &[message])
     }
 
     fn send_record(&self, own: bool, record: Record<'_>) -> Result<Option<Ticket>> {
@@ -147,17 +156,34 @@ impl Inbox {
         }
     }
 
-    /// Hands `record` over, waiting for room on this thread.
-    pub(super) fn insert(&self, record: Record<'_>) -> Result<Ticket> {
+    /// As [`Inbox::try_insert_many`], waiting for room as a future does (I2).
+    pub(super) fn poll_insert_many(
+        &self,
+        message: &[u8],
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Ticket>> {
+        self.poll_room(context, || self.try_insert_many(message))
+    }
+
+    /// Waits on this thread for what `poll` waits for.
+    pub(super) fn until_room(
+        &self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<Ticket>>,
+    ) -> Result<Ticket> {
         with_thread_waker(|waker| {
             let mut context = Context::from_waker(waker);
             loop {
-                match self.poll_insert(record, &mut context) {
+                match poll(&mut context) {
                     Poll::Ready(done) => return done,
                     Poll::Pending => std::thread::park(),
                 }
             }
         })
+    }
+
+    /// Bytes of the largest message that ever fits.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.ring.message_bytes_max()
     }
 
     // --- the shard's side ---

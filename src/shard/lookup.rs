@@ -9,6 +9,7 @@ use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Key, Ordinal, Result, Seq, hash64};
 use crate::memtable::{self, Memtable};
 use crate::model::{Probes, Record};
+use crate::segment::Body;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl Place {
                 Ok(read(Record { key: memtable.key(*o), body: memtable.body(*o) }))
             }
             Place::Segment(live, o) => {
-                let body = live.segment.body(*o, Vec::new())?;
+                let body = live.segment.body(*o, Body::default())?;
                 Ok(read(Record { key: live.segment.key(*o)?, body: &body }))
             }
         }
@@ -41,7 +42,14 @@ impl Place {
 }
 
 /// The live record with `id`, in the newest state.
+///
+/// # Errors
+/// `Invalid` if the store makes the ids itself: nobody has one to ask for.
 pub(super) fn find_live(view: &View, id: &[u8; 32]) -> Result<Option<Place>> {
+    if !view.active.finds_ids() {
+        let why = "the store makes its ids itself and has no index of them";
+        return Err(Error::invalid("look-up by id", why));
+    }
     for memtable in view.memtables() {
         // The newest place of an id may be a removal's.
         let live = memtable.find_all(id).find(|&o| memtable.killed_at(o) == 0);
@@ -86,7 +94,7 @@ pub(super) fn probe(view: &View, term: &[u8], hits: &mut Vec<Hit>) -> Result<()>
         let mut from = cursor.seek_le(Ordinal::MAX)?;
         while let Some(o) = from {
             if !live.dead.is_killed(o) {
-                let body = live.segment.body(o, Vec::new())?.to_vec();
+                let body = live.segment.body(o, Body::default())?.to_vec();
                 let place = Place::Segment(live.clone(), o);
                 hits.push(Hit { key: live.segment.key(o)?, body, place });
             }

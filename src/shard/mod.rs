@@ -22,6 +22,7 @@
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
 mod ahead;
+mod batch;
 mod changes;
 mod checkpoint;
 mod choose;
@@ -30,6 +31,7 @@ mod compact;
 mod compactor;
 mod config;
 mod dead;
+mod drop;
 mod flush;
 pub mod format;
 mod inbox;
@@ -48,6 +50,7 @@ mod view;
 mod work;
 mod write;
 
+pub use batch::{batch_bytes, write_batch};
 pub use changes::{ChangeReader, LogPosition};
 pub use choose::{Compress, Policy};
 pub(crate) use compactor::Gate;
@@ -105,6 +108,8 @@ pub(crate) struct Shared {
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
     stats: Stats,
     account: memory::Account,
+    /// Said once it is asked for.
+    batch_bytes_max: OnceLock<usize>,
 }
 
 impl Shared {

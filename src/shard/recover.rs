@@ -9,14 +9,14 @@
 //! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
 
-use super::format::{EntryKind, Manifest, read_entry};
+use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
 use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};
-use super::write::{Start, memtable_config};
+use super::write::{Start, active_config, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
-use crate::base::{Error, Lsn, Result, Seq, Terms};
+use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
 use crate::io::{Env, GONE};
 use crate::memtable::{self, Memtable};
 use crate::model::Model;
@@ -59,7 +59,7 @@ pub(super) fn open(
         Error::corrupt(&config.dir, 0, "the shard has no manifest; restore it from a backup")
     })?;
     let (ring, drainer) = Ring::new(config.ring_bytes);
-    let (writer, active) = memtable::new(replay_config(&config), 0);
+    let (writer, active) = memtable::new(replay_config(&config, &*model), 0);
     let view = View { active, sealed: Vec::new(), segments: Vec::new() };
     let shared = Arc::new(Shared {
         inbox: inbox::Inbox::new(ring, config.in_flight),
@@ -70,6 +70,7 @@ pub(super) fn open(
         tails: Mutex::default(),
         stats: Stats::default(),
         account: Default::default(),
+        batch_bytes_max: OnceLock::new(),
         config,
         env,
         model,
@@ -164,9 +165,15 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
     Ok(())
 }
 
-/// Replay may pass the budget by one block before it can flush.
-fn replay_config(config: &Config) -> memtable::Config {
-    memtable_config(config.memtable_bytes + 4 * GROUP_BYTES_MAX)
+/// Replay may pass the budget, and the count, by one block before it can flush.
+fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
+    let usual = memtable_config(config.memtable_bytes, model);
+    let block = (GROUP_BYTES_MAX / ENTRY_HEADER_BYTES) as u32;
+    memtable::Config {
+        bytes: config.memtable_bytes + 4 * GROUP_BYTES_MAX,
+        records: usual.records + block,
+        ..usual
+    }
 }
 
 /// The state of a replay.
@@ -185,7 +192,7 @@ struct Replay {
 impl Replay {
     fn entry(&mut self, block: Lsn, bytes: &[u8]) -> Result<()> {
         if block != self.block {
-            if self.writer.memtable().bytes_used() >= self.shared.config.memtable_bytes {
+            if self.is_full() {
                 self.flush(block)?;
             }
             self.block = block;
@@ -201,11 +208,20 @@ impl Replay {
         }
         let view = self.view();
         self.terms.clear();
+        let own = self.shared.model.ids() == Ids::Own;
+        if own && (entry.kind == EntryKind::Remove || !entry.kills.is_empty()) {
+            return Err(damaged("a log entry kills by id in a store that makes its ids itself"));
+        }
         if entry.kind == EntryKind::Put {
-            if is_live(&view, &entry.record.key.id)? {
+            let is_there = match own {
+                // What is behind in the log cannot be the same once more.
+                true => self.is_in_a_segment(&entry.record.key)?,
+                false => is_live(&view, &entry.record.key.id)?,
+            };
+            if is_there {
                 return Ok(());
             }
-            self.shared.model.terms(entry.record, &mut self.terms);
+            self.shared.model.early_terms(entry.record, &mut self.terms);
         }
         self.terms.seal();
         let seq = self.next_seq;
@@ -224,6 +240,23 @@ impl Replay {
         Ok(())
     }
 
+    /// Whether what was replayed is as much as a memtable takes: by bytes, or of small records by their count.
+    fn is_full(&self) -> bool {
+        let (memtable, bytes) = (self.writer.memtable(), self.shared.config.memtable_bytes);
+        let usual = memtable_config(bytes, &*self.shared.model);
+        memtable.bytes_used() >= bytes || memtable.len() >= usual.records
+    }
+
+    /// Whether a segment has the record with this key, dead or alive.
+    fn is_in_a_segment(&self, key: &Key) -> Result<bool> {
+        for live in &self.segments {
+            if live.segment.find_key(key)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn view(&self) -> View {
         let (active, segments) = (self.writer.memtable().clone(), self.segments.clone());
         View { active, sealed: Vec::new(), segments }
@@ -231,7 +264,8 @@ impl Replay {
 
     /// Makes a segment of what was replayed so far: the log from `block` on is still to come.
     fn flush(&mut self, block: Lsn) -> Result<()> {
-        let (writer, _) = memtable::new(replay_config(&self.shared.config), self.next_seq - 1);
+        let config = replay_config(&self.shared.config, &*self.shared.model);
+        let (writer, _) = memtable::new(config, self.next_seq - 1);
         let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
         let flushed = flush::flush(&self.shared, &old, self.next_seq - 1)?;
         self.segments.extend(flush::with_late_deaths(&flushed));
@@ -265,7 +299,7 @@ impl Replay {
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.
     fn resize(&mut self) {
         if self.writer.memtable().is_empty() {
-            let config = memtable_config(self.shared.config.memtable_bytes);
+            let config = active_config(&self.shared.config, &*self.shared.model);
             let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
             self.writer = writer;
         }

@@ -126,7 +126,8 @@ impl Shard {
                 return Ok(ticket);
             }
             if !self.turn_inline()? {
-                return self.shared.inbox.insert(record);
+                let inbox = &self.shared.inbox;
+                return inbox.until_room(|context| inbox.poll_insert(record, context));
             }
         }
     }
@@ -241,7 +242,7 @@ impl Shard {
     }
 
     /// Sends a message, waiting for room, and waits for its answer.
-    fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
+    pub(super) fn ask(&self, tag: u64, parts: &[&[u8]]) -> Result<Outcome> {
         let ticket = self.send(|inbox| inbox.try_send(tag, parts))?;
         self.wait(ticket)
     }
@@ -346,8 +347,13 @@ impl Shard {
         self.shared.poisoned().map_or(Ok(()), Err)
     }
 
+    /// What it shares with its threads.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Runs an inline shard for one turn; false if it has threads or is closed.
-    fn turn_inline(&self) -> Result<bool> {
+    pub(super) fn turn_inline(&self) -> Result<bool> {
         match &mut *self.driver() {
             Driver::Inline(inline) => inline.turn().map(|()| true),
             Driver::Threads { .. } | Driver::Closed => Ok(false),

@@ -8,6 +8,7 @@ use super::{Shared, Snapshot};
 use crate::base::{Ordinal, Seq};
 use crate::memtable::Memtable;
 use crate::model::Record;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A position in the stream of a shard's new records.
@@ -31,6 +32,17 @@ impl Tail {
     /// Calls `visit` with each record that was published since the last call, and its number.
     /// Returns how many there were.
     pub fn poll(&mut self, visit: &mut dyn FnMut(Seq, Record<'_>)) -> usize {
+        self.poll_some(&mut |seq, record| {
+            visit(seq, record);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`Tail::poll`], until `visit` breaks off: the next call goes on behind the record that it was given last.
+    pub fn poll_some(
+        &mut self,
+        visit: &mut dyn FnMut(Seq, Record<'_>) -> ControlFlow<()>,
+    ) -> usize {
         let at = self.shared.published.seq();
         let mut visited = 0;
         loop {
@@ -42,8 +54,11 @@ impl Tail {
                     continue;
                 }
                 let record = Record { key: memtable.key(o), body: memtable.body(o) };
-                visit(memtable.base() + u64::from(o) + 1, record);
                 visited += 1;
+                if visit(memtable.base() + u64::from(o) + 1, record).is_break() {
+                    self.next = o + 1;
+                    return visited;
+                }
             }
             self.next = self.next.max(end);
             // A memtable with a successor grows no more, so its length is final.
@@ -55,5 +70,19 @@ impl Tail {
                 _ => return visited,
             }
         }
+    }
+
+    /// Bytes of the memtables that the tail has still to go through, and that are segments by now: nobody else needs
+    /// them. A look at each.
+    pub fn held_bytes(&self) -> usize {
+        let view = self.shared.published.view();
+        let (mut bytes, mut memtable) = (0, &self.memtable);
+        while let Some(next) = memtable.next() {
+            if !view.memtables().any(|current| Arc::ptr_eq(current, memtable)) {
+                bytes += memtable.bytes_used();
+            }
+            memtable = next;
+        }
+        bytes
     }
 }

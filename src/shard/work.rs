@@ -33,8 +33,8 @@ pub(super) enum Job {
 pub(super) enum Finished {
     /// A memtable is a segment, or was all dead.
     Flushed(Flushed),
-    /// A manifest is durable, and replay begins at this position.
-    Checkpointed(Lsn, Vec<PathBuf>),
+    /// The manifest of this generation is durable, replay begins at this position, and these files are to be removed.
+    Checkpointed(u64, Lsn, Vec<PathBuf>),
     /// The segments have their filters.
     Warmed,
     /// A log file is ready.
@@ -91,7 +91,10 @@ impl Worker {
                 }
             }
             Job::Checkpoint(checkpoint) => match self.checkpoint(&checkpoint) {
-                Ok(()) => Finished::Checkpointed(checkpoint.manifest_start, checkpoint.obsolete),
+                Ok(()) => {
+                    let Checkpoint { generation, manifest_start, obsolete, .. } = checkpoint;
+                    Finished::Checkpointed(generation, manifest_start, obsolete)
+                }
                 Err(error) => Finished::Failed("a checkpoint", error),
             },
             Job::Warm(segments) => {

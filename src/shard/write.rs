@@ -17,16 +17,17 @@
 //!     from a block on.
 
 use super::compactor::{self, Compactions};
+use super::drop::DropWaiter;
 use super::format::{EntryKind, entry_head, read_message};
 use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
 use super::work::{Finished, Job};
 use super::{Outcome, Shared};
 use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH, TERMS_PER_RECORD_MAX};
-use crate::base::{Error, Lsn, Result, Seq, Terms};
+use crate::base::{Error, Ids, Lsn, Result, Seq, Terms};
 use crate::io::{Done, File, Queue, Wait};
 use crate::memtable;
-use crate::model::{Decision, Probes, Record};
+use crate::model::{Decision, Model, Probes, Record};
 use crate::wal::{self, Drainer, Group};
 use crossbeam::channel::{Receiver, Sender};
 use std::collections::VecDeque;
@@ -40,6 +41,11 @@ pub(super) const FLUSH: u64 = 1 << 32;
 pub(super) const REMOVE: u64 = 1 << 33;
 /// Tag bit of a ring message that asks for a flush and for every compaction that is of use.
 pub(super) const COMPACT: u64 = 1 << 34;
+/// Tag bit of a ring message that carries the ids of segments to drop.
+pub(super) const DROP: u64 = 1 << 35;
+
+/// Tag bit of a ring message that carries several records (`batch.rs`).
+pub(super) const MANY: u64 = 1 << 36;
 
 /// What a log entry takes beside its own bytes, at most: its length and its padding.
 const ENTRY_SLACK: usize = 16;
@@ -53,6 +59,15 @@ pub(super) struct Sealed {
     /// Where the log of the next memtable begins: what replay needs once this one is a segment.
     pub(super) log_end: Lsn,
     pub(super) flushing: bool,
+}
+
+/// Who waits for a flush.
+pub(super) struct FlushWaiter {
+    pub(super) ticket: u32,
+    /// The last record that has to be in a segment.
+    pub(super) upto: Seq,
+    /// The manifest that says that it is, once there is one.
+    pub(super) manifest: Option<u64>,
 }
 
 /// Records and answers that travel together.
@@ -108,7 +123,8 @@ pub(super) struct Core {
     /// Where replay would begin if the segments of the current view were the durable ones.
     pub(super) log_start: Lsn,
     /// Who waits for everything before them to be in segments.
-    pub(super) flush_waiters: Vec<u32>,
+    pub(super) flush_waiters: Vec<FlushWaiter>,
+    pub(super) drop_waiters: VecDeque<DropWaiter>,
     pub(super) compactions: Compactions,
     pub(super) jobs: Sender<Job>,
     pub(super) results: Receiver<Finished>,
@@ -116,7 +132,11 @@ pub(super) struct Core {
     /// Prepared log files, by number.
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
+    pub(super) ids: Ids,
+    /// The generation of the last manifest that is durable.
+    pub(super) durable: u64,
     pub(super) terms: Terms,
+    pub(super) batch_terms: memtable::BatchTerms,
     pub(super) probes: Probes,
 }
 
@@ -180,13 +200,17 @@ impl Core {
             sync_to: Lsn(0),
             log_start: start.log_start,
             flush_waiters: Vec::new(),
+            drop_waiters: VecDeque::new(),
             compactions: Compactions::new(compactor, gentle),
             jobs,
             results,
             jobs_out: 0,
             spares: VecDeque::new(),
             generation: start.generation,
+            ids: shared.model.ids(),
+            durable: start.generation,
             terms: Terms::new(),
+            batch_terms: memtable::BatchTerms::default(),
             probes: Probes::default(),
             shared,
         })
@@ -291,7 +315,11 @@ impl Core {
             return ControlFlow::Continue(());
         }
         if tag & FLUSH != 0 {
-            self.flush_waiters.push(ticket);
+            self.flush_waiters.push(FlushWaiter {
+                ticket,
+                upto: self.next_seq - 1,
+                manifest: None,
+            });
             self.seal_wanted |= !self.memtable.memtable().is_empty();
             return ControlFlow::Continue(());
         }
@@ -300,9 +328,14 @@ impl Core {
             self.compactions.ask(ticket);
             return ControlFlow::Continue(());
         }
-        let applied = match tag & REMOVE {
+        if tag & DROP != 0 {
+            self.drop_segments(ticket, message.as_chunks().0);
+            return ControlFlow::Continue(());
+        }
+        let applied = match tag & (REMOVE | MANY) {
             0 => self.apply(read_message(message)),
-            _ => self.remove(message.as_chunks().0),
+            REMOVE => self.remove(message.as_chunks().0),
+            _ => self.apply_many(message),
         };
         match applied {
             Applied::Answer(answer) => {
@@ -333,6 +366,11 @@ impl Core {
 
     /// Looks up what the rules ask for and lets them decide: the hits to kill, or the refusal.
     fn decide(&mut self, record: Record<'_>) -> Result<std::result::Result<Vec<Hit>, Outcome>> {
+        if self.ids == Ids::Own {
+            let now = self.now();
+            let refused = self.decide_own(record, now)?;
+            return Ok(refused.map_or(Ok(Vec::new()), Err));
+        }
         let shared = self.shared.clone();
         let view = shared.published.view();
         if is_live(&view, &record.key.id)? {
@@ -343,7 +381,7 @@ impl Core {
         let mut hits = Vec::new();
         self.probes.all.iter().try_for_each(|term| probe(&view, term, &mut hits))?;
         self.probes.newest.iter().try_for_each(|term| probe_newest(&view, term, &mut hits))?;
-        let now = shared.env.clock.unix_micros() / 1_000_000;
+        let now = self.now();
         let records: Vec<Record<'_>> =
             hits.iter().map(|h| Record { key: h.key, body: &h.body }).collect();
         match shared.model.decide(record, &records, now) {
@@ -369,10 +407,34 @@ impl Core {
         }
     }
 
+    /// Seconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        self.shared.env.clock.unix_micros() / 1_000_000
+    }
+
+    /// What the rules say of a record with an own id: the refusal, if it is one. Such a record repeats none and kills
+    /// none, so that nothing is looked up here and nothing allocated.
+    pub(super) fn decide_own(&mut self, record: Record<'_>, now: u64) -> Result<Option<Outcome>> {
+        let invalid = |why: &str| Err(Error::invalid("record with an own id", why));
+        if record.key.own_number().is_none() {
+            return invalid("its id has more than 8 bytes");
+        }
+        self.probes.clear();
+        self.shared.model.probes(record, &mut self.probes);
+        if !self.probes.is_empty() {
+            return invalid("its model asks for others");
+        }
+        match self.shared.model.decide(record, &[], now) {
+            Decision::Refuse { reason } => Ok(Some(Outcome::Refused(reason))),
+            Decision::Store { kills } if kills.is_empty() => Ok(None),
+            Decision::Store { .. } => invalid("its model kills what was not found"),
+        }
+    }
+
     /// Stores the record and kills what it replaces.
     fn store(&mut self, record: Record<'_>, hits: Vec<Hit>) -> Applied {
         self.terms.clear();
-        self.shared.model.terms(record, &mut self.terms);
+        self.shared.model.early_terms(record, &mut self.terms);
         self.terms.seal();
         if self.terms.len() > TERMS_PER_RECORD_MAX {
             let limit = TERMS_PER_RECORD_MAX as u64;
@@ -454,9 +516,18 @@ impl Core {
     }
 }
 
-/// The settings of a memtable of about `bytes` bytes.
-pub(super) fn memtable_config(bytes: usize) -> memtable::Config {
-    // Nostr events take 500 bytes or more with their index; smaller records fill by their count.
-    let records = (bytes / 256).clamp(1024, crate::base::limits::MEMTABLE_RECORDS_MAX) as u32;
-    memtable::Config { bytes, records }
+/// The settings of a shard's next memtable for records of `model`.
+pub(super) fn active_config(config: &super::Config, model: &dyn Model) -> memtable::Config {
+    let memtable = memtable_config(config.memtable_bytes, model);
+    let records = config.memtable_records.map_or(memtable.records, |most| most.max(1));
+    memtable::Config { records: records.min(memtable.records), ..memtable }
+}
+
+/// The settings of a memtable of about `bytes` bytes for records of `model`.
+pub(super) fn memtable_config(bytes: usize, model: &dyn Model) -> memtable::Config {
+    // Nostr events take 500 bytes or more with their index, records with own ids 128; smaller ones fill by their count.
+    let ids = model.ids();
+    let least = if ids == Ids::Own { 128 } else { 256 };
+    let records = (bytes / least).clamp(1024, crate::base::limits::MEMTABLE_RECORDS_MAX) as u32;
+    memtable::Config { bytes, records, ids, late_from: model.late_from() }
 }

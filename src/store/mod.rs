@@ -9,7 +9,9 @@
 pub(crate) mod birth;
 mod budget;
 mod later;
+mod many;
 mod options;
+mod segments;
 mod space;
 
 pub use birth::settings_of;
@@ -316,8 +318,15 @@ impl Store {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn count(&self, selects: &[Select]) -> Result<u64> {
-        let snapshot = self.snapshot();
-        query::count(selects, &self.asked(&snapshot, selects), &self.readers)
+        self.count_in(&self.snapshot(), selects)
+    }
+
+    /// As [`Store::count`], over `snapshot`.
+    ///
+    /// # Errors
+    /// As [`Store::count`].
+    pub fn count_in(&self, snapshot: &StoreSnapshot, selects: &[Select]) -> Result<u64> {
+        query::count(selects, &self.asked(snapshot, selects), &self.readers)
     }
 
     /// As [`Store::count`], over `snapshot` and on the caller's thread alone, as [`Store::walk_at`].
@@ -340,6 +349,24 @@ impl Store {
         take: &mut dyn FnMut(Key) -> bool,
     ) -> Result<bool> {
         query::keys(selects, &self.asked(snapshot, selects), take)
+    }
+
+    /// Counts the matches of `select` in `snapshot` by time, as [`query::histogram`] says, on the caller's thread.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io`.
+    ///
+    /// # Panics
+    /// If `bucket` is 0.
+    pub fn histogram_at(
+        &self,
+        snapshot: &StoreSnapshot,
+        select: &Select,
+        bucket: u64,
+        take: query::TakePart<'_>,
+    ) -> Result<bool> {
+        let asked = self.asked(snapshot, std::slice::from_ref(select));
+        query::histogram(select, &asked, bucket, take)
     }
 
     /// The plan of `selects`, for a person.
@@ -480,6 +507,7 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
         page: plan.page,
         sync: options.sync,
         memtable_bytes: plan.memtable_bytes,
+        memtable_records: options.memtable_records,
         ring_bytes: plan.ring_bytes,
         log_file_bytes: options.log_file_bytes as u32,
         in_flight: options.in_flight,
@@ -507,4 +535,4 @@ fn open_side_by_side(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,9 @@ pub struct Options {
     /// Bytes of one memtable; each shard has one, and up to two more while they are flushed.
     /// Default: a 16th of the memory, divided among the shards, from 64 KiB to 64 MiB.
     pub memtable_bytes: Option<usize>,
+    /// Records after which a memtable is sealed, whatever its bytes; one that was replayed at opening may have more.
+    /// Default: `None`, as many as fit.
+    pub memtable_records: Option<u32>,
     /// Bytes of one log file. Default: 64 MiB; at least 4 times the largest record.
     pub log_file_bytes: usize,
     /// Bytes of each shard's ring. Default: 8 MiB.
@@ -58,6 +61,7 @@ impl Default for Options {
             sync: SyncMode::Always,
             memory_bytes: (1 << 30).max(threads::cores() * (40 << 20)),
             memtable_bytes: None,
+            memtable_records: None,
             log_file_bytes: 64 << 20,
             ring_bytes: 8 << 20,
             in_flight: 8192,
@@ -116,6 +120,7 @@ impl Options {
         within("compaction.fan_in", self.compaction.fan_in, 2, 16)?;
         within("compaction.inputs_max", self.compaction.inputs_max, 2, 1024)?;
         within("compaction.garbage_percent", self.compaction.garbage_percent as usize, 1, 100)?;
+        within("memtable_records", self.memtable_records.unwrap_or(1) as usize, 1, 1 << 31)?;
         within("in_flight", self.in_flight, 1, 1 << 20)?;
         within("memory_bytes", self.memory_bytes, 1 << 20, 1 << 44)
     }

@@ -7,13 +7,17 @@ use super::*;
 use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, ManualClock, Rng};
-use crate::model::{Decision, Probes};
+use crate::model::{ByBlock, Decision, Probes};
 use crate::query::Large;
 use crate::query::Order;
 use crate::shard::SyncMode;
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 mod compaction;
+mod drop;
+mod many;
+pub(crate) mod own;
 
 struct Toy;
 
@@ -243,16 +247,20 @@ struct Machine {
     env: Env,
     disk: Arc<SimDisk>,
     _clock: Arc<ManualClock>,
+    by_block: Cell<bool>,
 }
 
 impl Machine {
     fn new(seed: u64) -> Machine {
         let (env, disk, clock) = io::simulated(seed, Faults::default());
-        Machine { env, disk, _clock: clock }
+        Machine { env, disk, _clock: clock, by_block: Cell::new(seed % 2 == 1) }
     }
 
+    /// Bodies go by block at every second opening: what is there is read and merged as it is.
     fn open(&self, options: &Options) -> Store {
-        Store::open(Path::new("/store"), Arc::new(Toy), options, self.env.clone()).unwrap()
+        let by_block = self.by_block.replace(!self.by_block.get());
+        let model: Arc<dyn Model> = if by_block { Arc::new(ByBlock(Toy)) } else { Arc::new(Toy) };
+        Store::open(Path::new("/store"), model, options, self.env.clone()).unwrap()
     }
 }
 

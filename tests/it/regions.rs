@@ -2,7 +2,7 @@
 //!
 //! `cargo test --release --test it regions -- --ignored --nocapture`
 
-use ratite::base::{PageSize, SegmentId, StoreId, Terms};
+use ratite::base::{Ids, PageSize, SegmentId, StoreId, Terms};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::terms;
@@ -41,7 +41,8 @@ fn bytes_an_event_by_region() {
     for (n, compression) in [(1, Compression::None), (2, Compression::Zstd)] {
         let (store, page, model) = (StoreId([1; 16]), PageSize::K4, ("nostr", 1));
         let id = SegmentId::v7(1, [n; 10]);
-        let new = NewSegment { id, store, shard: 0, page, model, compression };
+        let ids = Ids::Foreign;
+        let new = NewSegment { id, store, shard: 0, page, model, ids, compression };
         let mut builder = Builder::create(&*disk, dir, new).unwrap();
         for (key, body, under) in &events {
             builder.add(*key, body, under).unwrap();

@@ -11,7 +11,7 @@ use crate::model::Record;
 use crate::pool::Pool;
 use crate::pool::format::check_page;
 use crate::segment::format::{Header, kind_name, region_names};
-use crate::segment::{Segment, parse_file_name};
+use crate::segment::{Body, Segment, parse_file_name};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub fn file(disk: &Arc<dyn Disk>, path: &Path, ask: &Ask<'_>, print: Printer<'_>
         Ok(segment) => segment,
         Err(error) => return print(Line::new(0, "records").damaged(error)).map(drop),
     };
-    if ask.records && !records(&segment, ask, print)? {
+    if ask.records && !(blocks(&segment, print)? && records(&segment, ask, print)?) {
         return Ok(());
     }
     if ask.terms { terms(&segment, print) } else { Ok(()) }
@@ -111,7 +111,8 @@ fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
     let line = line.number("time_min", info.time_min).number("time_max", info.time_max);
     let line = line.number("body_bytes", info.body_bytes).number("terms", info.terms);
     let line = line.number("postings", info.postings).number("root", header.root.get());
-    let line = line.number("levels", header.levels);
+    let line = line.number("levels", header.levels).number("compression", header.compression);
+    let line = line.number("blocks", header.blocks.get());
     let copy = at > 0;
     let line = if copy { line.damaged("page 0 is damaged; this is its copy") } else { line };
     if !print(line)? {
@@ -169,15 +170,47 @@ fn pages(file: &dyn File, id: SegmentId, size: PageSize, print: Printer<'_>) -> 
     }
 }
 
+/// The blocks of bodies: which records are in them, and whether they can be unpacked.
+fn blocks(segment: &Arc<Segment>, print: Printer<'_>) -> Result<bool> {
+    let mut previous = Body::default();
+    for number in 0..segment.blocks() {
+        let line = match segment.block(number) {
+            Ok(block) => {
+                let (ordinals, bytes) = (&block.ordinals, block.bytes);
+                let line = Line::new(block.page_at, "block").number("number", number);
+                let line = line.number("first", ordinals.start);
+                let line = line.number("records", ordinals.end - ordinals.start);
+                let line = line.number("at", bytes.start).number("bytes", bytes.end - bytes.start);
+                match segment.body(ordinals.start, std::mem::take(&mut previous)) {
+                    Ok(body) => {
+                        previous = body;
+                        line
+                    }
+                    Err(error) => line.damaged(error),
+                }
+            }
+            Err(error) => {
+                let line = Line::new(offset_of(&error), "block");
+                line.number("number", number).damaged(error)
+            }
+        };
+        if !print(line)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn records(segment: &Arc<Segment>, ask: &Ask<'_>, print: Printer<'_>) -> Result<bool> {
-    let mut spare = Vec::new();
+    let mut previous = Body::default();
     for ordinal in 0..segment.records() {
         let line = Line::new(None, "record").number("ordinal", ordinal);
         let line = match segment.time(ordinal) {
             Ok(time) => line.number("time", time),
             Err(error) => line.damaged(error),
         };
-        let (id, body) = (segment.id(ordinal), segment.body(ordinal, std::mem::take(&mut spare)));
+        let (id, body) =
+            (segment.id(ordinal), segment.body(ordinal, std::mem::take(&mut previous)));
         let line = match &id {
             Ok(id) => line.text("id", hex(id)),
             Err(error) => line.damaged(error),
@@ -192,7 +225,7 @@ fn records(segment: &Arc<Segment>, ask: &Ask<'_>, print: Printer<'_>) -> Result<
         if !print(line)? {
             return Ok(false);
         }
-        spare = body.map(crate::segment::Body::into_spare).unwrap_or_default();
+        previous = body.unwrap_or_default();
     }
     Ok(true)
 }

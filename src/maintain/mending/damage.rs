@@ -300,6 +300,19 @@ fn a_flipped_byte_of_a_segment_is_found_and_the_index_costs_no_record() {
 }
 
 #[test]
+fn a_flipped_byte_among_blocks_of_bodies_costs_named_records_and_no_other() {
+    let image = image_of(&by_block(), 6, 1200, 6);
+    let (spots, kinds) = segment_spots(&image, &mut Rng::new(6));
+    assert!(kinds.contains(&kind::BODIES) && kinds.contains(&kind::LOCATIONS));
+    let mut some = 0;
+    for (i, spot) in spots.iter().enumerate().filter(|(_, spot)| spot.cost == Cost::Named) {
+        let done = follow(&image, spot, i as u64);
+        some += usize::from(!done.lost.is_empty());
+    }
+    assert!(some > 5, "{some} of {} cost a record", spots.len());
+}
+
+#[test]
 fn a_flipped_byte_of_the_log_is_found_and_costs_one_block_at_most() {
     let image = image(5, 60, 24);
     for (i, spot) in log_spots(&image, &mut Rng::new(5)).iter().enumerate() {

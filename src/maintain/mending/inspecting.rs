@@ -3,6 +3,7 @@
 use super::damage::{Spot, log_spots, manifest_spots, segment_spots, store_spots};
 use super::*;
 use crate::maintain::inspect::{self, Ask, Line, Value};
+use crate::model::Bodies;
 
 fn lines(env: &Env, path: &Path, ask: &Ask<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -25,8 +26,14 @@ fn number(line: &Line, name: &str) -> Option<u64> {
 
 #[test]
 fn a_whole_file_is_shown_whole() {
-    let image = image(40, 300, 20);
+    for model in [toy(), by_block()] {
+        is_shown_whole(&image_of(&model, 40, 300, 20), model.bodies());
+    }
+}
+
+fn is_shown_whole(image: &Image, bodies: Bodies) {
     let (env, disk) = machine(&image.files, 40);
+    let mut blocks = 0;
     let (mut records, mut entries, mut postings, mut listed) = (0, 0, 0, 0);
     let show = |record: Record<'_>| record.body.len().to_string();
     for path in image.files.keys() {
@@ -36,6 +43,9 @@ fn a_whole_file_is_shown_whole() {
         for line in &lines {
             match line.what {
                 "record" => records += 1,
+                "block" if path.extension().is_some_and(|e| e == "seg") => {
+                    blocks += number(line, "records").unwrap();
+                }
                 "entry" => entries += 1,
                 "term" => postings += number(line, "postings").unwrap(),
                 "segment" => listed += number(line, "records").unwrap(),
@@ -48,6 +58,7 @@ fn a_whole_file_is_shown_whole() {
         }
     }
     let report = verified(&env);
+    assert_eq!(blocks, if bodies == Bodies::Blocks { records } else { 0 });
     assert_eq!((records, postings), (report.counts.records, report.counts.postings));
     assert!(entries >= report.counts.entries && listed >= records, "{entries} {listed}");
     assert_eq!(files(&disk), image.files);
@@ -55,12 +66,17 @@ fn a_whole_file_is_shown_whole() {
 
 #[test]
 fn damage_is_shown_where_it_is_and_the_walk_goes_on() {
-    let image = image(41, 400, 20);
+    for model in [toy(), by_block()] {
+        is_shown_damaged(&image_of(&model, 41, 400, 20));
+    }
+}
+
+fn is_shown_damaged(image: &Image) {
     let mut rng = Rng::new(41);
-    let mut spots: Vec<Spot> = segment_spots(&image, &mut rng).0;
-    spots.extend(manifest_spots(&image, &mut rng).into_iter().step_by(9));
-    spots.extend(store_spots(&image, &mut rng).into_iter().take(64).step_by(5));
-    spots.extend(log_spots(&image, &mut rng).into_iter().step_by(3));
+    let mut spots: Vec<Spot> = segment_spots(image, &mut rng).0;
+    spots.extend(manifest_spots(image, &mut rng).into_iter().step_by(9));
+    spots.extend(store_spots(image, &mut rng).into_iter().take(64).step_by(5));
+    spots.extend(log_spots(image, &mut rng).into_iter().step_by(3));
     for spot in spots {
         let mut damaged = image.files.clone();
         damaged.get_mut(&spot.path).unwrap()[spot.byte] ^= 2;

@@ -1,7 +1,7 @@
 //! Faults behind good checksums: what only a look at what files mean can find.
 
 use super::*;
-use crate::base::SegmentId;
+use crate::base::{Ids, SegmentId};
 use crate::maintain::site::Site;
 use crate::segment::{Builder, Compression, NewSegment};
 use crate::shard::format::{Manifest, ManifestSegment};
@@ -24,6 +24,7 @@ fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env,
         shard,
         page: site.page,
         model: ("toy", 3),
+        ids: Ids::Foreign,
         compression: Compression::None,
     };
     let mut builder = Builder::create(&*env.disk, &config.dir, new).unwrap();

@@ -104,11 +104,9 @@ fn gather(bench: &mut Bench<'_>, config: &Config, before: Manifest) -> Result<Ma
         let Some(segment) = &opened[i] else { continue };
         let mut dead: HashSet<Ordinal> = segments[i].dead.iter().copied().collect();
         for ordinal in 0..segment.records() {
-            let Ok(id) = segment.id(ordinal) else { continue };
-            let elsewhere = opened[..i]
-                .iter()
-                .flatten()
-                .any(|other| other.may_have_id(&id) && matches!(other.find(&id), Ok(Some(_))));
+            let Ok(key) = segment.key(ordinal) else { continue };
+            let others = &mut opened[..i].iter().flatten();
+            let elsewhere = others.any(|other| matches!(other.locate(&key), Ok(Some(_))));
             // Alive there, or dead there: in both cases not alive here.
             if elsewhere {
                 dead.insert(ordinal);
@@ -138,7 +136,7 @@ pub fn settle_log(
         for entry in block.unwrap_or_default().iter().filter_map(|bytes| read_entry(bytes).ok()) {
             killed.extend(entry.kills.iter().copied());
             if entry.kind == EntryKind::Put {
-                stored.push(entry.record.key.id);
+                stored.push(entry.record.key);
             }
         }
         Ok(())
@@ -153,9 +151,9 @@ pub fn settle_log(
             }
         }
         one.dead = sorted(dead);
-        for id in &stored {
-            if matches!(segment.find(id), Ok(Some(_))) {
-                skip.insert(*id);
+        for key in &stored {
+            if matches!(segment.locate(key), Ok(Some(_))) {
+                skip.insert(key.id);
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::base::{Key, Ordinal, Result, ShardId, Terms, hash64};
 use crate::io::Disk;
 use crate::maintain::log::Log;
 use crate::model::{Decision, Probes, Record};
-use crate::segment::Segment;
+use crate::segment::{Body, Segment};
 use crate::shard::format::{EntryKind, Manifest, read_entry};
 use crate::shard::{Config, manifest};
 use std::collections::{BinaryHeap, HashSet};
@@ -93,7 +93,7 @@ impl Held {
 
     fn read<T>(&self, (segment, ordinal): Place, read: impl FnOnce(Record<'_>) -> T) -> Result<T> {
         let segment = &self.segments[segment].0;
-        let body = segment.body(ordinal, Vec::new())?;
+        let body = segment.body(ordinal, Body::default())?;
         Ok(read(Record { key: segment.key(ordinal)?, body: &body }))
     }
 
@@ -157,11 +157,13 @@ impl Held {
             let first = below(segment, segment.records(), &dead[i])?;
             heap.extend(first.map(|(key, o)| (key, (i, o))));
         }
+        // Of each segment the body read last: its neighbours may come with it.
+        let mut bodies: Vec<Body> = self.segments.iter().map(|_| Body::default()).collect();
         while let Some((key, (i, o))) = heap.pop() {
             let segment = self.segments[i].0.clone();
             if !self.replaced.contains(&(i, o)) {
-                let body = segment.body(o, Vec::new())?;
-                visit(self, (i, o), Record { key, body: &body })?;
+                bodies[i] = segment.body(o, std::mem::take(&mut bodies[i]))?;
+                visit(self, (i, o), Record { key, body: &bodies[i] })?;
             }
             heap.extend(below(&segment, o, &dead[i])?.map(|(key, o)| (key, (i, o))));
         }

@@ -10,7 +10,7 @@
 use super::{Bench, Lost};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Terms};
 use crate::model::Record;
-use crate::segment::{Builder, NewSegment, Segment, file_name};
+use crate::segment::{Body, Builder, NewSegment, Segment, file_name};
 use crate::shard::Config;
 use crate::shard::format::ManifestSegment;
 use std::collections::HashSet;
@@ -46,9 +46,9 @@ pub fn rebuild(
     let id = if bench.dry_run { old.id } else { new_id(bench) };
     let mut builder = if bench.dry_run { None } else { Some(salvage.create(bench, id)?) };
     let mut new = ManifestSegment { id, records: 0, dead: Vec::new() };
-    let (mut terms, mut spare) = (Terms::new(), Vec::new());
+    let (mut terms, mut previous) = (Terms::new(), Body::default());
     for ordinal in 0..salvage.segment.records() {
-        let (key, body) = match salvage.read(bench, ordinal, std::mem::take(&mut spare)) {
+        let (key, body) = match salvage.read(bench, ordinal, std::mem::take(&mut previous)) {
             Ok(read) => read,
             Err(lost) => {
                 bench.done.lost.push(*lost);
@@ -66,7 +66,7 @@ pub fn rebuild(
             new.dead.push(new.records);
         }
         new.records += 1;
-        spare = body.into_spare();
+        previous = body;
     }
     if let Some(builder) = builder {
         builder.finish()?;
@@ -112,6 +112,7 @@ impl Salvage<'_> {
             shard: config.shard,
             page: config.page,
             model: (model.name(), model.version()),
+            ids: model.ids(),
             compression: self.segment.info().compression,
         };
         Builder::create(&*bench.env.disk, &config.dir, new)
@@ -122,10 +123,10 @@ impl Salvage<'_> {
         &self,
         bench: &Bench<'_>,
         ordinal: Ordinal,
-        spare: Vec<u8>,
-    ) -> std::result::Result<(Key, crate::segment::Body), Box<Lost>> {
+        previous: Body,
+    ) -> std::result::Result<(Key, Body), Box<Lost>> {
         let key = self.segment.key(ordinal).map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
-        let body = self.segment.body(ordinal, spare);
+        let body = self.segment.body(ordinal, previous);
         let body = body.map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
         if self.last.is_some_and(|last| last >= key) {
             return Err(self.lost(ordinal, None, &"its key does not ascend"));

@@ -16,7 +16,7 @@ use crate::io::Buf;
 use crate::maintain::report::Notebook;
 use crate::model::Record;
 use crate::pool::format::check_page;
-use crate::segment::{Segment, file_name};
+use crate::segment::{Body, Segment, file_name};
 use crate::shard::Config;
 use crate::shard::format::ManifestSegment;
 use std::collections::HashSet;
@@ -198,12 +198,12 @@ impl Look<'_, '_, '_> {
     /// Walks the records; the sum of the postings that they ask for, `None` if some could not be read.
     fn records(&mut self, segment: &Arc<Segment>) -> Result<Option<Sum>> {
         let mut sum = Some(Sum::default());
-        let (mut last, mut spare, mut terms) = (None, Vec::new(), Terms::new());
+        let (mut last, mut previous, mut terms) = (None, Body::default(), Terms::new());
         let info = *segment.info();
         for ordinal in 0..segment.records() {
             self.book.report.counts.records += 1;
             let read = segment.key(ordinal).and_then(|key| {
-                let body = segment.body(ordinal, std::mem::take(&mut spare))?;
+                let body = segment.body(ordinal, std::mem::take(&mut previous))?;
                 Ok((key, body))
             });
             let (key, body) = match read {
@@ -227,7 +227,7 @@ impl Look<'_, '_, '_> {
             if let Some(sum) = &mut sum {
                 terms.iter().for_each(|term| sum.add(sum::of_term(term), ordinal));
             }
-            spare = body.into_spare();
+            previous = body;
             if ordinal % 4096 == 0 {
                 self.book.read(0);
             }
@@ -252,11 +252,13 @@ impl Look<'_, '_, '_> {
         if ordinal == 0 && key.time != segment.info().time_min {
             self.say(0, "header", "the header's lowest time is not that of the first record");
         }
-        if !segment.may_have_id(&key.id) {
+        if segment.finds_ids() && !segment.may_have_id(&key.id) {
             let what = format!("the filter denies record {ordinal}, {}", named(&key));
             self.say(None, "filter", what);
         }
-        match segment.find(&key.id) {
+        let found =
+            if segment.finds_ids() { segment.find(&key.id) } else { segment.find_key(&key) };
+        match found {
             Ok(Some(found)) if found == ordinal => Ok(()),
             Ok(found) => {
                 let instead = found.map_or("nothing".into(), |found| format!("record {found}"));

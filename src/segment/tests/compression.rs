@@ -58,9 +58,9 @@ fn a_body_that_does_not_shrink_stays_as_it_is_and_borrowed() {
     let (info, segment, records) = written(bodies);
     compare(&segment, &records).unwrap();
     assert_eq!(info.body_bytes, 300 * 204);
-    let body = segment.body(0, Vec::new()).unwrap();
+    let body = segment.body(0, Body::default()).unwrap();
     assert_eq!(body.len(), 200);
-    assert_eq!(body.into_spare().capacity(), 0, "nothing was copied");
+    assert!(!body.is_copy());
 }
 
 #[test]
@@ -93,14 +93,12 @@ fn a_dictionary_makes_small_bodies_smaller() {
 #[test]
 fn a_packed_body_is_unpacked_into_the_memory_at_hand() {
     let (_, segment, records) = written(vec![vec![5; 3000]; 50]);
-    let mut spare = Vec::with_capacity(4000);
-    let memory = spare.as_ptr();
+    let mut body = segment.body(0, Body::default()).unwrap();
+    let memory = body.as_ptr();
     for ordinal in 0..records.len() as u32 {
-        let body = segment.body(ordinal, spare).unwrap();
+        body = segment.body(ordinal, body).unwrap();
         assert_eq!(*body, [5; 3000]);
         assert_eq!(body.as_ptr(), memory);
-        spare = body.into_spare();
-        assert_eq!(spare.capacity(), 4000); // new memory may stand where the old one stood
     }
 }
 
@@ -111,7 +109,7 @@ fn a_length_beyond_a_record_is_refused_before_memory_is_taken() {
         let (mut packed, mut out) = (Vec::new(), Vec::new());
         put_varint(&mut packed, len);
         packed.extend_from_slice(&[0; 20]);
-        assert!(decoder.unpack(&packed, &mut out).is_err());
+        assert!(decoder.unpack(&packed, RECORD_BYTES_MAX, &mut out).is_err());
         assert_eq!(out.capacity(), 0);
     }
 }
@@ -127,19 +125,22 @@ fn bytes_that_are_no_packed_body_give_an_error_or_a_body_of_the_length_they_say(
     let mut out = Vec::new();
     for body in &bodies[..20] {
         let packed = encoder.pack(body).unwrap().to_vec();
-        decoder.unpack(&packed, &mut out).unwrap();
+        decoder.unpack(&packed, RECORD_BYTES_MAX, &mut out).unwrap();
         assert_eq!(out, *body);
         for len in 0..packed.len() {
-            assert!(decoder.unpack(&packed[..len], &mut out).is_err(), "cut off at {len}");
+            assert!(
+                decoder.unpack(&packed[..len], RECORD_BYTES_MAX, &mut out).is_err(),
+                "cut off at {len}"
+            );
         }
         for at in 0..packed.len() {
             let mut other = packed.clone();
             other[at] ^= 1 << random.below(8);
-            let unpacked = decoder.unpack(&other, &mut out);
+            let unpacked = decoder.unpack(&other, RECORD_BYTES_MAX, &mut out);
             assert!(unpacked.is_ok() || out.is_empty());
             assert!(at < 2 || unpacked.is_err() || out.len() == body.len());
         }
-        decoder.unpack(&packed, &mut out).unwrap();
+        decoder.unpack(&packed, RECORD_BYTES_MAX, &mut out).unwrap();
         assert_eq!(out, *body, "the context of the thread is none the worse");
     }
     // Another dictionary, or none, makes other bytes of it and does no harm.
@@ -148,8 +149,8 @@ fn bytes_that_are_no_packed_body_give_an_error_or_a_body_of_the_length_they_say(
     for at in (0..other.len()).step_by(7) {
         other[at] ^= random.next() as u8;
         if let Ok(decoder) = Decoder::new(&other) {
-            let _ = decoder.unpack(&packed, &mut out);
+            let _ = decoder.unpack(&packed, RECORD_BYTES_MAX, &mut out);
         }
     }
-    let _ = Decoder::new(&[]).unwrap().unpack(&packed, &mut out);
+    let _ = Decoder::new(&[]).unwrap().unpack(&packed, RECORD_BYTES_MAX, &mut out);
 }

@@ -17,8 +17,8 @@ fn small(new: NewSegment) -> (Vec<u8>, Records) {
 }
 
 /// A segment as a flush writes it, and as a compaction may.
-fn both() -> [NewSegment; 2] {
-    [new_segment(1, PageSize::K4), packed_segment(2, PageSize::K4)]
+fn all_forms() -> [NewSegment; 4] {
+    every_form(1, PageSize::K4)
 }
 
 fn kind_of(page: &[u8]) -> u32 {
@@ -50,7 +50,7 @@ fn put(file: &dyn File, offset: usize, bytes: &[u8]) {
 #[test]
 fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
     use format::kind::{FILTER, HEADER, HEADER_COPY, ZDICT};
-    for new in both() {
+    for new in all_forms() {
         let (bytes, records) = small(new);
         let (disk, _file) = disk_with(&bytes, new);
         let path = dir().join(file_name(new.id));
@@ -171,8 +171,19 @@ fn a_header_that_contradicts_itself_or_its_file_is_refused() {
             assert!(matches!(refused, Err(Error::Corrupt { offset: 0, .. })), "{at} + {change}");
         }
     }
-    // A compression that is none, widths that are none, and times that do not fit theirs.
-    for (at, value) in [(148, 2), (148, 255), (149, 0), (149, 5), (150, 0), (150, 7), (109, 255)] {
+    // A compression that is none, or by block without blocks, blocks without one, widths that are none, and times that
+    // do not fit theirs.
+    for (at, value) in [
+        (148, 4),
+        (148, 2),
+        (164, 1),
+        (148, 255),
+        (149, 0),
+        (149, 5),
+        (150, 0),
+        (150, 7),
+        (109, 255),
+    ] {
         let mut page = bytes[..4096].to_vec();
         page[at] = value;
         seal_page(&mut page, &new.id.0, 0, format::kind::HEADER);
@@ -197,14 +208,12 @@ fn a_header_that_contradicts_itself_or_its_file_is_refused() {
 
 /// Reads all there is to read and ignores what it says.
 fn read_all(segment: &Arc<Segment>, records: &Records) {
-    let mut spare = Vec::new();
+    let mut previous = Body::default();
     for (ordinal, key) in (0..segment.records().min(2000)).zip(records.keys()) {
         let _ = segment.key(ordinal);
         let _ = segment.find(&key.id);
         let _ = segment.may_have_id(&key.id);
-        if let Ok(body) = segment.body(ordinal, std::mem::take(&mut spare)) {
-            spare = body.into_spare();
-        }
+        previous = segment.body(ordinal, previous).unwrap_or_default();
         let _ = segment.bounds(key.time, key.time + 9);
     }
     segment.prefetch_bodies(&(0..600).collect::<Vec<_>>());
@@ -240,7 +249,7 @@ fn read_all(segment: &Arc<Segment>, records: &Records) {
 
 #[test]
 fn nonsense_behind_a_good_checksum_neither_panics_nor_hangs() {
-    both().into_iter().for_each(nonsense);
+    all_forms().into_iter().for_each(nonsense);
 }
 
 fn nonsense(new: NewSegment) {

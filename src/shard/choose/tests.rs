@@ -5,7 +5,7 @@
 //! ```text
 //! case: what it shows
 //! segment <id byte> <records> <dead> <low>..<high> [compressed]
-//! choose [asked]
+//! choose [asked] [span <units of time>]
 //!   => <reason>[, compressed]: <ids, oldest first> | nothing
 //! ```
 //! The policy is that of windows of 1,000 records, four of a size, 20 % dead.
@@ -21,11 +21,12 @@ const POLICY: Policy = Policy {
     garbage_percent: 20,
     inputs_max: 32,
     compress: Compress::Full,
+    span: None,
 };
 
 fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
-    let (id, time_max) = (SegmentId([id; 16]), middle.1);
-    Item { id, records, dead, time_max, middle, compressed: false }
+    let (id, (time_min, time_max)) = (SegmentId([id; 16]), middle);
+    Item { id, records, dead, time_min, time_max, middle, compressed: false }
 }
 
 fn read(line: &str) -> Item {
@@ -49,7 +50,9 @@ fn answers(cases: &str) -> String {
         } else if line.starts_with("segment") {
             items.push(read(line));
         } else if line.starts_with("choose") {
-            let answer = match choose(&items, &POLICY, line.ends_with("asked")) {
+            let span = line.split_once("span ").map(|(_, span)| span.parse().unwrap());
+            let policy = Policy { span, ..POLICY };
+            let answer = match choose(&items, &policy, line.contains("asked")) {
                 None => "nothing".into(),
                 Some(Choice { inputs, compress, reason }) => {
                     let ids: String = inputs.iter().map(|id| format!(" {:02x}", id.0[0])).collect();
@@ -133,4 +136,44 @@ fn choosing_ends_and_leaves_few_segments() {
     }
     // Seven of each of three tiers, the small ones that removals left, and the full ones.
     assert!((8..=30).contains(&most), "{most} segments");
+}
+
+#[test]
+fn with_spans_no_merge_is_wider_than_its_inputs_and_past_spans_have_few_segments() {
+    let policy = Policy { span: Some(100), ..POLICY };
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        let (mut items, mut next, mut written, mut added) = (Vec::new(), 0u8, 0u64, 0u64);
+        // So slow that one span alone never fills a segment, up to several segments for each.
+        let records = [1, 5, 40, 300][rng.below(4) as usize];
+        for round in 0..150u64 {
+            let records = 1 + rng.below(records) as u32;
+            // Now and then an import of what is long past, or a flush over two spans.
+            let low = if rng.chance(10) { rng.below(round * 10 + 1) } else { round * 10 };
+            next = next.wrapping_add(1);
+            items.push(item(next, records, 0, (low, low + rng.below(15))));
+            added += u64::from(records);
+            let mut steps = 0;
+            while let Some(choice) = choose(&items, &policy, false) {
+                let inputs = items.iter().filter(|i| choice.inputs.contains(&i.id));
+                let mut spans: Vec<_> = inputs.clone().map(|i| policy.spans(i)).collect();
+                written += inputs.map(Item::live).sum::<u64>();
+                spans.dedup();
+                assert_eq!(spans.len(), 1, "seed {seed}: {choice:?}");
+                merge(&mut items, &choice, &mut next);
+                steps += 1;
+                assert!(steps < 50, "seed {seed}: it goes on for ever");
+            }
+        }
+        assert!(written < added * 8, "seed {seed}: {written} written for {added}");
+        let newest = items.iter().map(|i| policy.spans(i).0).max().unwrap();
+        items.sort_by_key(|i| policy.spans(i));
+        for span in items.chunk_by(|a, b| policy.spans(a) == policy.spans(b)) {
+            let small = span.iter().filter(|i| i.live() * 2 <= u64::from(policy.records_max));
+            if policy.spans(&span[0]).0 < newest {
+                // Each outweighs those before it four times.
+                assert!(small.clone().count() <= 5, "seed {seed}: {:?}", small.collect::<Vec<_>>());
+            }
+        }
+    }
 }

@@ -102,7 +102,9 @@ fn more_callers_than_tickets_all_get_through_blocking_and_as_futures() {
             s.spawn(move || {
                 for n in 0..EACH {
                     let ticket = match caller % 2 {
-                        0 => inbox.insert(RECORD).unwrap(),
+                        0 => {
+                            inbox.until_room(|context| inbox.poll_insert(RECORD, context)).unwrap()
+                        }
                         _ => block_on(poll_fn(|cx| inbox.poll_insert(RECORD, cx))).unwrap(),
                     };
                     if n % 7 == 0 { drop(ticket) } else { drop(ticket.wait()) }

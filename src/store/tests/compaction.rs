@@ -8,8 +8,14 @@ pub fn eager() -> Options {
     let mut options = Options::tiny();
     options.memtable_bytes = Some(96 << 10);
     let compress = Compress::Always;
-    options.compaction =
-        Policy { records_max: 1000, fan_in: 2, garbage_percent: 10, inputs_max: 4, compress };
+    options.compaction = Policy {
+        records_max: 1000,
+        fan_in: 2,
+        garbage_percent: 10,
+        inputs_max: 4,
+        compress,
+        span: None,
+    };
     options
 }
 

@@ -1,63 +1,24 @@
-//! Bodies: a byte stream of length-prefixed records, and the offset of each in a column.
+//! Bodies each for itself: a length, then the body, packed alone or as it came.
 //!
 //! ```text
 //!   LOCATIONS[ordinal] -> offset -> | u32 packed, length | bytes ... | next
 //!                                    within a page: borrowed; across pages: copied; packed: unpacked
 //! ```
 //!
-//! Invariants: Y1. a length over `RECORD_BYTES_MAX` or beyond the stream is `Corrupt`, so that no
-//! damage allocates more; Y2. bodies stand in ordinal order.
-//! Written by `body_writer`; what packed bytes are is `compression`'s to say.
+//! Invariants Y1 and Y2 as in `bodies`.
 
-use super::compression::{LazyDecoder, with_scratch};
-use super::format::{BODY_HEAD_BYTES, BODY_PACKED, Region, get_u32, kind};
-use super::numbers::Numbers;
-use super::pages::Pages;
+use super::stream::Stream;
+use super::{Body, Held, PREFETCH_PAGES_MAX};
 use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Ordinal, Result};
-use crate::pool::HeldPage;
-use std::fmt;
-use std::ops::{Deref, Range};
+use crate::segment::compression::{LazyDecoder, with_scratch};
+use crate::segment::format::{BODY_HEAD_BYTES, BODY_PACKED, Region, get_u32, kind};
+use crate::segment::numbers::Numbers;
+use crate::segment::pages::Pages;
 
-/// Pages that one call asks for ahead; more would push one another out of a small pool.
-const PREFETCH_PAGES_MAX: usize = 512;
-
-/// A record's body: a part of a page that stays pinned while it lives, or a copy. The default is empty.
-#[derive(Default)]
-pub struct Body {
-    page: Option<(HeldPage, Range<usize>)>,
-    /// The copy, or memory for a later one.
-    copy: Vec<u8>,
-}
-
-impl Body {
-    /// Gives back the memory that a copy would use, for the next call.
-    pub fn into_spare(self) -> Vec<u8> {
-        self.copy
-    }
-}
-
-impl Deref for Body {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.page {
-            Some((page, range)) => &page[range.clone()],
-            None => &self.copy,
-        }
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.len())
-    }
-}
-
-/// The bodies of an open segment.
-pub struct Bodies {
-    region: Region,
-    bytes: u64,
+/// Bodies of which each has a location.
+pub struct Each {
+    stream: Stream,
     locations: Numbers,
     decoder: LazyDecoder,
 }
@@ -69,15 +30,20 @@ struct Head {
     packed: bool,
 }
 
-impl Bodies {
+impl Each {
     /// The stream of `bytes` bytes in `region`.
-    pub fn new(region: Region, bytes: u64, locations: Numbers, decoder: LazyDecoder) -> Bodies {
-        Bodies { region, bytes, locations, decoder }
+    pub fn new(region: Region, bytes: u64, locations: Numbers, decoder: LazyDecoder) -> Each {
+        Each { stream: Stream { region, bytes }, locations, decoder }
     }
 
     /// Bytes in memory: the compression dictionary, once a packed body was read.
     pub fn memory_bytes(&self) -> usize {
         self.decoder.bytes()
+    }
+
+    /// Bytes of the stream.
+    pub fn bytes(&self) -> u64 {
+        self.stream.bytes
     }
 
     fn location(&self, pages: &Pages, ordinal: Ordinal) -> Result<u64> {
@@ -91,14 +57,14 @@ impl Bodies {
     }
 
     fn check_location(&self, pages: &Pages, ordinal: Ordinal, at: u64) -> Result<()> {
-        if at.checked_add(BODY_HEAD_BYTES as u64).is_none_or(|end| end > self.bytes) {
+        if at.checked_add(BODY_HEAD_BYTES as u64).is_none_or(|end| end > self.stream.bytes) {
             let page = self.locations.page_of(ordinal);
             return Err(pages.corrupt(page, "a body's location lies outside the bodies"));
         }
         Ok(())
     }
 
-    /// Hands `ordinals` to `f`, each with where its body begins.
+    /// Hands `ordinals` to `f`, each with where its body begins in the stream.
     ///
     /// # Errors
     /// As `get`; `f` has then had some of them.
@@ -118,13 +84,13 @@ impl Bodies {
         checked
     }
 
-    /// The body of `ordinal`; `spare` is used if it has to be copied or unpacked.
+    /// The body of `ordinal`.
     ///
     /// # Errors
     /// `Invalid` beyond the last record; `Io` and `Corrupt` as a page read says.
-    pub fn get(&self, pages: &Pages, ordinal: Ordinal, spare: Vec<u8>) -> Result<Body> {
+    pub fn get(&self, pages: &Pages, ordinal: Ordinal, previous: Body) -> Result<Body> {
         let at = self.location(pages, ordinal)?;
-        self.read(pages, at, Body { page: None, copy: spare })
+        self.read(pages, at, previous)
     }
 
     /// The body that begins at `at`, a location that was checked. `previous` gives its page, if that is
@@ -134,10 +100,10 @@ impl Bodies {
     /// `Io` and `Corrupt` as a page read says.
     pub fn read(&self, pages: &Pages, at: u64, previous: Body) -> Result<Body> {
         let payload = pages.payload_bytes();
-        let (number, within) = self.place(payload, at);
-        let Body { page: held, copy: mut spare } = previous;
+        let (number, within) = self.stream.place(payload, at);
+        let Body { held, copy: mut spare } = previous;
         let page = match held {
-            Some((page, _)) if pages.is(&page, number) => page,
+            Held::Page(page, _) if pages.is(&page, number) => page,
             other => {
                 drop(other); // first, so that a reader has one page pinned at a time
                 pages.hold(number, kind::BODIES)?
@@ -147,7 +113,7 @@ impl Bodies {
         if start > payload {
             drop(page);
             let mut head = [0; BODY_HEAD_BYTES];
-            pages.read_stream(self.region, kind::BODIES, at, &mut head)?;
+            self.stream.read_few(pages, at, &mut head)?;
             let head = self.check(pages, at, u32::from_le_bytes(head))?;
             return self.copy(pages, at, head, spare);
         }
@@ -160,23 +126,17 @@ impl Bodies {
         }
         if head.packed {
             self.unpack(pages, number, &page[range], &mut spare)?;
-            return Ok(Body { page: None, copy: spare });
+            return Ok(Body { held: Held::Copy, copy: spare });
         }
         spare.clear();
-        Ok(Body { page: Some((page, range)), copy: spare })
-    }
-
-    /// The page of byte `at`, which is below `bytes`, and the byte in its payload.
-    fn place(&self, payload: usize, at: u64) -> (u32, usize) {
-        let (page, within) = (at / payload as u64, at % payload as u64);
-        (self.region.first + page as u32, within as usize)
+        Ok(Body { held: Held::Page(page, range), copy: spare })
     }
 
     fn check(&self, pages: &Pages, at: u64, head: u32) -> Result<Head> {
         let (len, packed) = (head & !BODY_PACKED, head & BODY_PACKED != 0);
         let end = at + BODY_HEAD_BYTES as u64 + u64::from(len);
-        if len as usize > RECORD_BYTES_MAX || end > self.bytes {
-            let (page, _) = self.place(pages.payload_bytes(), at);
+        if len as usize > RECORD_BYTES_MAX || end > self.stream.bytes {
+            let (page, _) = self.stream.place(pages.payload_bytes(), at);
             return Err(pages.corrupt(page, "a body is longer than there are bytes"));
         }
         Ok(Head { len: len as usize, packed })
@@ -184,44 +144,25 @@ impl Bodies {
 
     /// The body at `at`, which crosses pages.
     fn copy(&self, pages: &Pages, at: u64, head: Head, mut spare: Vec<u8>) -> Result<Body> {
+        let start = at + BODY_HEAD_BYTES as u64;
         if head.packed {
-            let (number, _) = self.place(pages.payload_bytes(), at);
+            let (number, _) = self.stream.place(pages.payload_bytes(), at);
             with_scratch(|packed| {
-                self.bytes(pages, at, head.len, packed)?;
+                self.stream.read(pages, start, head.len, packed)?;
                 self.unpack(pages, number, packed, &mut spare)
             })?;
         } else {
-            self.bytes(pages, at, head.len, &mut spare)?;
+            self.stream.read(pages, start, head.len, &mut spare)?;
         }
-        Ok(Body { page: None, copy: spare })
-    }
-
-    fn bytes(&self, pages: &Pages, at: u64, len: usize, out: &mut Vec<u8>) -> Result<()> {
-        let start = at + BODY_HEAD_BYTES as u64;
-        let numbers = self.pages_of(pages, start, start + len as u64);
-        if numbers.len() > 1 {
-            pages.prefetch(&numbers.take(PREFETCH_PAGES_MAX).collect::<Vec<_>>());
-        }
-        out.clear();
-        out.resize(len, 0);
-        pages.read_stream(self.region, kind::BODIES, start, out)
+        Ok(Body { held: Held::Copy, copy: spare })
     }
 
     fn unpack(&self, pages: &Pages, number: u32, packed: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let unpacked = self.decoder.get(pages)?.unpack(packed, out);
+        let unpacked = self.decoder.get(pages)?.unpack(packed, RECORD_BYTES_MAX, out);
         unpacked.map_err(|what| pages.corrupt(number, what))
     }
 
-    /// The pages of bytes `start..end` of the stream.
-    fn pages_of(&self, pages: &Pages, start: u64, end: u64) -> Range<u32> {
-        let payload = pages.payload_bytes() as u64;
-        let page = |at: u64| (at.min(self.bytes) / payload) as u32;
-        let last = if end > start { page(end - 1) } else { page(start) };
-        self.region.first + page(start)..self.region.first + last + 1
-    }
-
-    /// Asks for the pages of `ordinals` in one batch, best effort: whatever fails here is reported
-    /// where the body is read. Returns how many pages were asked for.
+    /// Asks for the pages of `ordinals`, in two batches: where they are, and they. Returns how many pages were asked for.
     pub fn prefetch(&self, pages: &Pages, ordinals: &[Ordinal]) -> usize {
         let known = ordinals.iter().filter(|&&o| o < self.locations.items());
         let mut numbers: Vec<u32> = known.clone().map(|&o| self.locations.page_of(o)).collect();
@@ -234,11 +175,11 @@ impl Bodies {
             let Ok(start) = self.location(pages, ordinal) else { return asked };
             // Y2: the next body's start is this one's end.
             let next = (ordinal + 1 < self.locations.items()).then_some(ordinal + 1);
-            let end = next.map_or(Ok(self.bytes), |next| self.location(pages, next));
+            let end = next.map_or(Ok(self.stream.bytes), |next| self.location(pages, next));
             let Ok(end) = end else { return asked };
             if end > start {
                 let room = PREFETCH_PAGES_MAX - numbers.len();
-                numbers.extend(self.pages_of(pages, start, end).take(room));
+                numbers.extend(self.stream.pages_of(pages, start, end).take(room));
             }
         }
         numbers.sort_unstable();
