@@ -4,6 +4,7 @@
 //!   append    lines, NDJSON --> store          search, tail, export   store --> rows, NDJSON
 //!   segments, seal, stats, retain              what the store consists of, and what goes
 //!   gen (generate)                             lines from a seed
+//!   serve                                      syslog, OTLP --> store
 //!   common:   asked (a query as flags), look (how rows are written), rows (text and NDJSON), base64
 //! ```
 //!
@@ -25,6 +26,7 @@ mod rows;
 mod seal;
 mod search;
 mod segments;
+mod serve;
 mod stats;
 mod tail;
 
@@ -112,6 +114,16 @@ enum Verb {
     /// second; one of 500 is late by up to two seconds. The same seed gives the same bytes on every machine.
     #[command(after_long_help = GEN_EXAMPLES)]
     Gen(generate::Args),
+
+    /// Take records over the network until a signal: syslog, and OpenTelemetry over HTTP
+    ///
+    /// Creates the store if there is none. Syslog of RFC 5424 and RFC 3164 comes as datagrams and as streams, with line
+    /// ends or with counts; the record is the whole message, its source the host and the program. OTLP requests (POST
+    /// /v1/logs) are answered when they are as durable as --sync promises. Everything listens on loopback unless it is told
+    /// otherwise: nobody is asked who they are. SIGTERM and SIGINT take what was sent, close the store and exit
+    /// with 0.
+    #[command(after_long_help = SERVE_EXAMPLES)]
+    Serve(serve::Args),
 }
 
 const APPEND_EXAMPLES: &str = "\
@@ -162,6 +174,12 @@ Examples:
   ratite log gen --lines 1000000 | ratite log append
   ratite log gen --lines 1000000 --format text --out lines.txt";
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  ratite log serve --data /var/lib/ratite-logs
+  ratite log serve --syslog-udp 0.0.0.0:5514 --syslog-tcp none --source '{address}/{app}'
+  logger --server 127.0.0.1 --port 5514 --tcp hello";
+
 pub fn run(args: &Args) -> Outcome<()> {
     match &args.verb {
         Verb::Append(args) => append::run(args),
@@ -173,5 +191,6 @@ pub fn run(args: &Args) -> Outcome<()> {
         Verb::Export(args) => export::run(args),
         Verb::Retain(args) => retain::run(args),
         Verb::Gen(args) => generate::run(args),
+        Verb::Serve(args) => serve::run(args),
     }
 }
