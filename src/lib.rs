@@ -66,6 +66,8 @@ pub mod base;
 pub mod io;
 #[cfg(feature = "logs")]
 pub mod logs;
+#[cfg(feature = "tracing-layer")]
+pub use logs::tracing_layer;
 pub mod maintain;
 pub mod memtable;
 pub mod model;

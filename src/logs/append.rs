@@ -1,26 +1,28 @@
 //! Appending: how records go in, and when it is answered.
 //!
 //! ```text
-//!   check all --> take arrivals (atomic) --> body, key --> the shard, as long as there is room --> answers
+//!   check all --> take arrivals (atomic) --> a group for each shard --full--> Store::insert_many --> answers
 //! ```
 //!
 //! I1. Positions of a batch are in the order of its slice, and records of one time are read in that order.
 //! I2. A batch with a record that cannot be stored is refused before any of it is handed over.
 //! I3. Whoever waits for room takes the answers that he has: they may hold the room that he waits for.
 
+use super::model::route_of;
 use super::{LogRecord, LogStore, Position};
+use crate::base::limits::BATCH_RECORD_BYTES;
 use crate::base::{Error, Result};
 use crate::model::Record;
 use crate::shard::{Outcome, Ticket};
-use crate::store::Pending;
+use crate::store::{Pending, Store};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-/// Records of one batch that are under way at once: as many as two groups take.
-const WINDOW: usize = 2048;
+/// Groups of one batch that are under way at once, in all shards: while one is written, the next is copied.
+const GROUPS_AHEAD: usize = 16;
 
 impl LogStore {
     /// Stores `record`, waiting until it is as durable as the sync mode says.
@@ -59,25 +61,26 @@ impl LogStore {
     }
 
     /// Stores `records`, and gives their positions in the order of the slice. When the disk is slower, it waits: nothing
-    /// is dropped, and no more than a window of records is in memory twice.
+    /// is dropped, and some groups of up to 256 KiB are in memory twice.
     ///
     /// # Errors
     /// `Invalid` with the index of the first record that can never be stored: none is, then. `Poisoned`, `Closed`: some
     /// may be stored, and some not.
     pub fn append_batch(&self, records: &[LogRecord<'_>]) -> Result<Vec<Position>> {
         let positions = self.admit(records)?;
-        let (mut under_way, mut body) = (VecDeque::<Pending<'_>>::new(), Vec::new());
-        for (record, position) in records.iter().zip(&positions) {
-            record.encode(&mut body);
-            let record = Record { key: position.key(), body: &body };
+        let mut groups = Groups::new(&self.store, records, &positions);
+        let mut under_way = VecDeque::<Pending<'_>>::new();
+        while let Some(group) = groups.next() {
+            let records = group.records();
             let pending = loop {
-                let has_window = under_way.len() < WINDOW;
-                if has_window && let Some(pending) = self.store.try_insert(record)? {
+                if under_way.len() < GROUPS_AHEAD
+                    && let Some(pending) = try_hand_over(&self.store, &records)?
+                {
                     break pending;
                 }
                 match under_way.pop_front() {
                     Some(oldest) => stored(oldest.wait()?)?, // I3
-                    None => break self.store.insert(record)?,
+                    None => break hand_over(&self.store, &records)?,
                 }
             };
             under_way.push_back(pending);
@@ -86,24 +89,23 @@ impl LogStore {
         Ok(positions)
     }
 
-    /// As [`LogStore::append_batch`], but of the records from the first on that there is no room for, none is stored:
-    /// gives the positions of those before it.
+    /// As [`LogStore::append_batch`], but what there is no room for is not stored, and has no position.
     ///
     /// # Errors
     /// As [`LogStore::append_batch`].
-    pub fn try_append_batch(&self, records: &[LogRecord<'_>]) -> Result<Vec<Position>> {
-        let mut positions = self.admit(records)?;
-        let (mut under_way, mut body) = (Vec::new(), Vec::new());
-        for (record, position) in records.iter().zip(&positions) {
-            record.encode(&mut body);
-            match self.store.try_insert(Record { key: position.key(), body: &body })? {
-                Some(pending) => under_way.push(pending),
-                None => break,
+    pub fn try_append_batch(&self, records: &[LogRecord<'_>]) -> Result<Vec<Option<Position>>> {
+        let positions = self.admit(records)?;
+        let mut answers = vec![None; records.len()];
+        let mut groups = Groups::new(&self.store, records, &positions);
+        let mut under_way = Vec::new();
+        while let Some(group) = groups.next() {
+            if let Some(pending) = try_hand_over(&self.store, &group.records())? {
+                group.places.iter().for_each(|place| answers[place.index] = Some(place.position));
+                under_way.push(pending);
             }
         }
-        positions.truncate(under_way.len());
         under_way.into_iter().try_for_each(|pending| stored(pending.wait()?))?;
-        Ok(positions)
+        Ok(answers)
     }
 
     /// [`LogStore::append_batch`] as a future of any executor. Dropping it gives up the answers, and the records that were
@@ -113,11 +115,11 @@ impl LogStore {
     /// As [`LogStore::append_batch`].
     pub async fn append_batch_async(&self, records: &[LogRecord<'_>]) -> Result<Vec<Position>> {
         let positions = self.admit(records)?;
-        let (mut under_way, mut body) = (VecDeque::new(), Vec::new());
-        for (record, position) in records.iter().zip(&positions) {
-            record.encode(&mut body);
-            let record = Record { key: position.key(), body: &body };
-            let entered = poll_fn(|context| self.poll_enter(record, &mut under_way, context));
+        let mut groups = Groups::new(&self.store, records, &positions);
+        let mut under_way = VecDeque::new();
+        while let Some(group) = groups.next() {
+            let records = group.records();
+            let entered = poll_fn(|context| self.poll_enter(&records, &mut under_way, context));
             let ticket = entered.await?;
             under_way.push_back(ticket);
         }
@@ -127,18 +129,22 @@ impl LogStore {
         Ok(positions)
     }
 
-    /// Hands `record` over, or takes answers (I3) and is woken by the next one, or by room.
+    /// Hands a group over, or takes answers (I3) and is woken by the next one, or by room.
     fn poll_enter(
         &self,
-        record: Record<'_>,
+        records: &[Record<'_>],
         under_way: &mut VecDeque<Ticket>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Ticket>> {
         loop {
-            if under_way.len() < WINDOW
-                && let Poll::Ready(entered) = self.store.poll_insert(record, context)
-            {
-                return Poll::Ready(entered.map(Pending::into_future));
+            if under_way.len() < GROUPS_AHEAD {
+                let entered = match records {
+                    [one] => self.store.poll_insert(*one, context),
+                    many => self.store.poll_insert_many(many, context),
+                };
+                if entered.is_ready() {
+                    return entered.map_ok(Pending::into_future);
+                }
             }
             let Some(oldest) = under_way.front_mut() else { return Poll::Pending };
             let Poll::Ready(answer) = Pin::new(oldest).poll(context) else { return Poll::Pending };
@@ -161,6 +167,87 @@ impl LogStore {
         let first = self.arrivals.fetch_add(records.len() as u64, Relaxed);
         let place = |(record, arrival): (&LogRecord<'_>, u64)| Position { ts: record.ts, arrival };
         Ok(records.iter().zip(first..).map(place).collect())
+    }
+}
+
+/// Where a record of a group is in the batch, and where its body ends in the group.
+struct Place {
+    index: usize,
+    position: Position,
+    end: usize,
+}
+
+/// Records of one shard that are handed over together.
+#[derive(Default)]
+struct Group {
+    bodies: Vec<u8>,
+    places: Vec<Place>,
+}
+
+impl Group {
+    /// Bytes as the engine counts them, with a record of `more` bytes.
+    fn bytes_with(&self, more: usize) -> usize {
+        self.bodies.len() + more + (self.places.len() + 1) * BATCH_RECORD_BYTES
+    }
+
+    fn records(&self) -> Vec<Record<'_>> {
+        let mut start = 0;
+        let record = |place: &Place| {
+            let body = &self.bodies[std::mem::replace(&mut start, place.end)..place.end];
+            Record { key: place.position.key(), body }
+        };
+        self.places.iter().map(record).collect()
+    }
+}
+
+/// A batch in groups, each of one shard and within the engine's limit; what is larger by itself goes alone.
+struct Groups<'a> {
+    records: &'a [LogRecord<'a>],
+    positions: &'a [Position],
+    /// The record that comes next.
+    index: usize,
+    /// By shard.
+    filling: Vec<Group>,
+    bytes_max: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn new(store: &Store, records: &'a [LogRecord<'a>], positions: &'a [Position]) -> Groups<'a> {
+        let mut filling = Vec::new();
+        filling.resize_with(store.shard_count(), Group::default);
+        Groups { records, positions, index: 0, filling, bytes_max: store.batch_bytes_max() }
+    }
+
+    /// A group that is full, or is left at the end.
+    fn next(&mut self) -> Option<Group> {
+        while let Some(record) = self.records.get(self.index) {
+            // The low bits choose the shard, as the engine has it.
+            let shard = route_of(&record.source.uuid()) as usize & (self.filling.len() - 1);
+            let group = &mut self.filling[shard];
+            if !group.places.is_empty() && group.bytes_with(record.body_bytes()) > self.bytes_max {
+                return Some(std::mem::take(group));
+            }
+            record.encode(&mut group.bodies);
+            let (index, position) = (self.index, self.positions[self.index]);
+            group.places.push(Place { index, position, end: group.bodies.len() });
+            self.index += 1;
+        }
+        let left = self.filling.iter_mut().find(|group| !group.places.is_empty());
+        left.map(std::mem::take)
+    }
+}
+
+fn hand_over<'a>(store: &'a Store, records: &[Record<'_>]) -> Result<Pending<'a>> {
+    match records {
+        [one] => store.insert(*one),
+        many => store.insert_many(many),
+    }
+}
+
+fn try_hand_over<'a>(store: &'a Store, records: &[Record<'_>]) -> Result<Option<Pending<'a>>> {
+    match records {
+        [one] => store.try_insert(*one),
+        many => store.try_insert_many(many),
     }
 }
 

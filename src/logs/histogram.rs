@@ -31,7 +31,7 @@ impl LogStore {
     /// `Corrupt` or `Io`.
     pub fn count(&self, query: &Query) -> Result<u64> {
         let snapshot = self.store.snapshot();
-        self.store.count_at(&snapshot, &[query.select(&snapshot)])
+        self.store.count_in(&snapshot, &[query.select(&snapshot)])
     }
 
     /// The records that `query` asks for, limit and resuming aside, by time: of each bucket that is not empty, its

@@ -22,9 +22,7 @@ pub struct Position {
 impl Position {
     /// The key of the record.
     pub(super) fn key(self) -> Key {
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&(!self.arrival).to_be_bytes());
-        Key { time: self.ts, id }
+        Key::own(self.ts, !self.arrival)
     }
 
     /// The position of the record with `key`.

@@ -36,9 +36,13 @@ impl LogRecord<'_> {
         Ok(())
     }
 
-    /// Makes `out` the body.
+    /// Bytes of the body.
+    pub(super) fn body_bytes(&self) -> usize {
+        1 + self.source.name().map_or(16, str::len) + self.raw.len()
+    }
+
+    /// Appends the body to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.clear();
         match self.source.as_ref() {
             SourceRef::Uuid(uuid) => {
                 out.push(0);
@@ -112,8 +116,9 @@ mod tests {
             Source::of([7; 16]),
         ] {
             for raw in [&b""[..], b"x", b"\0\xff\n"] {
-                let mut body = vec![1, 2, 3];
-                LogRecord { ts: 1, source: &source, raw }.encode(&mut body);
+                let (mut body, record) = (Vec::new(), LogRecord { ts: 1, source: &source, raw });
+                record.encode(&mut body);
+                assert_eq!(body.len(), record.body_bytes());
                 let (back, bytes) = decode(&body).unwrap();
                 assert_eq!(
                     (back.to_source(), back.name(), bytes),

@@ -9,7 +9,7 @@ use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
 use super::seal::Sealer;
 use super::{LogCursor, Query, Search};
 use crate::base::Result;
-use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy};
+use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy, threads};
 use crate::shard::{ShardStats, SyncMode};
 use crate::store::{Options, Store, StoreSnapshot};
 use std::fmt;
@@ -74,6 +74,9 @@ pub struct LogStore {
     pub(super) store: Arc<Store>,
     /// The next arrival.
     pub(super) arrivals: AtomicU64,
+    /// What its threads belong to.
+    #[cfg(feature = "tracing-layer")]
+    owner: u64,
     pub(super) sealer: Option<Sealer>,
     pub(super) followers: Followers,
     pub(super) follow_bytes: usize,
@@ -95,13 +98,23 @@ impl LogStore {
     /// As [`LogStore::open`].
     pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
         let clock = env.clock.clone();
-        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.engine(), env)?);
+        let owner = threads::owner_new();
+        let (store, sealer) = threads::owned_by(owner, || {
+            let store = Store::open(dir, Arc::new(LogModel), &options.engine(), env)?;
+            let (store, with_thread) = (Arc::new(store), options.store.threads);
+            let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
+            Ok((store, sealer))
+        })?;
         let behind = last_arrival(&store.snapshot())?.map_or(1, |last| last.saturating_add(1));
-        let arrivals = AtomicU64::new(behind.max(clock.unix_micros())); // I1
-        let with_thread = options.store.threads;
-        let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
-        let (followers, follow_bytes) = (Followers::default(), options.follow_bytes);
-        Ok(LogStore { store, arrivals, sealer, followers, follow_bytes })
+        Ok(LogStore {
+            store,
+            arrivals: AtomicU64::new(behind.max(clock.unix_micros())), // I1
+            #[cfg(feature = "tracing-layer")]
+            owner,
+            sealer,
+            followers: Followers::default(),
+            follow_bytes: options.follow_bytes,
+        })
     }
 
     /// An empty store whose files are in memory and gone with it: for tests, and for programs that keep some hundred MB
@@ -126,6 +139,12 @@ impl LogStore {
             ..Options::default()
         };
         LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions::from(&store), env)
+    }
+
+    /// What the threads of this store belong to ([`threads::owner_current`]).
+    #[cfg(feature = "tracing-layer")]
+    pub(super) fn owner(&self) -> u64 {
+        self.owner
     }
 
     /// The engine below, for figures and settings.
@@ -166,8 +185,9 @@ impl LogStore {
         closed
     }
 
-    /// No record whose append was answered before the call arrived after this.
-    pub(super) fn newest_arrival(&self) -> u64 {
+    /// The arrival that no record has passed that is stored now, and that every later one will pass, also after the store
+    /// was opened again.
+    pub fn newest_arrival(&self) -> u64 {
         self.arrivals.load(Relaxed) - 1
     }
 }
@@ -188,25 +208,20 @@ impl fmt::Debug for LogStore {
 /// The last arrival that is stored, rounded up to the end of its block.
 fn last_arrival(snapshot: &StoreSnapshot) -> Result<Option<u64>> {
     let mut last = None;
-    terms_of(ARRIVAL, snapshot, |block| {
-        let block = block.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let mut see = |term: &[u8]| {
+        let block = term[1..].iter().fold(0, |n, &b| n << 8 | u64::from(b));
         last = last.max(Some(block << BLOCK_BITS | ((1 << BLOCK_BITS) - 1)));
-    })?;
-    Ok(last)
-}
-
-/// Hands what follows `field` in each of its terms to `see`, for each memtable and segment.
-fn terms_of(field: u8, snapshot: &StoreSnapshot, mut see: impl FnMut(&[u8])) -> Result<()> {
+    };
     for snapshot in snapshot.shards() {
         for memtable in snapshot.view.memtables() {
-            memtable.terms().filter(|(t, _)| t[0] == field).for_each(|(term, _)| see(&term[1..]));
+            memtable.terms().filter(|(term, _)| term[0] == ARRIVAL).for_each(|(term, _)| see(term));
         }
         for live in &snapshot.view.segments {
-            let mut terms = live.segment.terms_from(&[field])?;
-            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == field) {
-                see(&term[1..]);
+            let mut terms = live.segment.terms_from(&[ARRIVAL])?;
+            while let Some((term, _)) = terms.next()?.filter(|(term, _)| term[0] == ARRIVAL) {
+                see(term);
             }
         }
     }
-    Ok(())
+    Ok(last)
 }

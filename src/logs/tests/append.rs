@@ -96,12 +96,22 @@ fn futures_store_as_calls_do() {
 }
 
 #[test]
-fn who_would_rather_drop_is_told_how_many_were_taken() {
-    let options = Options { in_flight: 8, ..Options::tiny() };
-    let (log, source) = (Machine::new(4).open_with(&options), named("a"));
-    let batch = vec![LogRecord { ts: 1, source: &source, raw: b"x" }; 20];
-    let taken = log.try_append_batch(&batch).unwrap().len();
-    assert!((1..20).contains(&taken), "{taken}");
-    assert_eq!(log.count(&Query::default()).unwrap(), taken as u64);
+fn who_would_rather_drop_is_told_what_was_taken() {
+    // More than the ring has room for, and nobody empties it meanwhile.
+    let (log, sources) = (Machine::new(4).open(), [named("a"), named("b"), named("c")]);
+    let raws: Vec<String> = (0..2000).map(|i| format!("{i} {}", "x".repeat(500))).collect();
+    let record = |(i, raw): (usize, &'_ String)| (i, raw.clone());
+    let lines: Vec<(usize, String)> = raws.iter().enumerate().map(record).collect();
+    let batch: Vec<LogRecord<'_>> = lines
+        .iter()
+        .map(|(i, raw)| LogRecord { ts: 1, source: &sources[i % 3], raw: raw.as_bytes() })
+        .collect();
+    let answers = log.try_append_batch(&batch).unwrap();
+    let taken: Vec<&str> =
+        answers.iter().zip(&raws).filter(|(a, _)| a.is_some()).map(|(_, raw)| &**raw).collect();
+    assert!((1..2000).contains(&taken.len()), "{}", taken.len());
+    assert_eq!(find(&log, &Query::default()), taken);
+    let positions: Vec<Position> = answers.into_iter().flatten().collect();
+    assert!(positions.is_sorted());
     assert!(log.try_append(batch[0]).unwrap().is_some(), "there is room again");
 }
