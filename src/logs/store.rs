@@ -30,7 +30,7 @@ pub struct LogOptions {
     /// How long records wait in memory before they are sealed, at most: retention drops segments only, and what is in
     /// memory is replayed at opening. Without threads: when `LogStore::seal_due` is called. Default: an hour.
     pub seal_age: Option<Duration>,
-    /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
+    /// Records of one shard at which they are sealed, a batch as a whole; size is `store.memtable_bytes`. Default: as many as fit.
     pub seal_records: Option<u32>,
     /// How much time segments may span that are merged with one another, so that records that retention should drop do
     /// not stay with much newer ones: spans of this length, from the Unix epoch on. Default: a day. Ignored if
