@@ -166,13 +166,6 @@ impl StoreArgs {
         Err(Failure::Sentence(format!("the store in {dir} holds {why}")))
     }
 
-    /// Opens the store of log records, or creates it if `create`.
-    pub fn open_logs(&self, create: bool) -> Outcome<Arc<LogStore>> {
-        let mut options = LogOptions::from(&self.options);
-        options.store.create = create;
-        Ok(Arc::new(LogStore::open_in(&self.data, &options, self.env()?)?))
-    }
-
     /// The model of the store, for who looks at its files without opening it.
     pub fn model(&self, env: &Env) -> Outcome<Arc<dyn Model>> {
         if Holds::of(&self.data, env) == Some(Holds::Logs) {
