@@ -89,7 +89,7 @@ impl LogStore {
         for snapshot in self.store.snapshot().shards() {
             in_memtables(snapshot, &mut found)?;
             for live in &snapshot.view.segments {
-                in_segment(live, snapshot, &mut found)?;
+                in_segment(live, &mut found)?;
             }
         }
         let named = |(uuid, (source, count)): ([u8; 16], (Option<Source>, u64))| {
@@ -115,7 +115,8 @@ fn in_memtables(snapshot: &Snapshot, found: &mut Sources) -> Result<()> {
     Ok(())
 }
 
-fn in_segment(live: &LiveSegment, snapshot: &Snapshot, found: &mut Sources) -> Result<()> {
+/// No record of a log is ever removed by itself, so that lists are exact.
+fn in_segment(live: &LiveSegment, found: &mut Sources) -> Result<()> {
     let segment = &live.segment;
     let mut terms = segment.terms_from(&[SOURCE])?;
     while let Some((term, list)) = terms.next()? {
@@ -126,14 +127,6 @@ fn in_segment(live: &LiveSegment, snapshot: &Snapshot, found: &mut Sources) -> R
             && let Some(first) = list.cursor(segment).seek_ge(0)?
         {
             name(entry, &segment.body(first, Body::default())?);
-        }
-    }
-    // The lists still have who was removed since.
-    for o in live.dead.iter(0..segment.records(), snapshot.at) {
-        if let Some((source, _)) = decode(&segment.body(o, Body::default())?)
-            && let Some(entry) = found.get_mut(&source.uuid())
-        {
-            entry.1 = entry.1.saturating_sub(1);
         }
     }
     Ok(())

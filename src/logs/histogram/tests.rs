@@ -86,21 +86,3 @@ fn a_histogram_hears_when_it_is_not_wanted_any_more_and_has_a_limit() {
     assert_eq!(log.histogram(&query, 1).unwrap_err().code(), "ERR_FULL");
     assert_eq!(log.histogram(&query, u64::MAX).unwrap(), [(0, log.count(&query).unwrap())]);
 }
-
-#[test]
-fn sources_leave_out_what_was_removed() {
-    let log = LogStore::in_memory().unwrap();
-    let source = Source::named("web").unwrap();
-    let lines = [1, 2, 3].map(|ts| LogRecord { ts, source: &source, raw: b"a line" });
-    let positions = log.append_batch(&lines).unwrap();
-    log.seal().unwrap();
-    let route = crate::base::hash64(&source.uuid());
-    let remove = |i: usize| log.engine().remove(route, &[positions[i].key().id]).unwrap();
-    for left in [2, 1] {
-        assert_eq!(remove(left), 1);
-        assert_eq!(log.sources().unwrap(), [(source.clone(), left as u64)]);
-        assert_eq!(log.histogram(&Query::default(), 1).unwrap().len(), left);
-    }
-    remove(0);
-    assert_eq!(log.sources().unwrap(), []);
-}
