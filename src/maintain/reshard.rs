@@ -20,7 +20,7 @@ use super::swap::{swap, sweep, workshop};
 use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Crc64, Error, Result, Terms};
 use crate::io::Env;
-use crate::model::{Decision, Ids, Model, Probes, Record};
+use crate::model::{Bodies, Decision, Ids, Model, Probes, Record};
 use crate::query::{Order, Select};
 use crate::shard::{Outcome, SyncMode};
 use crate::store::{Options, Pending, Store, birth};
@@ -227,6 +227,10 @@ impl Model for AsIs {
 
     fn route(&self, record: Record<'_>) -> u64 {
         self.0.route(record)
+    }
+
+    fn bodies(&self) -> Bodies {
+        self.0.bodies()
     }
 
     fn ids(&self) -> Ids {

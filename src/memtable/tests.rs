@@ -3,6 +3,7 @@
 //! The tests of `slots.rs`, `postings.rs` and `index.rs` stand below this module, not in those files:
 //! `model.rs` includes the files a second time, above loom's atomics.
 
+mod batch;
 mod beside;
 mod index;
 mod postings;

@@ -51,7 +51,7 @@ fn sorted(items: &[Item]) -> Vec<Item> {
 #[test]
 fn after_a_power_cut_each_batch_is_there_wholly_or_not_at_all_and_all_acknowledged_are() {
     let mut cut_batches = 0;
-    for seed in 0..300 {
+    for seed in 0..120 {
         let mut rng = Rng::new(seed);
         let machine = Machine::new(seed);
         let options = small(1);
@@ -265,4 +265,58 @@ fn batches_beside_single_records_from_many_threads_are_all_there() {
     assert!(found.is_sorted_by(|a, b| a < b));
     let stored: u64 = store.stats().iter().map(|s| s.stored).sum();
     assert_eq!(found.len() as u64, stored);
+}
+
+/// Nanoseconds on a processor of the threads of this process whose name begins like this.
+fn busy(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let named = tasks.filter(|task| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.starts_with(name))
+    });
+    named
+        .map(|task| {
+            let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0)
+        })
+        .sum()
+}
+
+/// `cargo test --release --lib many_records -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; figures are in decision 17"]
+fn many_records_a_second() {
+    const RECORDS: u64 = 2_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let env = io::system(io::Backend::Auto).unwrap();
+    let clock = env.clock.clone();
+    for size in [1, 10, 100, 1000] {
+        let count = if size == 1 { RECORDS / 10 } else { RECORDS };
+        let options = Options { shards: Some(1), sync: SyncMode::Never, ..Options::default() };
+        let path = dir.path().join(size.to_string());
+        let store = Store::open(&path, model(true), &options, env.clone()).unwrap();
+        let source = |n: u64| (n * 7 % 50) as u8;
+        let bodies: Vec<Vec<u8>> = (0..50).map(|n| vec![n; 120]).collect();
+        let (begun, before) = (clock.monotonic_nanos(), busy("ratite-shard"));
+        let mut pending = std::collections::VecDeque::new();
+        for first in (0..count).step_by(size) {
+            let records: Vec<Record<'_>> = (first..first + size as u64)
+                .map(|n| Record { key: Key::own(n, !n), body: &bodies[usize::from(source(n))] })
+                .collect();
+            pending.push_back(store.insert_many(&records).unwrap());
+            if pending.len() > 64 {
+                pending.pop_front().unwrap().wait().unwrap();
+            }
+        }
+        for pending in pending {
+            pending.wait().unwrap();
+        }
+        let nanos = clock.monotonic_nanos() - begun;
+        let busy = busy("ratite-shard") - before;
+        println!(
+            "batches of {size}: {} records/s; {} ns of the shard's thread a record",
+            count * 1_000_000_000 / nanos,
+            busy / count
+        );
+        store.close().unwrap();
+    }
 }
