@@ -7,6 +7,7 @@
 //! ```text
 //!   sync       events from relay to relay                 feature `relay`
 //!   relay      websockets, subscriptions, NIP-11          feature `relay`
+//!   collect    log records by syslog and OTLP/HTTP        feature `collect`
 //!   logs       log records, `LogStore`                    feature `logs`
 //!   nostr      events, filters, rules, `EventStore`       feature `nostr`
 //!   ---------- nothing below knows Nostr or logs ----------
@@ -63,9 +64,13 @@
 //! guarantees, operations.
 
 pub mod base;
+#[cfg(feature = "collect")]
+pub mod collect;
 pub mod io;
 #[cfg(feature = "logs")]
 pub mod logs;
+#[cfg(feature = "tracing-layer")]
+pub use logs::tracing_layer;
 pub mod maintain;
 pub mod memtable;
 pub mod model;

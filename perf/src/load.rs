@@ -72,15 +72,30 @@ pub enum Sync {
     Never,
 }
 
+impl Sync {
+    /// As the option has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sync::Always => "always",
+            Sync::Batch => "batch",
+            Sync::Never => "never",
+        }
+    }
+
+    pub fn mode(self) -> SyncMode {
+        match self {
+            Sync::Always => SyncMode::Always,
+            Sync::Batch => SyncMode::BATCH,
+            Sync::Never => SyncMode::Never,
+        }
+    }
+}
+
 impl StoreArgs {
     /// Opens the store in `dir`.
     pub fn open(&self, dir: &Path) -> Result<EventStore> {
         let mut options = Options::default();
-        options.sync = match self.sync {
-            Sync::Always => SyncMode::Always,
-            Sync::Batch => SyncMode::BATCH,
-            Sync::Never => SyncMode::Never,
-        };
+        options.sync = self.sync.mode();
         options.memory_bytes = self.memory << 20;
         options.memtable_bytes = self.memtable.map(|mib| mib << 20);
         if let Some(mib) = self.compaction {
@@ -92,7 +107,7 @@ impl StoreArgs {
 
     pub fn describe(&self) -> serde_json::Value {
         json!({
-            "sync": format!("{:?}", self.sync).to_lowercase(),
+            "sync": self.sync.name(),
             "memory_mib": self.memory,
             "memtable_mib": self.memtable,
             "compaction_mib_per_second": self.compaction,

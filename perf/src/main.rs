@@ -1,8 +1,9 @@
-//! Measures Ratite: loading, queries, publishing, opening, and a relay on the wire.
+//! Measures Ratite: loading, queries, publishing, opening, a relay on the wire, and logs.
 //!
 //! ```text
 //!   generate -> events file -> load -> store -> query, publish, open
 //!                     `------------------------> wire (a relay)        all -> JSON lines -> report
+//!   logs: everything about log lines in one run
 //! ```
 //!
 //! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
@@ -15,6 +16,7 @@ mod events;
 mod figure;
 mod host;
 mod load;
+mod logs;
 mod mixed;
 mod open;
 #[cfg(feature = "peers")]
@@ -69,6 +71,10 @@ enum Command {
     Wire(wire::Args),
     /// Measures a relay with thousands of clients, and with bad neighbours among them.
     Clients(clients::Args),
+    /// Makes a file of log lines, as text.
+    LogsGenerate(logs::lines::Args),
+    /// Measures a store of log lines: appending, bytes, opening, searching; beside others that search text.
+    Logs(logs::Args),
     /// Makes a table and a plot of figures.
     Report(report::Args),
 }
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Command::Open(args) => open::run(&args, &mut figures),
         Command::Wire(args) => wire::run(&args, &mut figures),
         Command::Clients(args) => clients::run(&args, &mut figures),
+        Command::LogsGenerate(args) => logs::lines::generate(&args),
+        Command::Logs(args) => logs::run(&args, &mut figures),
         Command::Report(args) => report::run(&args),
     };
     match done {

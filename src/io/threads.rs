@@ -2,12 +2,15 @@
 //!
 //! Invariants: 1. a panic of a thread reaches whoever joins it as an error that names the thread;
 //! 2. no thread outlives its handle: dropping the handle joins (so close what the thread waits for
-//! before its handle is dropped, and declare such fields before it).
+//! before its handle is dropped, and declare such fields before it); 3. what a thread belongs to, the threads that it
+//! starts belong to as well.
 #![expect(unsafe_code, reason = "affinity and priority are system calls")]
 
 use crate::base::{Error, Result};
 use std::any::Any;
+use std::cell::Cell;
 use std::mem::size_of;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 /// A thread's handle.
@@ -31,11 +34,40 @@ pub fn spawn<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Thread<T> {
     let name = name.into();
-    let state = match Builder::new().name(name.clone()).spawn(f) {
+    let owner = owner_current();
+    let owned = move || owned_by(owner, f);
+    let state = match Builder::new().name(name.clone()).spawn(owned) {
         Ok(handle) => State::Started(handle),
         Err(error) => State::Refused(error),
     };
     Thread { name, state: Some(state) }
+}
+
+thread_local! {
+    static OWNER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that no other owner of threads in this process has.
+pub fn owner_new() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// What the calling thread belongs to; 0 if to nothing.
+pub fn owner_current() -> u64 {
+    OWNER.get()
+}
+
+/// Runs `f`; meanwhile this thread, and for their lives the threads that it starts, belong to `owner` (invariant 3).
+pub fn owned_by<T>(owner: u64, f: impl FnOnce() -> T) -> T {
+    struct Back(u64);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            OWNER.set(self.0);
+        }
+    }
+    let _back = Back(OWNER.replace(owner));
+    f()
 }
 
 impl<T> Thread<T> {
@@ -203,6 +235,19 @@ mod tests {
         drop(start);
         drop(thread);
         assert!(ended.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn threads_belong_to_what_the_thread_that_started_them_belongs_to() {
+        let (one, other) = (owner_new(), owner_new());
+        assert!(one != other && owner_current() == 0);
+        let seen = owned_by(one, || {
+            let within = owned_by(other, owner_current);
+            let child = spawn("parent", || spawn("child", owner_current).join().unwrap());
+            (within, owner_current(), child)
+        });
+        assert_eq!(seen.0, other);
+        assert_eq!((seen.1, seen.2.join().unwrap(), owner_current()), (one, one, 0));
     }
 
     #[test]

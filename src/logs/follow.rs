@@ -196,7 +196,7 @@ impl Follow {
         let is_closed = self.watch.is_closed.load(SeqCst);
         let has_tails = self.fill();
         let heads = self.queues.iter_mut().filter(|queue| !queue.is_empty());
-        let nearest = heads.min_by_key(|queue| queue.front().map(|line| arrival(line)));
+        let nearest = heads.min_by_key(|queue| queue.front().map(arrival));
         if let Some(line) = nearest.and_then(VecDeque::pop_front) {
             self.current = line;
             return Poll::Ready(Ok(()));

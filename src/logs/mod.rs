@@ -11,6 +11,8 @@
 //! Reading order: `source`, `record`, `tokens`, `model`, `position`, `query`, `resume`, `store`, `append`,
 //! `walk`, `search`, `cursor`, `follow`; `segments`, `seal`, `retention`; `histogram`.
 //!
+//! `generate` makes lines for tests and benches.
+//!
 //! L1. Records are in order of their time, then of their arrival; forward and backward are exact mirrors.
 //! L2. Index, query and verification use one tokenizer, so that an answer does not depend on where a record is.
 //! L3. A position is never given twice, and means the same record for ever.
@@ -18,7 +20,10 @@
 mod append;
 mod cursor;
 mod follow;
+pub mod generate;
 mod histogram;
+#[cfg(feature = "tracing-layer")]
+mod layer;
 mod model;
 mod position;
 mod query;
@@ -30,12 +35,15 @@ mod search;
 mod segments;
 mod source;
 mod store;
+pub mod time;
 pub mod tokens;
 mod walk;
 
 pub use cursor::LogCursor;
 pub use follow::Follow;
 pub use histogram::{BUCKETS_MAX, SOURCES_MAX};
+#[cfg(feature = "tracing-layer")]
+pub use layer::{TracingHandle, TracingLayer, TracingOptions, tracing_layer};
 pub use model::LogModel;
 pub use position::Position;
 pub use query::Query;

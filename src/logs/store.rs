@@ -9,7 +9,7 @@ use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
 use super::seal::Sealer;
 use super::{LogCursor, Query, Search};
 use crate::base::Result;
-use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy};
+use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy, threads};
 use crate::shard::{ShardStats, SyncMode};
 use crate::store::{Options, Store, StoreSnapshot};
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct LogOptions {
     /// How long records wait in memory before they are sealed, at most: retention drops segments only, and what is in
     /// memory is replayed at opening. Without threads: when `LogStore::seal_due` is called. Default: an hour.
     pub seal_age: Option<Duration>,
-    /// Records of one shard after which they are sealed; size is `store.memtable_bytes`. Default: as many as fit.
+    /// Records of one shard at which they are sealed, a batch as a whole; size is `store.memtable_bytes`. Default: as many as fit.
     pub seal_records: Option<u32>,
     /// How much time segments may span that are merged with one another, so that records that retention should drop do
     /// not stay with much newer ones: spans of this length, from the Unix epoch on. Default: a day. Ignored if
@@ -74,6 +74,9 @@ pub struct LogStore {
     pub(super) store: Arc<Store>,
     /// The next arrival.
     pub(super) arrivals: AtomicU64,
+    /// What its threads belong to.
+    #[cfg(feature = "tracing-layer")]
+    owner: u64,
     pub(super) sealer: Option<Sealer>,
     pub(super) followers: Followers,
     pub(super) follow_bytes: usize,
@@ -95,13 +98,23 @@ impl LogStore {
     /// As [`LogStore::open`].
     pub fn open_in(dir: &Path, options: &LogOptions, env: Env) -> Result<LogStore> {
         let clock = env.clock.clone();
-        let store = Arc::new(Store::open(dir, Arc::new(LogModel), &options.engine(), env)?);
+        let owner = threads::owner_new();
+        let (store, sealer) = threads::owned_by(owner, || {
+            let store = Store::open(dir, Arc::new(LogModel), &options.engine(), env)?;
+            let (store, with_thread) = (Arc::new(store), options.store.threads);
+            let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
+            Ok((store, sealer))
+        })?;
         let behind = last_arrival(&store.snapshot())?.map_or(1, |last| last.saturating_add(1));
-        let arrivals = AtomicU64::new(behind.max(clock.unix_micros())); // I1
-        let with_thread = options.store.threads;
-        let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
-        let (followers, follow_bytes) = (Followers::default(), options.follow_bytes);
-        Ok(LogStore { store, arrivals, sealer, followers, follow_bytes })
+        Ok(LogStore {
+            store,
+            arrivals: AtomicU64::new(behind.max(clock.unix_micros())), // I1
+            #[cfg(feature = "tracing-layer")]
+            owner,
+            sealer,
+            followers: Followers::default(),
+            follow_bytes: options.follow_bytes,
+        })
     }
 
     /// An empty store whose files are in memory and gone with it: for tests, and for programs that keep some hundred MB
@@ -126,6 +139,12 @@ impl LogStore {
             ..Options::default()
         };
         LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions::from(&store), env)
+    }
+
+    /// What the threads of this store belong to ([`threads::owner_current`]).
+    #[cfg(feature = "tracing-layer")]
+    pub(super) fn owner(&self) -> u64 {
+        self.owner
     }
 
     /// The engine below, for figures and settings.
@@ -166,8 +185,9 @@ impl LogStore {
         closed
     }
 
-    /// No record whose append was answered before the call arrived after this.
-    pub(super) fn newest_arrival(&self) -> u64 {
+    /// The arrival that no record has passed that is stored now, and that every later one will pass, also after the store
+    /// was opened again.
+    pub fn newest_arrival(&self) -> u64 {
         self.arrivals.load(Relaxed) - 1
     }
 }

@@ -11,7 +11,7 @@
 use super::reads::FIRST_TOKEN;
 use super::view::View;
 use super::work::Job;
-use super::write::{Batch, Core, Sealed, active_config};
+use super::write::{Batch, Core, Sealed, memtable_config};
 use super::{Outcome, SyncMode};
 use crate::base::Error;
 use crate::base::limits::{MEMTABLES_SEALED_MAX, SEGMENTS_MAX};
@@ -135,7 +135,7 @@ impl Core {
     }
 
     pub(super) fn seal(&mut self) {
-        let config = active_config(&self.shared.config, &*self.shared.model);
+        let config = memtable_config(self.shared.config.memtable_bytes, &*self.shared.model);
         let (writer, active) = memtable::new(config, self.next_seq - 1);
         let old = std::mem::replace(&mut self.memtable, writer);
         old.memtable().set_next(active.clone());

@@ -44,7 +44,7 @@ pub struct Config {
     pub sync: SyncMode,
     /// Bytes after which a memtable is sealed and flushed.
     pub memtable_bytes: usize,
-    /// Records after which it is, if that comes first.
+    /// Records at which it is, if that comes first.
     pub memtable_records: Option<u32>,
     /// Bytes of the ring that callers write into; a power of two.
     pub ring_bytes: usize,

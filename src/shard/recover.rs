@@ -13,7 +13,7 @@ use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
 use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};
-use super::write::{Start, active_config, memtable_config};
+use super::write::{Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
 use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
@@ -299,7 +299,7 @@ impl Replay {
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.
     fn resize(&mut self) {
         if self.writer.memtable().is_empty() {
-            let config = active_config(&self.shared.config, &*self.shared.model);
+            let config = memtable_config(self.shared.config.memtable_bytes, &*self.shared.model);
             let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
             self.writer = writer;
         }

@@ -332,7 +332,10 @@ impl Core {
             self.drop_segments(ticket, message.as_chunks().0);
             return ControlFlow::Continue(());
         }
+        // A batch is not divided, so that this is no limit of the memtable's own.
+        let most = self.shared.config.memtable_records.map_or(u32::MAX, |most| most.max(1));
         let applied = match tag & (REMOVE | MANY) {
+            _ if self.memtable.memtable().len() >= most => Applied::MemtableFull,
             0 => self.apply(read_message(message)),
             REMOVE => self.remove(message.as_chunks().0),
             _ => self.apply_many(message),
@@ -514,13 +517,6 @@ impl Core {
     pub(super) fn finish(&mut self) {
         self.reads.give_up_waiting();
     }
-}
-
-/// The settings of a shard's next memtable for records of `model`.
-pub(super) fn active_config(config: &super::Config, model: &dyn Model) -> memtable::Config {
-    let memtable = memtable_config(config.memtable_bytes, model);
-    let records = config.memtable_records.map_or(memtable.records, |most| most.max(1));
-    memtable::Config { records: records.min(memtable.records), ..memtable }
 }
 
 /// The settings of a memtable of about `bytes` bytes for records of `model`.

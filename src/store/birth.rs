@@ -128,6 +128,14 @@ pub fn settings_of(disk: &dyn Disk, dir: &Path) -> Option<Vec<u8>> {
     read(disk, dir).ok()?.map(|birth| birth.settings().to_vec())
 }
 
+/// The name of the model of the store in `dir`; `None` if there is no store, or none that says.
+pub fn model_name_of(disk: &dyn Disk, dir: &Path) -> Option<String> {
+    // As above.
+    let birth = read(disk, dir).ok()??;
+    let name = birth.model.split(|b| *b == 0).next()?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
 /// The file `name` of `dir`, written by [`write_as`], if there is one.
 pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<Birth>> {
     if !disk.list(dir)?.iter().any(|n| n == name) {

@@ -14,8 +14,8 @@ mod options;
 mod segments;
 mod space;
 
-pub use birth::settings_of;
 pub use birth::{STORE_BYTES, VERSION};
+pub use birth::{model_name_of, settings_of};
 pub use budget::StoreMemory;
 pub use later::{Read, Stream};
 pub use options::Options;
@@ -25,7 +25,7 @@ use budget::{Budget, Plan};
 
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Key, PageSize, Result, ShardId, StoreId};
-use crate::io::{Env, Guard, Wake};
+use crate::io::{Env, Guard, Wake, threads};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
@@ -527,7 +527,9 @@ fn open_side_by_side(
     count: usize,
     open: &(dyn Fn(usize) -> Result<Shard> + Sync),
 ) -> Result<Vec<Shard>> {
+    let owner = threads::owner_current();
     std::thread::scope(|scope| {
+        let open = move |i| threads::owned_by(owner, || open(i));
         let opening: Vec<_> = (0..count).map(|i| scope.spawn(move || open(i))).collect();
         let opened = opening.into_iter().map(|o| o.join().unwrap_or(Err(Error::Closed)));
         opened.collect()

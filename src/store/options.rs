@@ -29,7 +29,8 @@ pub struct Options {
     /// Bytes of one memtable; each shard has one, and up to two more while they are flushed.
     /// Default: a 16th of the memory, divided among the shards, from 64 KiB to 64 MiB.
     pub memtable_bytes: Option<usize>,
-    /// Records after which a memtable is sealed, whatever its bytes; one that was replayed at opening may have more.
+    /// Records at which a memtable is sealed, whatever its bytes. A batch is not divided, and what is replayed at opening
+    /// is one memtable.
     /// Default: `None`, as many as fit.
     pub memtable_records: Option<u32>,
     /// Bytes of one log file. Default: 64 MiB; at least 4 times the largest record.

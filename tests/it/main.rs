@@ -15,6 +15,8 @@ mod config;
 mod embedding;
 mod expiry;
 mod kill;
+#[cfg(feature = "logs")]
+mod logs;
 mod memory;
 mod million;
 mod naive;

@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 12] = [
     &["store"],
     &["maintain", "retention"],
     &["nostr", "logs"],
-    &["relay"],
+    &["relay", "collect"],
     &["sync"],
 ];
 

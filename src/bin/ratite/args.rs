@@ -2,7 +2,9 @@
 
 use crate::config::{self, Settings};
 use crate::output::say;
-use crate::{backup, compact, count, delete, explain, export, generate, import, inspect, monitor};
+use crate::{
+    backup, compact, count, delete, explain, export, generate, import, inspect, log, monitor,
+};
 use crate::{relay, repair, reshard, restore, retain, scan, stats, stream, sync, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -201,6 +203,13 @@ pub enum Verb {
     #[command(after_long_help = COMPACT_EXAMPLES)]
     Compact(compact::Args),
 
+    /// Keep and search log records: lines with a time and a source
+    ///
+    /// A log store is a directory of its own, with the same engine and the same promises as a store of events; backup,
+    /// restore, verify, repair, inspect, compact, reshard and stats work on both. `ratite log help VERB` says more about each verb.
+    #[command(after_long_help = LOG_EXAMPLES)]
+    Log(log::Args),
+
     /// Bring what differs from another relay where it is missing, once
     ///
     /// What differs is found by negentropy (NIP-77), so that it costs little where most is the same. The local side
@@ -290,6 +299,13 @@ const COMPACT_EXAMPLES: &str = "\
 Examples:
   ratite compact --data /var/lib/ratite
   ratite compact --json | jq '.before.bytes - .after.bytes'";
+
+const LOG_EXAMPLES: &str = "\
+Examples, all with the store in ./logs:
+  export RATITE_DATA=./logs
+  ratite log append /var/log/nginx
+  ratite log search --from '2h ago' timeout
+  ratite log tail --follow";
 
 const SYNC_EXAMPLES: &str = "\
 Examples:

@@ -70,7 +70,7 @@ impl Args {
 
 pub fn run(args: &Args) -> Outcome<()> {
     args.store.with(|store| {
-        let filters = args.filters(reclaim::now(store))?;
+        let filters = args.filters(reclaim::now(store.engine()))?;
         let gone = walk(store, &filters, args.dry_run)?;
         let events = events_of(gone);
         match args.dry_run {

@@ -2,8 +2,11 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Text;
+use crate::store::Holds;
 use ratite::base::Error;
 use ratite::io::{self, Backend};
+use ratite::logs::LogRef;
+use ratite::logs::time::Zone;
 use ratite::maintain::inspect::{self, Ask, Line, Value};
 use ratite::model::Record;
 use ratite::nostr::{EventRef, write_event};
@@ -96,7 +99,13 @@ fn show(args: &Args, file: &Path, left: &mut u64) -> Outcome<()> {
         )));
     }
     let env = io::system(Backend::Posix)?;
-    let show = |record: Record<'_>| event_of(record);
+    // A file of a shard lies below the STORE file of its store.
+    let dir = file.canonicalize().ok().and_then(|file| Some(file.parent()?.parent()?.to_owned()));
+    let show = match dir.and_then(|dir| Holds::of(&dir, &env)) {
+        Some(Holds::Logs) => log_of,
+        _ => event_of,
+    };
+    let show = |record: Record<'_>| show(record);
     let ask = Ask {
         at: args.at,
         page: args.page,
@@ -131,6 +140,19 @@ fn event_of(record: Record<'_>) -> String {
             String::from_utf8_lossy(&json).into_owned()
         }
         Err(error) => format!("no event: {error}"),
+    }
+}
+
+/// A log record as JSON, or why the body is none.
+fn log_of(record: Record<'_>) -> String {
+    match LogRef::stored(record) {
+        Some(record) => json!({
+            "ts": Zone::utc().text(record.ts()),
+            "source": record.source().to_string(),
+            "raw": String::from_utf8_lossy(record.raw()),
+        })
+        .to_string(),
+        None => "no log record".into(),
     }
 }
 

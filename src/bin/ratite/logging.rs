@@ -1,9 +1,11 @@
-//! The log of the library's `tracing` events: to standard error, as text or as JSON, filtered by `--log`.
+//! The log of the library's `tracing` events: to standard error, as text or as JSON, and to a log store if there is one;
+//! filtered by `--log`.
 //!
 //! 1. No event's content and no secret is logged at any level. Addresses of clients are, at `debug`.
 //! 2. What the options say of the level counts; where they leave it to the program, `RUST_LOG` does.
 
 use crate::failure::{Failure, Outcome};
+use ratite::logs::TracingLayer;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -39,8 +41,8 @@ pub fn directives(option: Option<&str>, default: &str) -> String {
     option.map(String::from).or_else(variable).unwrap_or_else(|| default.into())
 }
 
-/// Starts the log of what `directives` let through.
-pub fn start(directives: &str, format: Format) -> Outcome<Log> {
+/// Starts the log of what `directives` let through; `store` is given it too.
+pub fn start(directives: &str, format: Format, store: Option<TracingLayer>) -> Outcome<Log> {
     let (filter, handle) = reload::Layer::new(filter(directives)?);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // It would report them with `eprintln!`, which panics when standard error is closed.
@@ -52,7 +54,7 @@ pub fn start(directives: &str, format: Format) -> Outcome<Log> {
             lines.json().flatten_event(true).boxed()
         }
     };
-    let log = tracing_subscriber::registry().with(filter).with(lines);
+    let log = tracing_subscriber::registry().with(filter).with(lines).with(store);
     log.try_init().map_err(|error| Failure::Sentence(format!("cannot start the log: {error}")))?;
     Ok(Log(handle))
 }

@@ -3,8 +3,8 @@
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
 //!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
-//!                          |       retain | compact | sync | stream | router
-//!                          |       common: config (options), store (opening), output, packed, failure,
+//!                          |       retain | compact | log | sync | stream | router
+//!                          |       common: config (options), store (opening), output, packed, failure, own_log (relay),
 //!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
 //!
@@ -25,9 +25,11 @@ mod failure;
 mod generate;
 mod import;
 mod inspect;
+mod log;
 mod logging;
 mod monitor;
 mod output;
+mod own_log;
 mod packed;
 mod progress;
 mod reclaim;
@@ -48,7 +50,9 @@ mod verify;
 
 use args::{Cli, Verb};
 use failure::{Failure, Outcome};
+use logging::Log;
 use output::say;
+use own_log::OwnLog;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -76,32 +80,44 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome<()> {
     let settings = &cli.settings;
     let directives = logging::directives(settings.built.log.as_deref(), cli.verb.log_level());
-    let log = logging::start(&directives, settings.built.log_format)?;
+    let (own_log, layer) = match &cli.verb {
+        Verb::Relay(_) => OwnLog::open(&settings.built)?.unzip(),
+        _ => (None, None),
+    };
+    let log = logging::start(&directives, settings.built.log_format, layer)?;
+    let ran = verb(&cli, &log);
+    own_log.into_iter().for_each(OwnLog::close);
+    ran
+}
+
+fn verb(cli: &Cli, log: &Log) -> Outcome<()> {
+    let settings = &cli.settings;
     if let Some(file) = &settings.file {
         tracing::info!("configuration read from {}", file.display());
     }
-    match cli.verb {
-        Verb::Relay(args) => relay::run(&args, settings, &log),
-        Verb::Import(args) => import::run(&args),
-        Verb::Export(args) => export::run(&args),
-        Verb::Scan(args) => scan::run(&args),
-        Verb::Monitor(args) => monitor::run(&args),
-        Verb::Count(args) => count::run(&args),
-        Verb::Delete(args) => delete::run(&args),
-        Verb::Explain(args) => explain::run(&args),
-        Verb::Stats(args) => stats::run(&args),
-        Verb::Gen(args) => generate::run(&args),
-        Verb::Backup(args) => backup::run(&args),
-        Verb::Restore(args) => restore::run(&args),
-        Verb::Reshard(args) => reshard::run(&args),
-        Verb::Config(args) => config::run(&args, settings),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Verify(args) => verify::run(&args),
-        Verb::Repair(args) => repair::run(&args),
-        Verb::Retain(args) => retain::run(&args, settings),
-        Verb::Compact(args) => compact::run(&args),
-        Verb::Sync(args) => sync::run(&args),
-        Verb::Stream(args) => stream::run(&args),
-        Verb::Router(args) => stream::run_router(&args),
+    match &cli.verb {
+        Verb::Relay(args) => relay::run(args, settings, log),
+        Verb::Import(args) => import::run(args),
+        Verb::Export(args) => export::run(args),
+        Verb::Scan(args) => scan::run(args),
+        Verb::Monitor(args) => monitor::run(args),
+        Verb::Count(args) => count::run(args),
+        Verb::Delete(args) => delete::run(args),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Stats(args) => stats::run(args),
+        Verb::Gen(args) => generate::run(args),
+        Verb::Backup(args) => backup::run(args),
+        Verb::Restore(args) => restore::run(args),
+        Verb::Reshard(args) => reshard::run(args),
+        Verb::Config(args) => config::run(args, settings),
+        Verb::Inspect(args) => inspect::run(args),
+        Verb::Verify(args) => verify::run(args),
+        Verb::Repair(args) => repair::run(args),
+        Verb::Retain(args) => retain::run(args, settings),
+        Verb::Compact(args) => compact::run(args),
+        Verb::Log(args) => log::run(args),
+        Verb::Sync(args) => sync::run(args),
+        Verb::Stream(args) => stream::run(args),
+        Verb::Router(args) => stream::run_router(args),
     }
 }

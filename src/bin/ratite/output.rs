@@ -104,12 +104,28 @@ impl Lines {
 
     /// Appends an event and a line feed.
     pub fn event(&mut self, event: &EventRef<'_>) -> Outcome<()> {
-        write_event(event, &mut self.gathered);
-        self.gathered.push(b'\n');
+        self.add(|out| {
+            write_event(event, out);
+            out.push(b'\n');
+        })
+    }
+
+    /// Appends whole lines that `write` writes.
+    pub fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Outcome<()> {
+        write(&mut self.gathered);
         if self.gathered.len() < GATHERED_BYTES {
             return Ok(());
         }
         self.write()
+    }
+
+    /// Writes what was gathered, for who is waiting for it.
+    pub fn flush(&mut self) -> Outcome<()> {
+        self.write()?;
+        match &mut self.out {
+            Out::Standard(out) => out.flush().map_err(|e| Failure::output(&e)),
+            Out::File(_) => Ok(()),
+        }
     }
 
     /// Writes whole lines that were made elsewhere.

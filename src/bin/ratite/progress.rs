@@ -56,11 +56,16 @@ impl Progress {
 
     /// So much of the total is done; `events` is what a person counts.
     pub fn set(&self, position: u64, events: u64) {
+        self.set_of(position, events, "events");
+    }
+
+    /// The same, of what is called so.
+    pub fn set_of(&self, position: u64, count: u64, things: &str) {
         if self.0.is_hidden() {
             return;
         }
-        let rate = events as f64 / self.0.elapsed().as_secs_f64().max(0.001);
-        self.0.set_message(format!("{events} events, {rate:.0} a second"));
+        let rate = count as f64 / self.0.elapsed().as_secs_f64().max(0.001);
+        self.0.set_message(format!("{count} {things}, {rate:.0} a second"));
         self.0.set_position(position);
     }
 

@@ -10,9 +10,9 @@ use crate::progress::{Progress, TICK};
 use crate::stats::mib;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use ratite::io::threads;
-use ratite::nostr::EventStore;
 use ratite::retention::{Limits, Report, Rules, apply};
 use ratite::shard::ShardStats;
+use ratite::store::Store;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -20,14 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The second that rules are applied at.
-pub fn now(store: &EventStore) -> u64 {
-    store.engine().env().clock.unix_micros() / 1_000_000
+pub fn now(store: &Store) -> u64 {
+    store.env().clock.unix_micros() / 1_000_000
 }
 
 /// Removes what goes, as fast as it can: nobody else is served meanwhile.
-pub fn sweep(store: &EventStore, rules: &Rules) -> Outcome<Report> {
+pub fn sweep(store: &Store, rules: &Rules) -> Outcome<Report> {
     let limits = Limits { records_per_second: None, ..Limits::default() };
-    Ok(apply(store.engine(), rules, now(store), limits, &AtomicBool::new(false))?)
+    Ok(apply(store, rules, now(store), limits, &AtomicBool::new(false))?)
 }
 
 /// What a sweep and a compaction did.
@@ -51,8 +51,8 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(store: &EventStore) -> Figures {
-        let shards = store.engine().stats();
+    fn of(store: &Store) -> Figures {
+        let shards = store.stats();
         let sum = |of: fn(&ShardStats) -> u64| shards.iter().map(of).sum();
         Figures {
             segments: sum(|s| s.segments),
@@ -74,17 +74,21 @@ impl Figures {
 }
 
 impl Reclaimed {
-    /// Sweeps by `rules` and compacts `store`.
-    pub fn of(store: &Arc<EventStore>, rules: &Rules) -> Outcome<Reclaimed> {
-        let clock = store.engine().env().clock.clone();
+    /// Sweeps by `rules`, if there are any, and compacts `store`.
+    pub fn of<S: AsRef<Store> + Send + Sync + 'static>(
+        store: &Arc<S>,
+        rules: Option<&Rules>,
+    ) -> Outcome<Reclaimed> {
+        let engine = (**store).as_ref();
+        let clock = engine.env().clock.clone();
         let began = clock.monotonic_nanos();
-        let before = Figures::of(store);
+        let before = Figures::of(engine);
         let swept = watched(store, || {
-            let swept = sweep(store, rules)?;
-            store.engine().compact()?;
-            Ok(swept)
+            let swept = rules.map(|rules| sweep(engine, rules)).transpose()?;
+            engine.compact()?;
+            Ok(swept.unwrap_or_default())
         })?;
-        let after = Figures::of(store);
+        let after = Figures::of(engine);
         let seconds = clock.monotonic_nanos().saturating_sub(began) as f64 / 1e9;
         Ok(Reclaimed { swept, before, after, seconds })
     }
@@ -139,7 +143,10 @@ impl Reclaimed {
 }
 
 /// Runs `work` while a terminal shows what merges have done.
-fn watched<T>(store: &Arc<EventStore>, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+fn watched<S: AsRef<Store> + Send + Sync + 'static, T>(
+    store: &Arc<S>,
+    work: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
     let progress = Progress::of_bytes(None);
     if progress.is_hidden() {
         return work();
@@ -147,7 +154,7 @@ fn watched<T>(store: &Arc<EventStore>, work: impl FnOnce() -> Outcome<T>) -> Out
     let (end, ended) = bounded(0);
     let watcher = threads::spawn("progress", {
         let store = store.clone();
-        move || watch(&store, &progress, &ended)
+        move || watch((*store).as_ref(), &progress, &ended)
     });
     let worked = work();
     drop(end);
@@ -155,9 +162,9 @@ fn watched<T>(store: &Arc<EventStore>, work: impl FnOnce() -> Outcome<T>) -> Out
     worked
 }
 
-fn watch(store: &EventStore, progress: &Progress, ended: &Receiver<Infallible>) {
+fn watch(store: &Store, progress: &Progress, ended: &Receiver<Infallible>) {
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
-        let shards = store.engine().stats();
+        let shards = store.stats();
         let sum = |of: fn(&ShardStats) -> u64| shards.iter().map(of).sum::<u64>();
         let (merges, moved) = (sum(|s| s.compactions), mib(sum(|s| s.compaction_bytes)));
         let (removed, segments) = (sum(|s| s.removed), sum(|s| s.segments));

@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Outcome<()> {
     progress.clear();
     say(match done.from == done.to {
         true => format!("the store has {shards} shards already"),
-        false => format!("{} events moved from {} shards to {}", done.records, done.from, done.to),
+        false => format!("{} records moved from {} shards to {}", done.records, done.from, done.to),
     });
     Ok(())
 }

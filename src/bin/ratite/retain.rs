@@ -43,15 +43,15 @@ pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
     let for_person = is_for_person(args.json);
     args.store.with(|store| {
         if args.dry_run {
-            let plan = plan(store.engine(), &rules, reclaim::now(store))?;
+            let plan = plan(store.engine(), &rules, reclaim::now(store.engine()))?;
             return print(&if for_person { table(&plan) } else { lines(&plan) });
         }
         let (report, reclaimed) = match args.compact {
             true => {
-                let reclaimed = Reclaimed::of(store, &rules)?;
+                let reclaimed = Reclaimed::of(store, Some(&rules))?;
                 (reclaimed.swept.clone(), Some(reclaimed))
             }
-            false => (reclaim::sweep(store, &rules)?, None),
+            false => (reclaim::sweep(store.engine(), &rules)?, None),
         };
         say(format_args!("removed {} events", report.removed()));
         if let Some(reclaimed) = reclaimed {

@@ -2,11 +2,12 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{is_for_person, print};
-use crate::store::StoreArgs;
-use ratite::nostr::{EventStore, Filter};
+use crate::store::{Opened, StoreArgs};
+use ratite::logs::Query;
+use ratite::nostr::Filter;
 use ratite::pool::{Part, PoolStats};
 use ratite::shard::ShardStats;
-use ratite::store::StoreMemory;
+use ratite::store::{Store, StoreMemory};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -25,8 +26,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
-    args.store.with(|store| {
-        let figures = Figures::of(store)?;
+    args.store.with_any(|store| {
+        let records = match store {
+            Opened::Events(store) => store.count(&[Filter::default()])?,
+            Opened::Logs(store) => store.count(&Query::default())?,
+        };
+        let figures = Figures::of(store.engine(), records)?;
         match is_for_person(args.json) {
             true => print(&figures.text()),
             false => print(&format!("{}\n", figures.json())),
@@ -48,14 +53,13 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(store: &EventStore) -> Outcome<Figures> {
-        let engine = store.engine();
+    fn of(engine: &Store, records: u64) -> Outcome<Figures> {
         let dir = fs::canonicalize(engine.dir()).unwrap_or_else(|_| engine.dir().into());
         Ok(Figures {
             id: engine.id().to_string(),
             page_bytes: engine.page_size().bytes(),
             io: engine.env().disk.backend(),
-            records: store.count(&[Filter::default()])?,
+            records,
             disk_bytes: bytes_below(&dir).map_err(|error| {
                 Failure::Sentence(format!("cannot add up the files in {}: {error}", dir.display()))
             })?,
@@ -203,7 +207,7 @@ pub fn mib(bytes: u64) -> String {
 }
 
 /// Bytes of all files below `dir`. Files may come and go meanwhile.
-fn bytes_below(dir: &Path) -> io::Result<u64> {
+pub fn bytes_below(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

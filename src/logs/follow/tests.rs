@@ -237,8 +237,9 @@ fn a_store_that_is_dropped_ends_its_followers() {
     let dir = tempfile::tempdir().unwrap();
     let log = on_threads(dir.path());
     let mut follow = log.follow(&Query::default()).unwrap();
-    let waiting =
-        std::thread::spawn(move || follow.next(Duration::MAX).map(|found| found.is_some()));
+    let waiting = crate::io::threads::spawn("follower", move || {
+        follow.next(Duration::MAX).map(|found| found.is_some())
+    });
     drop(log);
     assert_eq!(waiting.join().unwrap().unwrap_err().code(), "ERR_CLOSED");
     drop(on_threads(dir.path()));

@@ -248,12 +248,9 @@ fn the_service_applies_the_rules_and_ends_with_the_store() {
     // The oldest of all ages: the first run drops it.
     let rules = LogRetention { age: Some(Duration::from_secs(60)), ..Default::default() };
     let service = LogRetainer::start(&log, rules, LogRetainer::INTERVAL);
-    let mut follow_gone = 0;
     while !log.segments().unwrap().is_empty() {
-        follow_gone += 1;
         std::thread::yield_now();
     }
-    assert!(follow_gone < usize::MAX);
     drop(service);
     assert_eq!(all(&log), []);
     std::sync::Arc::into_inner(log).expect("the service keeps no store").close().unwrap();

@@ -5,9 +5,10 @@
 //!   nostr_tools  tests/clients/nostr-tools.mjs on node        sdk      nostr-sdk
 //!   sync         the tool as a client, between two relays     peer     and with a relay of others
 //!   kill         kill -9 while events are published           garbage  bytes that are no protocol
-//!   plugin       a write-policy plugin in Python
+//!   plugin       a write-policy plugin in Python               collect  senders of log records
 //! ```
 
+mod collect;
 mod garbage;
 mod kill;
 mod nostr_tools;

@@ -51,9 +51,9 @@ impl Runner {
                     .then(|| format!("{package} is not there; run `npm ci` in tests/clients"))
             }
             Runner::Python => {
-                let imports = works(self.command("-c").arg("import nostr_sdk"));
+                let imports = works(self.command("-c").arg("import nostr_sdk, opentelemetry.exporter.otlp.proto.http"));
                 (!imports).then(|| {
-                    "nostr-sdk for Python is not there; in tests/clients run `python3 -m venv .venv` and \
+                    "the packages for Python are not all there; in tests/clients run `python3 -m venv .venv` and \
                      `.venv/bin/pip install -r requirements.txt`"
                         .into()
                 })

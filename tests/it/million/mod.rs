@@ -15,7 +15,7 @@ mod apply;
 mod cuts;
 mod draw;
 mod machine;
-mod shorten;
+pub mod shorten;
 
 use crate::naive::Ask;
 use crate::naive::Ev;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const SECONDS: u64 = 60;
 
 /// Lines that are printed.
-const LINES: usize = 80;
+pub const LINES: usize = 80;
 
 /// Whether it still fails, from empty.
 fn fails(seed: u64, history: &[Op]) -> bool {
@@ -23,7 +23,7 @@ fn fails(seed: u64, history: &[Op]) -> bool {
 }
 
 /// Half of it, a quarter, and so on: whatever can be left out is.
-fn shorten<T: Clone>(history: &mut Vec<T>, fails: impl Fn(&[T]) -> bool) {
+pub fn shorten<T: Clone>(history: &mut Vec<T>, fails: impl Fn(&[T]) -> bool) {
     let clock = SystemClock::new();
     let end = clock.monotonic_nanos() + SECONDS * 1_000_000_000;
     let mut chunk = history.len().div_ceil(2);
@@ -41,17 +41,21 @@ fn shorten<T: Clone>(history: &mut Vec<T>, fails: impl Fn(&[T]) -> bool) {
     }
 }
 
-/// Prints a shortened history of the failure of `test`.
-pub fn report(test: &str, seed: u64, history: &[Op]) {
+/// Runs `f`, whose failures on this thread say nothing new.
+pub fn quietly<T>(f: impl FnOnce() -> T) -> T {
     let (me, others) = (std::thread::current().id(), take_hook());
-    // The failures of the attempts say nothing new.
     set_hook(Box::new(move |info| {
         if std::thread::current().id() != me {
             others(info);
         }
     }));
+    f()
+}
+
+/// Prints a shortened history of the failure of `test`.
+pub(super) fn report(test: &str, seed: u64, history: &[Op]) {
     let mut atoms = atoms(history);
-    shorten(&mut atoms, |atoms| fails(seed, &built(history, atoms)));
+    quietly(|| shorten(&mut atoms, |atoms| fails(seed, &built(history, atoms))));
     let short = built(history, &atoms);
     eprintln!("{test}, seed {seed}: {} steps fail, shortened to {}:", history.len(), short.len());
     short.iter().rev().take(LINES).rev().for_each(|op| eprintln!("  {}", line(op)));
@@ -121,7 +125,8 @@ fn line(op: &Op) -> String {
     }
 }
 
-fn cut(text: &str, chars: usize) -> String {
+/// The beginning of a text.
+pub fn cut(text: &str, chars: usize) -> String {
     let mut out: String = text.chars().take(chars).collect();
     if out.len() < text.len() {
         out.push_str("...");

@@ -5,9 +5,11 @@ mod compact;
 mod copies;
 mod import;
 mod line;
+mod log;
 mod mending;
 mod moving;
 mod operating;
+mod own_log;
 mod retain;
 mod serving;
 

@@ -133,7 +133,7 @@ impl Reading<'_> {
 
     fn resolved(&self, setting: &Setting, text: String) -> String {
         match (&setting.kind, self.path.parent()) {
-            (Kind::Dir { .. }, Some(dir)) => {
+            (Kind::Dir { .. }, Some(dir)) if !setting.is_default_word(&text) => {
                 let whole: PathBuf = dir.join(&text).components().collect(); // 2.
                 whole.display().to_string()
             }

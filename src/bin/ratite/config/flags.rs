@@ -117,12 +117,13 @@ flags! {
 }
 
 flags! {
-    /// The flags of [relay], [policy], [about] and [retention].
+    /// The flags of [relay], [policy], [about], [retention] and [logs].
     RelayFlags:
         Relay "Relay" LongHelp,
         Policy "Policy" LongHelp,
         About "About the relay" LongHelp,
-        Retention "Retention" LongHelp
+        Retention "Retention" LongHelp,
+        Logs "The relay's own log" LongHelp
 }
 
 flags! {
@@ -133,7 +134,8 @@ flags! {
         Retention "[retention]" Reference,
         Relay "[relay]" Reference,
         Policy "[policy]" Reference,
-        About "[about]" Reference
+        About "[about]" Reference,
+        Logs "[logs]" Reference
 }
 
 impl Args for Settings {

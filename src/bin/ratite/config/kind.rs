@@ -10,6 +10,7 @@
 use super::units::{parse_size, parse_time, size, time};
 use crate::logging::Format;
 use ratite::io::Backend;
+use ratite::logs::LogRetention;
 use ratite::nostr::SearchKinds;
 use ratite::nostr::retention::RuleConfig;
 use ratite::relay;
@@ -39,6 +40,17 @@ pub struct Built {
     pub relay: relay::Config,
     /// The relay's own URLs.
     pub relay_urls: Vec<String>,
+    /// The relay's own log as records.
+    pub own_log: OwnLogging,
+}
+
+/// Where a relay keeps its own log.
+#[derive(Clone, Debug, Default)]
+pub struct OwnLogging {
+    /// Directory of the log store, if there is to be one.
+    pub data: Option<PathBuf>,
+    /// What is kept there.
+    pub retain: LogRetention,
 }
 
 /// What goes by rules, and how a relay sees to it.
@@ -68,6 +80,7 @@ impl Default for Built {
             },
             relay: relay::Config::default(),
             relay_urls: Vec::new(),
+            own_log: OwnLogging::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod nearest;
 mod print;
 mod resolve;
 mod rows_about;
+mod rows_logs;
 mod rows_policy;
 mod rows_relay;
 mod rows_retention;
@@ -30,6 +31,7 @@ mod tests;
 mod units;
 
 pub use flags::{AllFlags, RelayFlags, StoreFlags};
-pub use kind::{Built, Retaining};
+pub use kind::{Built, OwnLogging, Retaining};
 pub use print::{Args, run};
 pub use resolve::Settings;
+pub use units::parse_size;

@@ -80,7 +80,8 @@ impl Settings {
 
     fn value(&self, effective: &Effective) -> Outcome<Value> {
         let (kind, text) = (&effective.setting.kind, &effective.text);
-        if matches!(kind, super::kind::Kind::Dir { .. }) {
+        let is_dir = matches!(kind, super::kind::Kind::Dir { .. });
+        if is_dir && !effective.setting.is_default_word(text) {
             return absolute(Path::new(text)).map(Value::from);
         }
         if kind.is_list() {

@@ -19,7 +19,7 @@
 //! others section and key.
 
 use super::kind::{Built, Kind, Take, Word};
-use super::{rows_about, rows_policy, rows_relay, rows_retention, rows_store};
+use super::{rows_about, rows_logs, rows_policy, rows_relay, rows_retention, rows_store};
 use std::time::Duration;
 
 /// A table of the configuration file.
@@ -39,11 +39,13 @@ pub enum Section {
     About,
     /// The log on standard error.
     Log,
+    /// The relay's own log as records.
+    Logs,
 }
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 8] = [
         Section::Store,
         Section::Compaction,
         Section::Retention,
@@ -51,6 +53,7 @@ impl Section {
         Section::Policy,
         Section::About,
         Section::Log,
+        Section::Logs,
     ];
 
     /// Its name in a file.
@@ -63,6 +66,7 @@ impl Section {
             Section::Policy => "policy",
             Section::About => "about",
             Section::Log => "log",
+            Section::Logs => "logs",
         }
     }
 
@@ -76,6 +80,7 @@ impl Section {
             Section::Policy => rows_policy::POLICY,
             Section::About => rows_about::ABOUT,
             Section::Log => rows_store::LOG,
+            Section::Logs => rows_logs::LOGS,
         }
     }
 }

@@ -24,11 +24,13 @@ pub struct Inputs {
     bytes: Option<u64>,
     /// Bytes that were read.
     read: Arc<AtomicU64>,
+    /// Bytes of the longest line that is not skipped, line feed included.
+    line_bytes_max: usize,
 }
 
 impl Inputs {
     /// These files, or standard input if there is none.
-    pub fn new(paths: &[PathBuf]) -> Outcome<Inputs> {
+    pub fn new(paths: &[PathBuf], line_bytes_max: usize) -> Outcome<Inputs> {
         let mut paths = paths.to_vec();
         if paths.is_empty() {
             paths.push(STDIN.into());
@@ -48,7 +50,7 @@ impl Inputs {
             };
             bytes = bytes.zip(found).map(|(sum, more)| sum + more);
         }
-        Ok(Inputs { paths, bytes, read: Arc::default() })
+        Ok(Inputs { paths, bytes, read: Arc::default(), line_bytes_max })
     }
 
     /// Whether a person types it.
@@ -72,10 +74,17 @@ impl Inputs {
         (!is_stdin(path) || self.paths.len() > 1).then_some(path)
     }
 
+    /// All of them, by their numbers.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
     /// Reads all of them, in their order.
     pub fn read(&self, chunks: &Sender<(usize, Chunk)>) -> Outcome<()> {
         for (number, path) in self.paths.iter().enumerate() {
-            let read = self.open(path).and_then(|input| lines::read(input, number, chunks));
+            let read = self.open(path);
+            let read =
+                read.and_then(|input| lines::read(input, number, self.line_bytes_max, chunks));
             read.map_err(|error| cannot_read(path, &error))?;
         }
         Ok(())
@@ -90,7 +99,8 @@ impl Inputs {
     }
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Whether this means standard input.
+pub fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
 }
 

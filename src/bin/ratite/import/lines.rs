@@ -2,18 +2,14 @@
 //!
 //! 1. A line is in one chunk, whole; a chunk is sent as soon as it holds what one read gave, so that
 //!    lines of a slow writer do not wait for more of them.
-//! 2. Memory is bounded: what is longer than any event can be is skipped and reported.
+//! 2. Memory is bounded: what is longer than anything can be is skipped and reported.
 
 use crossbeam::channel::Sender;
 use memchr::{memchr, memchr_iter, memrchr};
-use ratite::nostr::JsonLimits;
 use std::io::{self, ErrorKind, Read};
 
 /// Bytes of one read, and so of most chunks.
 const READ_BYTES: usize = 256 * 1024;
-
-/// Bytes of the longest line that is not skipped, line feed included.
-const LINE_BYTES_MAX: usize = JsonLimits::WIDEST.json_bytes + 2;
 
 /// Part of an input.
 #[derive(PartialEq, Eq, Debug)]
@@ -25,7 +21,7 @@ pub enum Chunk {
         /// The lines.
         bytes: Vec<u8>,
     },
-    /// One line that is too long to be an event.
+    /// One line that is too long to be anything.
     TooLong {
         /// Its number.
         line: u64,
@@ -34,12 +30,18 @@ pub enum Chunk {
     },
 }
 
-/// Reads the input of this number to its end, or until nobody takes the chunks any more.
+/// Reads the input of this number to its end, or until nobody takes the chunks any more. `line_bytes_max` are the bytes
+/// of the longest line that is not skipped, line feed included.
 ///
 /// # Errors
 /// Of reading. What was read before is sent.
-pub fn read(input: impl Read, number: usize, chunks: &Sender<(usize, Chunk)>) -> io::Result<()> {
-    let mut reader = Reader::new(input, READ_BYTES, LINE_BYTES_MAX);
+pub fn read(
+    input: impl Read,
+    number: usize,
+    line_bytes_max: usize,
+    chunks: &Sender<(usize, Chunk)>,
+) -> io::Result<()> {
+    let mut reader = Reader::new(input, READ_BYTES, line_bytes_max);
     while let Some(chunk) = reader.next()? {
         if chunks.send((number, chunk)).is_err() {
             break;
@@ -234,6 +236,6 @@ mod tests {
             }
         }
         let (chunks, _kept) = crossbeam::channel::bounded(1);
-        assert_eq!(read(Broken, 0, &chunks).unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(read(Broken, 0, 100, &chunks).unwrap_err().kind(), ErrorKind::IsADirectory);
     }
 }

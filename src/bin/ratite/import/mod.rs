@@ -14,8 +14,8 @@
 //! 3. Workers together never hold all the tickets of a shard, or they would wait for each other.
 //! 4. There is no state of an import but the store itself, so an import is resumed by running it again.
 
-mod inputs;
-mod lines;
+pub mod inputs;
+pub mod lines;
 mod refused;
 mod tally;
 mod work;
@@ -28,7 +28,7 @@ use crate::store::StoreArgs;
 use crossbeam::channel::{Receiver, Sender, after, bounded, never, select};
 use inputs::Inputs;
 use ratite::io::threads::{self, Thread};
-use ratite::nostr::EventStore;
+use ratite::nostr::{EventStore, JsonLimits};
 use refused::Refused;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -38,6 +38,9 @@ use work::Worker;
 
 /// Rejected lines that `--show-rejected` names if no number is given.
 const SHOWN_DEFAULT: &str = "1000";
+
+/// Bytes of the longest line that is not skipped, line feed included.
+const LINE_BYTES_MAX: usize = JsonLimits::WIDEST.json_bytes + 2;
 
 /// Options of `ratite import`.
 #[derive(clap::Args, Debug)]
@@ -95,7 +98,7 @@ type Stop = Receiver<Infallible>;
 pub fn run(args: &Args) -> Outcome<()> {
     let signals = Signals::listen()?;
     let options = args.store.options()?;
-    let inputs = Inputs::new(&args.files)?;
+    let inputs = Inputs::new(&args.files, LINE_BYTES_MAX)?;
     let refused = args.refused.as_deref().map(Refused::create).transpose()?;
     // Of a copy each request is taken: its targets may come after it, or never.
     let store = args.store.open_copy(&options)?;

@@ -117,6 +117,9 @@ fn effects() -> Vec<Effect> {
         "about.tags" = "birds; sfw-only" => "[\"birds\", \"sfw-only\"]", |b| b.relay.about.tags;
         "log.level" = "ratite::shard=trace" => "Some(\"ratite::shard=trace\")", |b| b.log;
         "log.format" = "json" => "Json", |b| b.log_format;
+        "logs.data" = "/srv/own" => "Some(\"/srv/own\")", |b| b.own_log.data;
+        "logs.retain-age" = "7 d" => "Some(604800s)", |b| b.own_log.retain.age;
+        "logs.retain-bytes" = "1 GiB" => "Some(1073741824)", |b| b.own_log.retain.bytes;
     }.into()
 }
 

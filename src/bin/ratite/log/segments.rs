@@ -1,0 +1,89 @@
+//! `ratite log segments`: what the store consists of.
+
+use crate::failure::Outcome;
+use crate::output::{is_for_person, print};
+use crate::stats::mib;
+use crate::store::StoreArgs;
+use ratite::logs::SegmentMeta;
+use ratite::logs::time::Zone;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Options of `ratite log segments`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// JSON on a terminal too, an object a line
+    #[arg(long)]
+    json: bool,
+
+    /// Times are shown in UTC, not in local time
+    #[arg(long)]
+    utc: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub fn run(args: &Args) -> Outcome<()> {
+    let segments = args.store.with_logs(|log| Ok(log.segments()?))?;
+    let zone = if args.utc { Zone::utc() } else { Zone::local() };
+    print(&match is_for_person(args.json) {
+        true => table(&segments, &zone),
+        false => lines(&segments),
+    })
+}
+
+/// An object a line.
+pub fn lines(segments: &[SegmentMeta]) -> String {
+    segments.iter().map(|segment| format!("{}\n", object(segment))).collect()
+}
+
+fn object(segment: &SegmentMeta) -> Value {
+    let utc = Zone::utc();
+    json!({
+        "id": segment.id.to_string(),
+        "shard": segment.shard,
+        "sealed": segment.sealed,
+        "records": segment.records,
+        "start": utc.text(segment.start),
+        "end": utc.text(segment.end),
+        "bytes": segment.bytes,
+        "raw_bytes": segment.raw_bytes,
+    })
+}
+
+/// A line each under a heading, and the sums.
+pub fn table(segments: &[SegmentMeta], zone: &Zone) -> String {
+    let mut out = format!(
+        "{:<36} {:>5} {:<6} {:>12} {:>12} {:>12}  {:<32}  {}\n",
+        "segment", "shard", "", "records", "on disk", "raw", "first", "last"
+    );
+    for segment in segments {
+        let sealed = if segment.sealed { "sealed" } else { "active" };
+        // Writing to a String cannot fail.
+        let _written = writeln!(
+            out,
+            "{:<36} {:>5} {:<6} {:>12} {:>12} {:>12}  {:<32}  {}",
+            segment.id.to_string(),
+            segment.shard,
+            sealed,
+            segment.records,
+            mib(segment.bytes),
+            mib(segment.raw_bytes),
+            zone.text(segment.start),
+            zone.text(segment.end),
+        );
+    }
+    let sum = |of: fn(&SegmentMeta) -> u64| segments.iter().map(of).sum::<u64>();
+    let _written = writeln!(
+        out,
+        "{:<36} {:>5} {:<6} {:>12} {:>12} {:>12}",
+        format!("{} segments", segments.len()),
+        "",
+        "",
+        sum(|s| s.records),
+        mib(sum(|s| s.bytes)),
+        mib(sum(|s| s.raw_bytes)),
+    );
+    out
+}
