@@ -283,7 +283,7 @@ fn busy(name: &str) -> u64 {
 
 /// `cargo test --release --lib many_records -- --ignored --nocapture`
 #[test]
-#[ignore = "measures; figures are in decision 17"]
+#[ignore = "measures; takes half a minute"]
 fn many_records_a_second() {
     const RECORDS: u64 = 2_000_000;
     let dir = tempfile::tempdir().unwrap();
