@@ -26,7 +26,7 @@ use std::sync::PoisonError;
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What stands before each name.
-const PREFIX: &str = "ratite_collect";
+const PREFIX: &str = "ratite";
 
 /// The way that a record came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,22 +106,38 @@ impl Stats {
             kernel: Mutex::default(),
             registry: Registry::default(),
         };
-        registry.register("records", "Records stored, by the way they came", stats.records.clone());
-        registry.register("bytes", "Raw bytes of the records stored", stats.bytes.clone());
-        registry.register("dropped", "Records not stored, by reason", stats.dropped.clone());
-        registry.register("cut", "Syslog messages longer than the limit", stats.cut.clone());
-        registry.register("connections", "Connections now", stats.connections.clone());
         registry.register(
-            "refused",
+            "collect_records",
+            "Records stored, by the way they came",
+            stats.records.clone(),
+        );
+        registry.register("collect_bytes", "Raw bytes of the records stored", stats.bytes.clone());
+        registry.register(
+            "collect_dropped",
+            "Records not stored, by reason",
+            stats.dropped.clone(),
+        );
+        registry.register(
+            "collect_cut",
+            "Syslog messages longer than the limit",
+            stats.cut.clone(),
+        );
+        registry.register("collect_connections", "Connections now", stats.connections.clone());
+        registry.register(
+            "collect_refused",
             "Connections for which there was no room",
             stats.refused.clone(),
         );
         registry.register(
-            "requests",
+            "collect_requests",
             "Answers to OTLP requests, by status",
             stats.requests.clone(),
         );
-        registry.register("append_seconds", "From a batch to its durability", stats.append.clone());
+        registry.register(
+            "collect_append_seconds",
+            "From a batch to its durability",
+            stats.append.clone(),
+        );
         Stats { registry, ..stats }
     }
 
@@ -169,8 +185,8 @@ impl Stats {
         drop(kernel);
         let mut text = String::with_capacity(8 * 1024);
         let ready = u8::from(readiness.is_ready());
-        text += &format!("# HELP {PREFIX}_ready Whether senders should be sent here.\n");
-        text += &format!("# TYPE {PREFIX}_ready gauge\n{PREFIX}_ready {ready}\n");
+        text += &format!("# HELP {PREFIX}_collect_ready Whether senders should be sent here.\n");
+        text += &format!("# TYPE {PREFIX}_collect_ready gauge\n{PREFIX}_collect_ready {ready}\n");
         // Writing to a String cannot fail.
         let _written = encode(&mut text, &self.registry);
         text
