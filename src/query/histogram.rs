@@ -78,7 +78,8 @@ fn in_segment(
     {
         let range = plan.range.clone();
         let (first, last) = (segment.time(range.start)?, segment.time(range.end - 1)?);
-        let buckets = last / bucket - first / bucket + 1;
+        // From the first time there is to the last, in buckets of a microsecond, it is one more than a number holds.
+        let buckets = (last / bucket - first / bucket).saturating_add(1);
         let matches = list.map_or(range.len() as u64, |list| u64::from(list.count()));
         if buckets.saturating_mul(RECORDS_PER_SEARCH) <= matches {
             return by_searches(segment, range, list, bucket, take);

@@ -249,9 +249,8 @@ impl Worker {
 
     fn append(&mut self) {
         let dropped = self.shared.dropped();
-        let own = self.batch.records.len();
-        if dropped > self.told {
-            self.tell(dropped - self.told);
+        if dropped > self.told && self.tell(dropped - self.told) {
+            self.told = dropped;
         }
         let mut start = 0;
         let records: Vec<LogRecord<'_>> = (self.batch.records.iter())
@@ -266,11 +265,10 @@ impl Worker {
         }
         match self.store.append_batch(&records) {
             Ok(_positions) => {
-                self.told = dropped;
                 self.refused = false;
             }
             Err(error) => {
-                self.shared.dropped.fetch_add(own as u64, Relaxed);
+                self.shared.dropped.fetch_add(records.len() as u64, Relaxed);
                 if !self.refused {
                     self.refused = true;
                     let code = error.code();
@@ -281,8 +279,9 @@ impl Worker {
         }
     }
 
-    /// A record that says how many are missing.
-    fn tell(&mut self, count: u64) {
+    /// A record that says how many are missing; whether it is stored. By itself, since of a batch that is refused a part
+    /// may be stored.
+    fn tell(&self, count: u64) -> bool {
         let ts = self.store.engine().env().clock.unix_micros();
         let mut text = String::from(r#"{"level":"WARN","target":"ratite::logs","#);
         // Writing to a String cannot fail.
@@ -290,7 +289,8 @@ impl Worker {
             text,
             r#""message":"events were dropped, for the store was slower","fields":{{"dropped":{count}}}}}"#
         );
-        self.batch.push(ts, text.as_bytes());
+        let record = LogRecord { ts, source: &self.source, raw: text.as_bytes() };
+        self.store.append(record).is_ok()
     }
 
     /// Tells who waits how far it came (W2).
