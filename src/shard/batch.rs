@@ -182,9 +182,9 @@ impl Shared {
     pub(super) fn batch_bytes_max(&self) -> usize {
         *self.batch_bytes_max.get_or_init(|| {
             let group = log_files(&self.config, self).group_bytes_max().min(GROUP_BYTES_MAX);
-            // Of a memtable a part, so that what no batch fits any more is little; and a small one, since it takes much more
-            // for records of few bytes than those.
-            let memtable = self.config.memtable_bytes / 16;
+            // Of a memtable a part, so that what no batch fits any more is little. An empty one takes any batch, though records
+            // of few bytes take more of it than their bytes.
+            let memtable = self.config.memtable_bytes / 4;
             let least = self.inbox.message_bytes_max().min(group).min(memtable);
             least.min(BATCH_BYTES_MAX)
         })
