@@ -49,6 +49,7 @@ impl Running {
     /// Stops it, and gives all records as "source raw", in the order of their arrival.
     fn stop(self) -> Vec<String> {
         self.collector.stop().unwrap();
+        assert_eq!(self.metric("dropped_total{reason=\"failed\"}"), 0);
         let mut search = self.store.search(&Query::default()).unwrap();
         let mut found = Vec::new();
         while let Some(record) = search.next().unwrap() {
@@ -256,10 +257,12 @@ fn without_room_a_request_is_told_to_come_again() {
     let running = start(|config| {
         (config.limits.request_bytes, config.limits.in_flight_bytes) = (10_000, 10_000);
     });
-    let slow = slow(&running, 9_990);
     let ask = || ask(&running, POST, &request(&[&"x".repeat(100)]));
-    // It is answered with 200 until the slow one was read; the slow one has 30 s.
-    let busy = std::iter::repeat_with(ask).find(|answer| status(answer) != 200).unwrap();
+    // Whichever is read first has the room, and the other is told so: until that is the slow one.
+    let (busy, slow) = std::iter::repeat_with(|| slow(&running, 9_990))
+        .map(|slow| (ask(), slow))
+        .find(|(answer, _)| status(answer) != 200)
+        .unwrap();
     assert!(status(&busy) == 429 && busy.contains("retry-after: 1"), "{busy}");
     drop(slow);
     let again = std::iter::repeat_with(ask).find(|answer| status(answer) != 429).unwrap();

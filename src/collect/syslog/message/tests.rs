@@ -3,7 +3,10 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Priority, whether there is a time, host and program, as text.
+/// Priority, whether the time counts, host and program.
+type Told = (Option<u8>, bool, &'static str, &'static str);
+
+/// Priority, time, host and program, as text.
 fn head(message: &[u8]) -> (Option<u8>, Option<u64>, &str, &str) {
     let Head { pri, micros, host, app } = Head::of(message);
     let text = |name: Option<&'_ [u8]>| name.map(|name| String::from_utf8_lossy(name).into_owned());
@@ -45,7 +48,7 @@ fn the_examples_of_rfc_3164_are_read() {
 #[test]
 fn what_real_senders_send_is_read() {
     // Each with its sender: a form that is in use, and what is to be told of it.
-    let cases: [(&[u8], (Option<u8>, bool, &str, &str)); 16] = [
+    let cases: [(&[u8], Told); 16] = [
         (b"<13>Nov  2 06:00:00 box root: logger", (Some(13), false, "box", "root")),
         (b"<13>Nov 22 06:00:00 root[77]: local socket", (Some(13), false, "", "root")),
         (b"<14>2026-11-22T06:00:00.123456+01:00 box app[1]: x", (Some(14), true, "box", "app")),
