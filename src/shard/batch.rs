@@ -28,10 +28,6 @@ use std::task::{Context, Poll};
 
 /// Bytes of a record in a message before its body.
 const HEAD_BYTES: usize = 20;
-/// Memtables below this take batches of few bytes only, so that an empty one takes each.
-const SMALL_MEMTABLE_BYTES: usize = 512 << 10;
-const SMALL_BATCH_BYTES: usize = 4 << 10;
-
 const _: () = assert!(HEAD_BYTES <= BATCH_RECORD_BYTES);
 const _: () = assert!(super::format::ENTRY_HEADER_BYTES + 4 + 7 <= BATCH_RECORD_BYTES);
 
@@ -187,12 +183,8 @@ impl Shared {
         *self.batch_bytes_max.get_or_init(|| {
             let group = log_files(&self.config, self).group_bytes_max().min(GROUP_BYTES_MAX);
             // Of a memtable a part, so that what no batch fits any more is little; and a small one, since it takes much more
-            // for records of few bytes than those. What the arena reserves for more than half its first chunk, a small
-            // memtable does not have.
-            let memtable = match self.config.memtable_bytes {
-                small if small < SMALL_MEMTABLE_BYTES => SMALL_BATCH_BYTES,
-                large => large / 16,
-            };
+            // for records of few bytes than those.
+            let memtable = self.config.memtable_bytes / 16;
             let least = self.inbox.message_bytes_max().min(group).min(memtable);
             least.min(BATCH_BYTES_MAX)
         })
