@@ -72,7 +72,7 @@ impl Writer {
 
     /// Appends records under the terms of `batch`, which were added in their order, and returns the ordinal of the
     /// first; the others follow. `None`, and nothing has changed, if count or budget do not cover them all; an
-    /// empty memtable takes no batch beyond them either.
+    /// empty memtable takes a batch beyond its budget, as it does a record, and none beyond its count.
     ///
     /// # Panics
     /// As [`Writer::append`], and if there are not as many records as the batch has.
@@ -96,7 +96,7 @@ impl Writer {
             + memtable.ids.as_ref().map_or(0, |ids| ids.growth(first as usize + count))
             + memtable.terms.growth(wants)
             + self.arena.growth(large, small);
-        let fits = memtable.bytes_used() + growth <= self.config.bytes;
+        let fits = first == 0 || memtable.bytes_used() + growth <= self.config.bytes;
         if !fits || first as usize + count > self.config.records as usize {
             return None;
         }

@@ -106,6 +106,7 @@ fn an_answer_is_the_same_in_memory_sealed_merged_and_after_a_restart() {
         let (sim, mut rng, mut list) = (Sim::new(seed), Rng::new(seed), Vec::<Line>::new());
         let mut options = options(1 << rng.below(2));
         options.store.memtable_bytes = Some(1 << 20);
+        options.store.memory_bytes = 32 << 20;
         let mut log = sim.open(&options);
         for _ in 0..300 {
             let ts = rng.below(3_000_000);

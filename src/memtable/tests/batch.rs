@@ -37,7 +37,8 @@ fn a_batch_is_what_its_records_one_by_one_are_and_stays_in_the_budget() {
             match writer.append_many(pairs, &mut batch) {
                 Some(first) => {
                     assert_eq!((first, memtable.len()), (len, len + count as u32), "seed {seed}");
-                    assert!(memtable.bytes_used() <= bytes, "seed {seed}");
+                    // An empty one takes any.
+                    assert!(len == 0 || memtable.bytes_used() <= bytes, "seed {seed}");
                     for (key, body, terms) in &records {
                         twin_writer.append(*key, body, terms).unwrap();
                     }
