@@ -382,9 +382,35 @@ fn store(c: &mut Criterion) {
     store.close().expect("closed");
 }
 
+/// What an event costs its thread when it becomes a record of a log store; a thousand at a time, then the queue is
+/// emptied, which is not counted.
+#[cfg(feature = "tracing-layer")]
+fn own_events(c: &mut Criterion) {
+    use ratite::logs::{LogStore, TracingOptions};
+    use tracing_subscriber::layer::SubscriberExt;
+    let store = Arc::new(LogStore::in_memory().expect("memory"));
+    let layer = ratite::tracing_layer(store, &TracingOptions::named("bench")).expect("a layer");
+    let handle = layer.handle();
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(layer));
+    let mut group = c.benchmark_group("1,000 events of three fields");
+    group.throughput(Throughput::Elements(1_000));
+    let empty = || assert!(handle.flush(std::time::Duration::from_secs(60)));
+    tracing::dispatcher::with_default(&dispatch, || {
+        group.bench_function("to a log store", |b| {
+            let emit =
+                || (0..1_000).for_each(|n| tracing::info!(n, text = "a text", b = true, "it is"));
+            b.iter_batched(empty, |()| emit(), BatchSize::PerIteration);
+        });
+    });
+    assert_eq!(handle.dropped(), 0);
+}
+
+#[cfg(not(feature = "tracing-layer"))]
+fn own_events(_: &mut Criterion) {}
+
 criterion_group! {
     name = parts;
     config = Criterion::default().sample_size(20).without_plots();
-    targets = ring, checksum, in_memory, on_disk, bodies, nostr, logs, store
+    targets = ring, checksum, in_memory, on_disk, bodies, nostr, logs, store, own_events
 }
 criterion_main!(parts);
