@@ -4,7 +4,7 @@
 //!   None    add --------------------------------------------------> BODIES
 //!   Zstd    add -> [the first 6.4 MB] -> train -> pack each --------> BODIES
 //!           add ------------------------------> pack ---------------^        finish -> ZDICT, twice
-//!   Blocks  add -> [64 KiB] -> pack all together ------------------> BODIES
+//!   Blocks  add -> [16 KiB] -> pack all together ------------------> BODIES
 //! ```
 //!
 //! Invariant: bodies leave in the order they came in, so that locations ascend.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Invariants: Y3. a block holds one body, or bodies that take `BLOCK_BYTES` with their lengths at most, so that a
-//! body of a line's length costs the unpacking of 64 KiB and no more; Y4. the lengths fill the block to its last byte.
+//! body of a line's length costs the unpacking of 16 KiB and no more; Y4. the lengths fill the block to its last byte.
 //! An `Err` says what does not hold; the caller knows the page.
 
 use crate::base::{Ordinal, get_varint, put_varint, varint_len};

@@ -1,4 +1,4 @@
-//! Bodies in blocks: some 64 KiB of consecutive ones, packed together.
+//! Bodies in blocks: some 16 KiB of consecutive ones, packed together.
 //!
 //! ```text
 //!   LOCATIONS, one entry a block     | u32 first ordinal | u64 offset |     halved for an ordinal

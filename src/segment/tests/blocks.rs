@@ -66,12 +66,12 @@ fn a_block_is_a_count_lengths_and_bytes() {
     assert_eq!(out, [0]);
     assert!(block.has_room(RECORD_BYTES_MAX), "alone, a body of any length");
     block.add(b"");
-    assert!(block.has_room(BLOCK_BYTES - 4) && !block.has_room(BLOCK_BYTES - 3));
+    assert!(block.has_room(BLOCK_BYTES - 3) && !block.has_room(BLOCK_BYTES - 2));
 }
 
 #[test]
 fn every_small_row_of_lengths_is_its_twin() {
-    let lens = [0, 1, 127, BLOCK_BYTES - 4];
+    let lens = [0, 1, 127, BLOCK_BYTES - 3];
     for shape in 0..4usize.pow(4) {
         let row: Vec<usize> = (0..4).map(|i| lens[shape / 4usize.pow(i) % 4]).collect();
         let bodies: Vec<Vec<u8>> =
