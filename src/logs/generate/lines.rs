@@ -14,8 +14,11 @@ pub(super) struct Draft<'a> {
     pub(super) id: u64,
 }
 
+/// A kind of program, and how it writes a line.
+type Service = (&'static str, fn(&mut Draft<'_>));
+
 /// Kinds of programs, by rank of their busiest source: each sixth source is of one kind.
-pub(super) const SERVICES: [(&str, fn(&mut Draft<'_>)); 6] = [
+pub(super) const SERVICES: [Service; 6] = [
     ("web", access),
     ("app", app),
     ("worker", worker),

@@ -287,7 +287,7 @@ fn what_is_asked_by_id_is_refused_and_nothing_else_is() {
         let forbidden = (Key::own(9, 9), vec![1, FORBIDDEN]);
         assert_eq!(insert(&store, &forbidden).unwrap(), Outcome::Refused(FORBIDDEN));
         store.barrier().unwrap();
-        assert_eq!(held(&store), [item.clone()]);
+        assert_eq!(held(&store), std::slice::from_ref(&item));
         if !flushed {
             store.flush().unwrap();
         }

@@ -125,7 +125,7 @@ impl Machine {
             Query { to: Some(ask.to.map_or(1, |to| to ^ 1)), ..ask.query() },
         ];
         for other in others {
-            let refused = self.store().search(&Query { resume: Some(resume.clone()), ..other });
+            let refused = self.store().search(&Query { resume: Some(*resume), ..other });
             let Err(error) = refused else { panic!("a token of another question is taken") };
             assert_eq!(error.code(), "ERR_INVALID", "{error}");
         }

@@ -150,10 +150,10 @@ fn fraction(number: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn read_of(
-        json: &str,
-        fields: &Fields,
-    ) -> Result<(Option<u64>, Option<String>, Option<String>), String> {
+    /// Time, source and raw, as far as they are said.
+    type Said = (Option<u64>, Option<String>, Option<String>);
+
+    fn read_of(json: &str, fields: &Fields) -> Result<Said, String> {
         let object = parse(json.as_bytes()).expect("an object");
         match of(&object, fields, 0)? {
             Line::Resume => Err("resume".into()),
