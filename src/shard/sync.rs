@@ -11,6 +11,10 @@ use crate::io::{File, Op};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Files that are synced at once: their places in the queue are reserved. Without syncs there are as many at the end as
+/// were written.
+const SYNC_FILES_MAX: usize = 4;
+
 impl Core {
     pub(super) fn note_unsynced(&mut self, durable: bool, file: &Arc<dyn File>, bytes: u64) {
         if durable {
@@ -59,14 +63,18 @@ impl Core {
         }
     }
 
-    /// Starts a sync of everything written so far.
+    /// Starts a sync of everything written so far; if that is in too many files, of the oldest of them, and what is left
+    /// counts as unsynced still.
     pub(super) fn sync_now(&mut self) {
-        self.in_sync = std::mem::take(&mut self.unsynced);
-        self.sync_to = self.log.end();
+        let rest = self.unsynced.split_off(self.unsynced.len().min(SYNC_FILES_MAX));
+        self.in_sync = std::mem::replace(&mut self.unsynced, rest);
+        if self.unsynced.is_empty() {
+            self.sync_to = self.log.end();
+            self.in_sync_bytes = std::mem::take(&mut self.unsynced_bytes);
+        }
         for file in self.in_sync.clone() {
             self.push(TOKEN_SYNC, Op::Sync { file });
             self.syncing += 1;
         }
-        self.in_sync_bytes = std::mem::take(&mut self.unsynced_bytes);
     }
 }

@@ -183,3 +183,23 @@ fn many_writers_at_once_get_places_of_their_own() {
     }
     store.close().unwrap();
 }
+
+#[test]
+fn a_store_that_never_syncs_closes_whatever_number_of_log_files_it_wrote() {
+    let (env, ..) = simulated(1, Faults::default());
+    let mut options = Options::tiny();
+    (options.shards, options.sync) = (Some(1), ratite::shard::SyncMode::Never);
+    options.log_file_bytes = 64 << 10;
+    let options = LogOptions::from(&options);
+    let store = LogStore::open_in(Path::new("/never"), &options, env.clone()).unwrap();
+    let (source, raw) = (Source::named("much").unwrap(), [b'x'; 1_000]);
+    let records = [LogRecord { ts: 1, source: &source, raw: &raw }; 40];
+    // Some hundred files.
+    for _ in 0..200 {
+        store.append_batch(&records).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = LogStore::open_in(Path::new("/never"), &options, env).unwrap();
+    assert_eq!(store.count(&Query::default()).unwrap(), 8_000);
+}
