@@ -1,7 +1,8 @@
 //! `LogStore`: the engine with log records, in their words. How they go in, is `append`'s to say.
 //!
-//! I1. At opening, arrivals go on behind the last one that is stored, and not before the clock: so no position is given
-//!     twice, even if retention has removed the newest records.
+//! I1. At opening, arrivals go on behind the last one that is stored, and not before the clock. So no position is given
+//!     twice; only if retention has removed the newest records and the clock was set back before the next opening, one
+//!     may be.
 //! I2. A store in memory is the same engine on a disk that is simulated.
 
 use super::follow::Followers;
