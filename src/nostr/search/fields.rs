@@ -7,11 +7,9 @@
 //!
 //! A profile's JSON is read as far as it is JSON: what stands behind the fault is not found.
 
-use super::plain;
 use super::words::{Form, Units};
 use crate::base::Terms;
 use crate::base::limits::TERMS_PER_RECORD_MAX;
-use crate::nostr::Item;
 use crate::nostr::event::EventRef;
 use crate::nostr::json::scan::Scanner;
 use crate::nostr::terms;
@@ -52,8 +50,9 @@ fn split(event: &EventRef<'_>, units: &mut Units) {
     }
     let mut value = String::new();
     for tag in event.tags() {
+        let named = |name: crate::nostr::Item<'_>| TAGS.iter().any(|known| name == **known);
         if let (Some(name), Some(item)) = (tag.name(), tag.value())
-            && is_searched(&name)
+            && named(name)
         {
             value.clear();
             item.write(&mut value);
@@ -62,11 +61,6 @@ fn split(event: &EventRef<'_>, units: &mut Units) {
         }
     }
     units.add(event.content());
-}
-
-/// Whether the values of tags of this name are searched, in events of all kinds but profiles.
-pub(super) fn is_searched(name: &Item<'_>) -> bool {
-    TAGS.iter().any(|known| *name == **known)
 }
 
 fn add_profile(event: &EventRef<'_>, units: &mut Units) {
@@ -151,16 +145,9 @@ pub(in crate::nostr) struct Tally {
 impl Tally {
     /// How often each of `words`, which are sorted, stands in `event`, and how long the event is.
     pub(super) fn count(&mut self, event: &EventRef<'_>, words: &[Box<str>]) -> (&[u32], usize) {
-        let restart = |counts: &mut Vec<u32>| {
-            counts.clear();
-            counts.resize(words.len(), 0);
-        };
-        restart(&mut self.counts);
-        if let Some(len) = plain::count(event, words, &mut self.counts) {
-            return (&self.counts, len);
-        }
-        restart(&mut self.counts);
         split(event, &mut self.units);
+        self.counts.clear();
+        self.counts.resize(words.len(), 0);
         for term in self.units.terms() {
             if let Ok(i) = words.binary_search_by(|word| (**word).cmp(term)) {
                 self.counts[i] += 1;

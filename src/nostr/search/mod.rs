@@ -6,15 +6,14 @@
 //!   matches --rank--> score --> order of the answer
 //! ```
 //!
-//! Files, lowest first: `words` (how a text becomes units), `fields` (which texts an event has), `plain` (words of ASCII
-//! where they lie), `kinds` (of which kinds of event), `query`, `rank`. docs/search.md says the same for people.
+//! Files, lowest first: `words` (how a text becomes units), `fields` (which texts an event has), `kinds` (of which
+//! kinds of event), `query`, `rank`. docs/search.md says the same for people.
 //!
 //! I1. What is indexed and what [`Search::matches`] looks at are the same units of the same texts: an index answers
 //!     exactly what a walk over all events would.
 
 mod fields;
 mod kinds;
-mod plain;
 mod query;
 mod rank;
 mod words;

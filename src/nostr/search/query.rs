@@ -13,7 +13,6 @@
 
 use super::fields::EventWords;
 use super::kinds::SearchKinds;
-use super::plain;
 use super::words::{Form, Units};
 use crate::nostr::event::EventRef;
 use std::cell::OnceCell;
@@ -145,11 +144,6 @@ impl Search {
         }
         if !self.kinds.has(event.kind()) {
             return false;
-        }
-        if words.get().is_none()
-            && let Some(has_all) = plain::has_all(event, &self.words, &self.phrases)
-        {
-            return has_all;
         }
         let words = words.get_or_init(|| EventWords::of(event));
         // Phrases first: who fails them, as most candidates of an index do, needs no sorted terms.

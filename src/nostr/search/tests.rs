@@ -134,48 +134,6 @@ fn an_index_of_the_terms_says_what_matching_says() {
     assert!(found > 500 && found < asked, "{found} of {asked}");
 }
 
-/// Texts of ASCII are looked at where they lie; split, they give the same answers and the same counts.
-#[test]
-fn plain_texts_answer_as_split_ones_do() {
-    let mut rng = Rng::new(8);
-    let (mut found, mut plain) = (0, 0);
-    for i in 0..6_000 {
-        let tags =
-            [["t", &random_text(&mut rng, true)], ["title", &random_text(&mut rng, i % 5 > 0)]];
-        let tags: Vec<[&str; 2]> = tags.iter().map(|[name, value]| [*name, value]).collect();
-        let long = "x".repeat(if i % 50 == 0 { 100 } else { 1 });
-        let content = format!("{} {long}", random_text(&mut rng, true).repeat(1 + i % 7));
-        let event = Event::from_parts([1; 32], 7, 1, &tags, &content);
-        let part = random_text(&mut rng, true).replace('"', " ");
-        let query = match rng.below(3) {
-            0 => format!("\"{part}\" {}", tags[0][1]),
-            1 => format!(
-                "\"{}\"",
-                content.replace('"', " ").chars().skip(3).take(9).collect::<String>()
-            ),
-            _ => part,
-        };
-        let Ok(search) = Search::new(&query) else { continue };
-        let split = OnceCell::from(EventWords::of(&event.as_ref()));
-        let expected = search.matches(&event.as_ref(), &split);
-        let answer = search.matches(&event.as_ref(), &OnceCell::new());
-        assert_eq!(answer, expected, "{query:?} {event:?}");
-        found += u32::from(expected && !search.is_empty());
-        let mut counts = vec![0; search.words().len()];
-        let Some(len) = plain::count(&event.as_ref(), search.words(), &mut counts) else {
-            continue;
-        };
-        plain += 1;
-        let split = EventWords::of(&event.as_ref());
-        assert_eq!(len, split.len(), "{event:?}");
-        for (word, count) in search.words().iter().zip(counts) {
-            let naive = split.terms().filter(|term| **term == **word).count();
-            assert_eq!(count as usize, naive, "{word:?} {event:?}");
-        }
-    }
-    assert!(found > 300 && plain > 4_000, "{found} found, {plain} plain");
-}
-
 #[test]
 fn phrases_stand_in_a_row_within_one_text() {
     let text = note("Layer two scales, one layer: two chains. 東京のタワー 東京タワ");

@@ -219,9 +219,9 @@ impl Units {
 /// Class of ASCII that is between words, and of the bytes of all other characters; the classes above are the lower
 /// case of letters and digits.
 const BETWEEN: u8 = 0;
-pub(super) const WIDE: u8 = 1;
+const WIDE: u8 = 1;
 
-pub(super) static CLASS: [u8; 256] = {
+static CLASS: [u8; 256] = {
     let mut class = [WIDE; 256];
     let mut b = 0;
     while b < 128 {
