@@ -91,6 +91,15 @@ pub fn system(backend: Backend) -> Result<Env> {
     })
 }
 
+/// The system's clock and entropy, with files in memory that are gone with it: no file is touched and no ring is built.
+pub fn in_memory() -> Env {
+    Env {
+        disk: SimDisk::new(0, Faults::default()),
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy),
+    }
+}
+
 /// A machine in memory whose every choice follows from `seed`, with handles to break its disk and to
 /// move its clock (which starts at 2024-01-01 and stands still).
 pub fn simulated(seed: u64, faults: Faults) -> (Env, Arc<SimDisk>, Arc<ManualClock>) {

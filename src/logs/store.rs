@@ -10,8 +10,8 @@ use super::model::{ARRIVAL, BLOCK_BITS, LogModel};
 use super::seal::Sealer;
 use super::{LogCursor, Query, Search};
 use crate::base::Result;
-use crate::io::{self, Backend, Env, Faults, SimDisk, SystemClock, SystemEntropy, threads};
-use crate::shard::{ShardStats, SyncMode};
+use crate::io::{self, Backend, Env, threads};
+use crate::shard::ShardStats;
 use crate::store::{Options, Store, StoreSnapshot};
 use std::fmt;
 use std::path::Path;
@@ -126,20 +126,8 @@ impl LogStore {
     /// # Errors
     /// None that a caller can do anything about.
     pub fn in_memory() -> Result<LogStore> {
-        let env = Env {
-            disk: SimDisk::new(0, Faults::default()),
-            clock: Arc::new(SystemClock::new()),
-            entropy: Arc::new(SystemEntropy),
-        };
-        let store = Options {
-            shards: Some(1),
-            memory_bytes: 64 << 20,
-            log_file_bytes: 8 << 20,
-            sync: SyncMode::Never,
-            readers: 1,
-            ..Options::default()
-        };
-        LogStore::open_in(Path::new(DIR_IN_MEMORY), &LogOptions::from(&store), env)
+        let options = LogOptions::from(&Options::in_memory());
+        LogStore::open_in(Path::new(DIR_IN_MEMORY), &options, io::in_memory())
     }
 
     /// What the threads of this store belong to ([`threads::owner_current`]).

@@ -2,12 +2,10 @@
 
 use super::store::EventStore;
 use crate::base::Result;
-use crate::io::{Env, Faults, SimDisk, SystemClock, SystemEntropy};
-use crate::shard::SyncMode;
+use crate::io;
 use crate::store::Options;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The directory of a store in memory, on a disk that has nothing else.
 const DIR: &str = "/store";
@@ -31,20 +29,7 @@ impl EventStore {
     /// # Errors
     /// None that a caller can do anything about.
     pub fn in_memory() -> Result<EventStore> {
-        let env = Env {
-            disk: SimDisk::new(0, Faults::default()),
-            clock: Arc::new(SystemClock::new()),
-            entropy: Arc::new(SystemEntropy),
-        };
-        let options = Options {
-            shards: Some(1),
-            memory_bytes: 64 << 20,
-            log_file_bytes: 8 << 20,
-            sync: SyncMode::Never,
-            readers: 1,
-            ..Options::default()
-        };
-        EventStore::open_in(Path::new(DIR), &options, env)
+        EventStore::open_in(Path::new(DIR), &Options::in_memory(), io::in_memory())
     }
 }
 

@@ -94,6 +94,18 @@ impl Options {
         }
     }
 
+    /// For a store whose files are in memory too ([`io::in_memory`](crate::io::in_memory)): some 50 MiB.
+    pub fn in_memory() -> Options {
+        Options {
+            shards: Some(1),
+            memory_bytes: 64 << 20,
+            log_file_bytes: 8 << 20,
+            sync: SyncMode::Never,
+            readers: 1,
+            ..Options::default()
+        }
+    }
+
     /// The least `memory_bytes` with which a store with `shards` shards opens, the other options as
     /// they are: its rings and groups, memtables, compactions and the smallest pool. Filters of the data
     /// come on top.

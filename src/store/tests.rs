@@ -427,6 +427,16 @@ fn keys(store: &Store) -> Vec<Key> {
     keys
 }
 
+/// Whether `snapshot` has what `oracle` had then, in order.
+fn assert_as_of(store: &Store, snapshot: &StoreSnapshot, oracle: &Oracle, seed: u64) {
+    let mut cursor = store.query_at(snapshot, &[Select::all()], Order::Oldest).unwrap();
+    for expected in oracle.0.values() {
+        let found = cursor.next().unwrap().expect("a record of the snapshot");
+        assert_eq!((found.key, found.body), (expected.key, &expected.body[..]));
+    }
+    assert!(cursor.next().unwrap().is_none(), "seed {seed}");
+}
+
 fn assert_same(store: &Store, oracle: &Oracle, seed: u64) {
     let expected: Vec<Key> = oracle.0.keys().copied().collect();
     assert_eq!(keys(store), expected, "seed {seed}");

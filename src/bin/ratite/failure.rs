@@ -1,5 +1,6 @@
 //! What ends a verb early.
 
+use crate::output::say;
 use std::io;
 
 /// The result of a verb and of its parts.
@@ -31,6 +32,27 @@ impl Failure {
     pub fn input(error: &io::Error) -> Failure {
         Failure::Sentence(format!("cannot read standard input: {error}"))
     }
+}
+
+/// Says how taking things in ended: the signal that stopped it, what failed, how closing went. True if all went well to
+/// the end.
+pub fn tell(
+    ended: &Outcome<Option<&'static str>>,
+    kept: &Outcome<()>,
+    closed: &ratite::base::Result<()>,
+) -> bool {
+    if let Ok(Some(signal)) = ended {
+        say(format_args!("ratite: stopped by {signal}"));
+    }
+    for failure in [ended.as_ref().err(), kept.as_ref().err()].into_iter().flatten() {
+        if let Failure::Sentence(sentence) | Failure::Usage(sentence) = failure {
+            say(format_args!("ratite: {sentence}"));
+        }
+    }
+    if let Err(error) = closed {
+        say(format_args!("ratite: {error}"));
+    }
+    matches!(ended, Ok(None)) && kept.is_ok() && closed.is_ok()
 }
 
 impl From<ratite::base::Error> for Failure {

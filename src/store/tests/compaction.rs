@@ -76,13 +76,7 @@ fn merges_and_removals_agree_with_the_oracle() {
             }
             if old.len() > 4 {
                 let (snapshot, oracle) = old.pop_front().unwrap();
-                let mut cursor =
-                    store.query_at(&snapshot, &[Select::all()], Order::Oldest).unwrap();
-                for expected in oracle.0.values() {
-                    let found = cursor.next().unwrap().expect("a record of the snapshot");
-                    assert_eq!((found.key, found.body), (expected.key, &expected.body[..]));
-                }
-                assert!(cursor.next().unwrap().is_none(), "seed {seed}");
+                assert_as_of(&store, &snapshot, &oracle, seed);
             }
             if rng.chance(8) {
                 merges += sum(&store, |s| s.compactions);

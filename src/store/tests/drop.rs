@@ -93,13 +93,7 @@ fn drops_agree_with_the_oracle_through_flushes_merges_and_reopenings() {
             while old.len() > 3 {
                 // A snapshot from before a drop has all of it.
                 let (snapshot, oracle) = old.pop_front().unwrap();
-                let mut cursor =
-                    store.query_at(&snapshot, &[Select::all()], Order::Oldest).unwrap();
-                for expected in oracle.0.values() {
-                    let found = cursor.next().unwrap().expect("a record of the snapshot");
-                    assert_eq!((found.key, found.body), (expected.key, &expected.body[..]));
-                }
-                assert!(cursor.next().unwrap().is_none(), "seed {seed}");
+                assert_as_of(&store, &snapshot, &oracle, seed);
             }
             if rng.chance(6) {
                 merges += store.stats().iter().map(|s| s.compactions).sum::<u64>();

@@ -20,7 +20,7 @@ mod refused;
 mod tally;
 mod work;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, tell};
 use crate::output::say;
 use crate::progress::{Progress, TICK};
 use crate::signals::Signals;
@@ -121,7 +121,7 @@ pub fn run(args: &Args) -> Outcome<()> {
     let closed = shared.store.close();
     let seconds = shared.now().saturating_sub(start) as f64 / 1e9;
     let kept = shared.refused.as_ref().map_or(Ok(()), Refused::finish);
-    let whole = tell(&ended, &closed, &kept);
+    let whole = tell(&ended, &kept, &closed);
     shared.tally.say(shared.show, seconds);
     match whole && shared.tally.refused() == 0 {
         true => Ok(()),
@@ -135,30 +135,12 @@ impl Shared {
     }
 }
 
-/// Says what went wrong as a whole; true if nothing did.
-fn tell(ended: &Outcome<Ended>, closed: &ratite::base::Result<()>, kept: &Outcome<()>) -> bool {
-    if let Ok(Ended::Stopped(signal)) = ended {
-        say(format_args!("ratite: stopped by {signal}"));
-    }
-    for failure in [ended.as_ref().err(), kept.as_ref().err()].into_iter().flatten() {
-        if let Failure::Sentence(sentence) | Failure::Usage(sentence) = failure {
-            say(format_args!("ratite: {sentence}"));
-        }
-    }
-    if let Err(error) = closed {
-        say(format_args!("ratite: {error}"));
-    }
-    matches!(ended, Ok(Ended::AtTheEnd)) && closed.is_ok() && kept.is_ok()
-}
-
-enum Ended {
-    AtTheEnd,
-    /// By the signal of this name.
-    Stopped(&'static str),
-}
-
 /// Starts the threads and waits for their end, with at most `in_flight` inserts of one shard.
-fn pump(shared: &Arc<Shared>, signals: &Signals, in_flight: usize) -> Outcome<Ended> {
+fn pump(
+    shared: &Arc<Shared>,
+    signals: &Signals,
+    in_flight: usize,
+) -> Outcome<Option<&'static str>> {
     let worker_count = threads::cores();
     let under_way_max = (in_flight / 2 / worker_count).max(1); // 3.
     let (chunks_in, chunks) = bounded(2 * worker_count);
@@ -183,10 +165,10 @@ fn pump(shared: &Arc<Shared>, signals: &Signals, in_flight: usize) -> Outcome<En
         // It may sit in a read that nothing ends but the end of the process.
         std::mem::forget(reader);
         result.and(joined)?;
-        return Ok(stopped.map_or(Ended::AtTheEnd, Ended::Stopped));
+        return Ok(stopped);
     }
     reader.join()??;
-    Ok(Ended::AtTheEnd)
+    Ok(None)
 }
 
 /// Waits until all workers are done; tells them to stop (by dropping `stop`) on a signal, whose name

@@ -17,7 +17,7 @@ mod object;
 mod parse;
 mod tally;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, tell};
 use crate::import::inputs::Inputs;
 use crate::output::{print, say};
 use crate::progress::{Progress, TICK};
@@ -143,26 +143,6 @@ pub fn run(args: &Args) -> Outcome<()> {
         true => Ok(()),
         false => Err(Failure::Said),
     }
-}
-
-/// Says what went wrong as a whole; true if nothing did.
-fn tell(
-    ended: &Outcome<Option<&'static str>>,
-    kept: &Outcome<()>,
-    closed: &ratite::base::Result<()>,
-) -> bool {
-    if let Ok(Some(signal)) = ended {
-        say(format_args!("ratite: stopped by {signal}"));
-    }
-    for failure in [ended.as_ref().err(), kept.as_ref().err()].into_iter().flatten() {
-        if let Failure::Sentence(sentence) | Failure::Usage(sentence) = failure {
-            say(format_args!("ratite: {sentence}"));
-        }
-    }
-    if let Err(error) = closed {
-        say(format_args!("ratite: {error}"));
-    }
-    matches!(ended, Ok(None)) && kept.is_ok() && closed.is_ok()
 }
 
 struct Work<'a> {
