@@ -14,7 +14,6 @@ mod compare;
 mod config;
 mod embedding;
 mod expiry;
-mod kill;
 #[cfg(feature = "logs")]
 mod logs;
 mod memory;
@@ -22,6 +21,7 @@ mod million;
 mod naive;
 mod oracle;
 mod power;
+mod real;
 mod regions;
 mod replay;
 mod requests;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A life is a store from empty to its last operation. A seed decides all of it: the machine, the operations, where the
-//! power fails. Beside it: a real process that is killed, a disk that is full, one that is slow, the layer for `tracing`.
+//! power fails. Beside it: a disk that is full, one that is slow, the layer for `tracing`.
 //!
 //! I1. An operation is data: what was drawn is applied again, whole or in part, without a look at answers.
 #![allow(clippy::print_stderr, reason = "progress, and what a failing test has to say")]
@@ -16,7 +16,6 @@ mod ask;
 mod cuts;
 mod draw;
 mod gate;
-mod kill;
 #[cfg(feature = "tracing-layer")]
 mod layer;
 mod machine;
