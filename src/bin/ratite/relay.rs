@@ -2,14 +2,13 @@
 
 use crate::config::{RelayFlags, Settings};
 use crate::export::events_of;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::logging::Log;
-use crate::output::{print, say};
+use crate::output::say;
 use crate::reload::Running;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
 use crate::{retain, service};
-use crossbeam::channel::select;
 use ratite::nostr::{EventStore, Filter};
 use ratite::relay::Relay;
 use ratite::shard::SyncMode;
@@ -55,22 +54,8 @@ fn serve(mut running: Running<'_>, signals: &Signals) -> Outcome<()> {
     if let Some(address) = relay.metrics_addr() {
         say(format_args!("metrics http://{address}/metrics"));
     }
-    let ready = print(&format!("listening on ws://{}\n", relay.local_addr()));
-    if let Err(Failure::Sentence(sentence)) = ready {
-        // The line is for scripts; clients can do without.
-        say(format_args!("ratite: {sentence}"));
-    }
-    service::ready();
-    let watchdog = service::watchdog();
-    let signal = loop {
-        select! {
-            recv(signals.stop()) -> name => break name.unwrap_or("the end of the signal thread"),
-            recv(signals.changed()) -> _ => service::reloading(|| running.reload()),
-            recv(watchdog) -> _ => service::alive(),
-        }
-    };
-    service::stopping();
-    say(format_args!("{signal}: closing connections; once more ends at once"));
+    let line = format!("listening on ws://{}\n", relay.local_addr());
+    service::until_signal(Some(&line), signals, "closing connections", || running.reload());
     Ok(relay.stop()?)
 }
 

@@ -8,7 +8,9 @@
 //! Without a service manager none of these is set, and nothing is done.
 
 use crate::failure::{Failure, Outcome};
-use crossbeam::channel::{Receiver, never, tick};
+use crate::output::{print, say};
+use crate::signals::Signals;
+use crossbeam::channel::{Receiver, never, select, tick};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use std::net::TcpListener;
@@ -25,35 +27,45 @@ pub fn listener() -> Outcome<Option<TcpListener>> {
     handed.take_tcp_listener(0).map_err(wrong)
 }
 
+/// Waits until a signal ends what serves. `line` says on standard output that it serves, `last` what it does before it
+/// ends, and `changed` is called when the configuration has changed.
+pub fn until_signal(line: Option<&str>, signals: &Signals, last: &str, mut changed: impl FnMut()) {
+    if let Some(Err(Failure::Sentence(sentence))) = line.map(print) {
+        // The line is for scripts; clients can do without.
+        say(format_args!("ratite: {sentence}"));
+    }
+    ready();
+    let watchdog = watchdog();
+    let signal = loop {
+        select! {
+            recv(signals.stop()) -> name => break name.unwrap_or("the end of the signal thread"),
+            recv(signals.changed()) -> _ => reloading(&mut changed),
+            recv(watchdog) -> _ => tell(&[NotifyState::Watchdog]),
+        }
+    };
+    // No new clients are let in.
+    tell(&[NotifyState::Stopping]);
+    say(format_args!("{signal}: {last}; once more ends at once"));
+}
+
 /// When the service manager wants a sign of life; never if it does not.
-pub fn watchdog() -> Receiver<Instant> {
+fn watchdog() -> Receiver<Instant> {
     // Twice as often as it has to be.
     sd_notify::watchdog_enabled().map_or_else(never, |longest| tick(longest / 2))
 }
 
 /// Tells that clients are served.
-pub fn ready() {
+fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// Tells that the process is alive.
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
-}
-
-/// Tells that no new clients are let in.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
-}
-
 /// Does something that counts as a change of the configuration.
-pub fn reloading<T>(change: impl FnOnce() -> T) -> T {
+fn reloading(change: impl FnOnce()) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
-    let changed = change();
+    change();
     ready();
-    changed
 }
 
 fn tell(state: &[NotifyState<'_>]) {

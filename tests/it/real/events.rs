@@ -112,6 +112,10 @@ impl Kind for Events {
         told.highest = told.highest.max(number);
     }
 
+    fn submitted(told: &mut Told, answer: &str) {
+        told.highest = told.highest.max(answer.parse().unwrap());
+    }
+
     /// Of what was answered each is there, or a newer version of it.
     fn check(store: &EventStore, told: &Told) -> Checked {
         // What was under way may have been written too.

@@ -28,8 +28,7 @@ fn run<K: Kind>(injections: &[&str]) -> End {
     // Only calls that are traced can be injected.
     runner.extend(["-e", "trace=io_uring_setup,io_uring_enter,fdatasync,fsync,pwrite64,fallocate"]);
     injections.iter().for_each(|injection| runner.extend(["-e", injection]));
-    let mut writer =
-        Writer::start_under::<K>(&runner, dir.path(), SyncMode::Always, false, 0);
+    let mut writer = Writer::start_under::<K>(&runner, dir.path(), SyncMode::Always, false, 0);
     let (mut told, mut acks, mut failed, mut opened) = (K::Told::default(), 0, false, false);
     while let Some(said) = writer.next() {
         match said {
@@ -43,7 +42,10 @@ fn run<K: Kind>(injections: &[&str]) -> End {
             }
             Said::Failed(error) => {
                 let code = error.split(' ').next().unwrap();
-                assert!(["ERR_IO", "ERR_POISONED", "ERR_FULL"].contains(&code), "{error}");
+                assert!(
+                    ["ERR_IO", "ERR_POISONED", "ERR_FULL", "ERR_CLOSED"].contains(&code),
+                    "{error}"
+                );
                 failed = true;
                 writer.end();
             }

@@ -18,8 +18,10 @@ const STORE_KILLS: u64 = 100;
 fn kill_repeatedly<K: Kind>(kills: u64, acks_max: u64, large: bool) {
     let kills = replay::number("RATITE_KILLS").unwrap_or(kills);
     let only = said_to("KILL_SYNC");
-    let modes: Vec<_> =
-        SYNC_MODES.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|o| o == name)).collect();
+    let modes: Vec<_> = SYNC_MODES
+        .into_iter()
+        .filter(|(name, _)| only.as_ref().is_none_or(|o| o == name))
+        .collect();
     let mut rng = Rng::new(kills);
     let (mut dir, mut told, mut next) = (tempfile::tempdir().unwrap(), K::Told::default(), 0);
     let (mut acked, mut found, mut flushed) = (0, 0, 0);

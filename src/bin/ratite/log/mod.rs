@@ -27,6 +27,7 @@ mod seal;
 mod search;
 mod segments;
 mod serve;
+mod show;
 mod stats;
 mod tail;
 
@@ -83,7 +84,7 @@ enum Verb {
 
     /// Show the segments: times, records and bytes, in order of time
     #[command(after_long_help = SEGMENTS_EXAMPLES)]
-    Segments(segments::Args),
+    Segments(show::ShowArgs),
 
     /// Make segments of what is in memory, and say which
     ///
@@ -93,7 +94,7 @@ enum Verb {
 
     /// Show figures: sources, records, bytes, times
     #[command(after_long_help = STATS_EXAMPLES)]
-    Stats(stats::Args),
+    Stats(show::ShowArgs),
 
     /// Write all records, or those that match, as NDJSON or as raw lines
     ///

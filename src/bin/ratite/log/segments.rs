@@ -1,36 +1,15 @@
 //! `ratite log segments`: what the store consists of.
 
+use super::show::ShowArgs;
 use crate::failure::Outcome;
-use crate::output::{is_for_person, print};
 use crate::stats::mib;
-use crate::store::StoreArgs;
 use ratite::logs::SegmentMeta;
 use ratite::logs::time::Zone;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Options of `ratite log segments`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// JSON on a terminal too, an object a line
-    #[arg(long)]
-    json: bool,
-
-    /// Times are shown in UTC, not in local time
-    #[arg(long)]
-    utc: bool,
-
-    #[command(flatten)]
-    store: StoreArgs,
-}
-
-pub fn run(args: &Args) -> Outcome<()> {
-    let segments = args.store.with_logs(|log| Ok(log.segments()?))?;
-    let zone = if args.utc { Zone::utc() } else { Zone::local() };
-    print(&match is_for_person(args.json) {
-        true => table(&segments, &zone),
-        false => lines(&segments),
-    })
+pub fn run(args: &ShowArgs) -> Outcome<()> {
+    args.show(|log| Ok(log.segments()?), |found, zone| table(found, zone), |found| lines(found))
 }
 
 /// An object a line.

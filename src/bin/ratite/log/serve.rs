@@ -1,11 +1,10 @@
 //! `ratite log serve`: the store of log records, fed over the network until a signal.
 
-use crate::failure::{Failure, Outcome};
-use crate::output::{print, say};
+use crate::failure::Outcome;
+use crate::output::say;
 use crate::service;
 use crate::signals::Signals;
 use crate::store::StoreArgs;
-use crossbeam::channel::select;
 use ratite::collect::{Addresses, Collector, Config, Template};
 use ratite::logs::LogStore;
 use serde_json::{Map, Value, json};
@@ -85,25 +84,13 @@ fn serve(
     for (way, address) in ways(addresses) {
         say(format_args!("{way:10}  {address}"));
     }
-    if with_ready {
+    let line = with_ready.then(|| {
         let object: Map<String, Value> = ways(addresses)
             .map(|(way, address)| (way.into(), json!(address.to_string())))
             .collect();
-        if let Err(Failure::Sentence(sentence)) = print(&format!("{}\n", Value::Object(object))) {
-            // The line is for scripts; senders can do without.
-            say(format_args!("ratite: {sentence}"));
-        }
-    }
-    service::ready();
-    let watchdog = service::watchdog();
-    let signal = loop {
-        select! {
-            recv(signals.stop()) -> name => break name.unwrap_or("the end of the signal thread"),
-            recv(watchdog) -> _ => service::alive(),
-        }
-    };
-    service::stopping();
-    say(format_args!("{signal}: taking what was sent; once more ends at once"));
+        format!("{}\n", Value::Object(object))
+    });
+    service::until_signal(line.as_deref(), signals, "taking what was sent", || {});
     Ok(collector.stop()?)
 }
 

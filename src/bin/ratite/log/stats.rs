@@ -1,38 +1,15 @@
 //! `ratite log stats`: sources, records, bytes and times, without reading the records.
 
+use super::show::ShowArgs;
 use crate::failure::{Failure, Outcome};
-use crate::output::{is_for_person, print};
 use crate::stats::{bytes_below, mib};
-use crate::store::StoreArgs;
 use ratite::logs::time::Zone;
 use ratite::logs::{LogStore, Query, Source, SourceRef};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Options of `ratite log stats`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// JSON on a terminal too
-    #[arg(long)]
-    json: bool,
-
-    /// Times are shown in UTC, not in local time
-    #[arg(long)]
-    utc: bool,
-
-    #[command(flatten)]
-    store: StoreArgs,
-}
-
-pub fn run(args: &Args) -> Outcome<()> {
-    args.store.with_logs(|log| {
-        let figures = Figures::of(log)?;
-        let zone = if args.utc { Zone::utc() } else { Zone::local() };
-        match is_for_person(args.json) {
-            true => print(&figures.text(&zone)),
-            false => print(&format!("{}\n", figures.json())),
-        }
-    })
+pub fn run(args: &ShowArgs) -> Outcome<()> {
+    args.show(|log| Figures::of(log), Figures::text, |figures| format!("{}\n", figures.json()))
 }
 
 /// Of a source.
