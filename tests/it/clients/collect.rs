@@ -16,8 +16,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// `ratite log serve` as a process, on small files; it ends with the test.
-struct Serve {
-    child: Child,
+pub(super) struct Serve {
+    pub(super) child: Child,
     err: File,
     addresses: Value,
 }
@@ -25,19 +25,16 @@ struct Serve {
 impl Serve {
     /// Starts it on the store in `dir`; HTTP at `http`.
     fn start(dir: &Path, http: &str) -> Serve {
+        Serve::start_with(dir, &["--syslog-tcp", "127.0.0.1:0", "--http", http])
+    }
+
+    /// The same with other arguments; syslog datagrams come to a port of their own.
+    pub(super) fn start_with(dir: &Path, more: &[&str]) -> Serve {
         let err = tempfile::tempfile().unwrap();
         let mut child = ratite(&["log", "serve", "--ready", "--data", dir.to_str().unwrap()])
-            .args(["--syslog-udp", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0", "--http", http])
-            .args([
-                "--shards",
-                "2",
-                "--log-file",
-                "8 MiB",
-                "--memtable",
-                "1 MiB",
-                "--memory",
-                "96 MiB",
-            ])
+            .args(["--syslog-udp", "127.0.0.1:0", "--shards", "2", "--log-file", "8 MiB"])
+            .args(["--memtable", "1 MiB", "--memory", "96 MiB"])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(err.try_clone().unwrap())
             .spawn()
@@ -50,11 +47,11 @@ impl Serve {
         serve
     }
 
-    fn address(&self, way: &str) -> String {
+    pub(super) fn address(&self, way: &str) -> String {
         self.addresses[way].as_str().unwrap().into()
     }
 
-    fn said(&mut self) -> String {
+    pub(super) fn said(&mut self) -> String {
         let mut text = String::new();
         self.err.rewind().unwrap();
         self.err.read_to_string(&mut text).unwrap();
@@ -62,7 +59,7 @@ impl Serve {
     }
 
     /// Stops it as a service manager does; it has to end well.
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.child.wait().unwrap();
@@ -80,14 +77,14 @@ impl Drop for Serve {
 }
 
 /// The store that a server left.
-fn open(dir: &Path) -> LogStore {
+pub(super) fn open(dir: &Path) -> LogStore {
     let mut options = Options::default();
     options.log_file_bytes = 8 << 20;
     LogStore::open(dir, &LogOptions::from(&options)).unwrap()
 }
 
 /// How often each "source raw" that has all of these words is in the store.
-fn found(store: &LogStore, words: &str) -> BTreeMap<String, u32> {
+pub(super) fn found(store: &LogStore, words: &str) -> BTreeMap<String, u32> {
     let query = Query { tokens: vec![words.into()], ..Query::default() };
     let (mut search, mut found) = (store.search(&query).unwrap(), BTreeMap::new());
     while let Some(record) = search.next().unwrap() {
@@ -98,14 +95,13 @@ fn found(store: &LogStore, words: &str) -> BTreeMap<String, u32> {
 }
 
 /// Whether `program` is there; says that `test` is left out, if not.
-fn is_there(program: &str, test: &str) -> bool {
+pub(super) fn is_there(program: &str, test: &str) -> bool {
     let mut version = Command::new(program);
     let there =
         version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !there {
         let mut past_capture = std::io::stderr();
-        writeln!(past_capture, "SKIPPED {test}: {program} is not there; it is part of util-linux")
-            .unwrap();
+        writeln!(past_capture, "SKIPPED {test}: {program} is not there").unwrap();
     }
     there
 }

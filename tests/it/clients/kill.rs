@@ -19,9 +19,9 @@ const WINDOW: usize = 64;
 const IDS: usize = 400;
 
 /// By id, in hex: all that was submitted and is not known to be stored.
-type Open = HashMap<String, Event>;
+pub(super) type Open = HashMap<String, Event>;
 
-fn hex(event: &Event) -> String {
+pub(super) fn hex(event: &Event) -> String {
     event.id().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -31,12 +31,12 @@ fn accepted(message: &Value) -> String {
     message[1].as_str().unwrap().into()
 }
 
-/// Publishes until `oks` answers came, and kills the relay then. Moves what was answered from `open`
-/// to `acked`.
-fn publish_and_kill(
+/// Publishes until `is_over` says so after an answer, and kills the relay then. Moves what was answered from
+/// `open` to `acked`.
+pub(super) fn publish_and_kill(
     relay: &mut Relay,
     events: &mut impl Iterator<Item = Event>,
-    oks: u64,
+    mut is_over: impl FnMut(&mut Relay) -> bool,
     open: &mut Open,
     acked: &mut BTreeMap<String, Event>,
 ) {
@@ -48,7 +48,7 @@ fn publish_and_kill(
         sent
     };
     (0..WINDOW).for_each(|_| publish(&mut socket, open).unwrap());
-    for _ in 0..oks {
+    while !is_over(relay) {
         let id = accepted(&socket.next().unwrap());
         let event = open.remove(&id).expect("an answer to a question");
         acked.insert(id, event);
@@ -64,7 +64,7 @@ fn publish_and_kill(
 }
 
 /// Everything that was acknowledged is there, byte for byte, and nothing that was never submitted.
-fn check(relay: &Relay, acked: &BTreeMap<String, Event>, open: &Open) {
+pub(super) fn check(relay: &Relay, acked: &BTreeMap<String, Event>, open: &Open) {
     let mut socket = Socket::connect(&relay.url);
     let ids: Vec<_> = acked.keys().collect();
     for ids in ids.chunks(IDS) {
@@ -82,7 +82,7 @@ fn check(relay: &Relay, acked: &BTreeMap<String, Event>, open: &Open) {
 }
 
 /// Publishes what got no answer again, as clients do; now all of it is answered and stored.
-fn publish_again(relay: &Relay, open: &mut Open, acked: &mut BTreeMap<String, Event>) {
+pub(super) fn publish_again(relay: &Relay, open: &mut Open, acked: &mut BTreeMap<String, Event>) {
     let mut socket = Socket::connect(&relay.url);
     open.values().for_each(|event| socket.publish(event).unwrap());
     for _ in 0..open.len() {
@@ -97,7 +97,7 @@ fn publish_again(relay: &Relay, open: &mut Open, acked: &mut BTreeMap<String, Ev
 fn what_was_acknowledged_survives_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut rng = Rng::new(5);
-    // Replaceable events may rightly be gone; tests/it/kill.rs has them.
+    // Replaceable events may rightly be gone; tests/it/real/events.rs has them.
     let mut events =
         Generator::new(9, &Config::default()).filter(|event| class(event.kind()) == Class::Regular);
     let (mut acked, mut open) = (BTreeMap::new(), Open::new());
@@ -108,8 +108,13 @@ fn what_was_acknowledged_survives_kill_9() {
         let mut relay = Relay::start(dir.path(), &more);
         check(&relay, &acked, &open);
         publish_again(&relay, &mut open, &mut acked);
-        let oks = 1 + rng.below(1500);
-        publish_and_kill(&mut relay, &mut events, oks, &mut open, &mut acked);
+        let oks = 2 + rng.below(1500);
+        let mut left = oks;
+        let is_over = |_: &mut Relay| {
+            left -= 1;
+            left == 0
+        };
+        publish_and_kill(&mut relay, &mut events, is_over, &mut open, &mut acked);
     }
     let relay = Relay::start(dir.path(), &["--private-kinds", "none"]);
     check(&relay, &acked, &open);

@@ -6,14 +6,20 @@
 //!   sync         the tool as a client, between two relays     peer     and with a relay of others
 //!   kill         kill -9 while events are published           garbage  bytes that are no protocol
 //!   plugin       a write-policy plugin in Python               collect  senders of log records
+//!   relay_cut    kill -9 in a flush, a merge, a removal       collect_kill  while log records are sent
+//!   rsyslog      the page's configuration of it               follow   who reads what a server took
 //! ```
 
 mod collect;
+mod collect_kill;
+mod follow;
 mod garbage;
 mod kill;
 mod nostr_tools;
 mod peer;
 mod plugin;
+mod relay_cut;
+mod rsyslog;
 mod script;
 mod sdk;
 mod sync;

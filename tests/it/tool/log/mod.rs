@@ -3,8 +3,10 @@
 mod append;
 mod fields;
 mod generate;
+mod killed;
 mod search;
 mod shown;
+mod terminal;
 mod upkeep;
 
 use super::*;

@@ -79,27 +79,18 @@ fn a_log_cannot_write_to_the_screen_of_who_reads_it() {
 
 #[test]
 fn on_a_terminal_rows_are_text_with_colours_unless_the_environment_objects() {
-    if Command::new("script").arg("--version").output().is_err() {
-        return; // no way to a terminal here
-    }
     let logs = Logs::of("app", "2026-11-22T10:00:02Z ERROR disk\n");
     let on_terminal = |more: &str, no_color: &str| {
-        let dir = logs.dir();
-        let program = env!("CARGO_BIN_EXE_ratite");
-        let line = format!("{program} log search --data {dir} --memory '256 MiB' {more} disk");
-        let mut command = Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).env("RATITE_CONFIG", "/dev/null");
-        command.env("TZ", "UTC").env("NO_COLOR", no_color).stdin(Stdio::null());
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
+        terminal::on_terminal_with(&logs, "search", &format!("{more} disk"), no_color)
     };
-    let text = on_terminal("", "");
+    let Some(text) = on_terminal("", "") else { return };
     assert!(text.contains("\u{1b}[31m") && text.contains(".000000+00:00"), "{text:?}");
-    let plain = on_terminal("", "1");
+    let plain = on_terminal("", "1").unwrap();
     assert_eq!(
         plain.trim_end(),
         "2026-11-22T10:00:02.000000+00:00 app 2026-11-22T10:00:02Z ERROR disk"
     );
-    assert!(on_terminal("--json", "").starts_with("{\"ts\":"));
+    assert!(on_terminal("--json", "").unwrap().starts_with("{\"ts\":"));
 }
 
 #[test]

@@ -128,6 +128,21 @@ fn retention_drops_whole_segments_oldest_first_and_a_dry_run_none() {
 }
 
 #[test]
+fn a_resume_token_whose_record_was_dropped_is_gone_and_says_what_to_do() {
+    let logs = Logs::of("web", &numbered(40));
+    logs.run("seal", &[]).well();
+    let rows = logs.search(&["many", "--limit", "2"]);
+    let token = rows[2]["resume"].as_str().unwrap();
+    let next = ["many", "--limit", "2", "--resume", token];
+    assert_eq!(logs.search(&next)[0]["raw"], "1700000002 line2 of many");
+    logs.append(&["--source", "web"], b"1800000000 one of many that stays\n").well();
+    logs.run("retain", &["--bytes", "0"]).well();
+    let said = logs.run("search", &next).badly();
+    assert!(said.contains("is gone") && said.contains("begin again"), "{said}");
+    assert_eq!(logs.raws(&["many"]), ["1800000000 one of many that stays"]);
+}
+
+#[test]
 fn the_verbs_of_every_store_work_on_one_of_logs() {
     let logs = Logs::of("web", &numbered(500));
     logs.run("seal", &[]).well();

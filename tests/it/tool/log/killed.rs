@@ -1,0 +1,97 @@
+//! kill -9 of `ratite log append`: from standard input a beginning is stored; with a resume file nothing is missing that
+//! it says is stored, and run again everything is there.
+
+use super::*;
+use ratite::logs::{LogOptions, LogStore, Query};
+use ratite::store::Options;
+use std::fs;
+
+/// How often each of the lines of `input` is stored.
+fn times(logs: &Logs, count: usize) -> Vec<u32> {
+    let mut options = Options::default();
+    options.log_file_bytes = 8 << 20;
+    let store = LogStore::open(logs.dir(), &LogOptions::from(&options)).unwrap();
+    let (mut times, mut search) = (vec![0; count], store.search(&Query::default()).unwrap());
+    while let Some(record) = search.next().unwrap() {
+        let line = std::str::from_utf8(record.raw()).unwrap();
+        let number: usize = line.rsplit_once("number").unwrap().1.parse().unwrap();
+        assert_eq!(line, self::line(number).trim_end());
+        times[number] += 1;
+    }
+    drop(search);
+    store.close().unwrap();
+    times
+}
+
+fn line(number: usize) -> String {
+    let words = "some words of a line ".repeat(20);
+    format!("{} {words}number{number}\n", 1_700_000_000 + number)
+}
+
+fn append(logs: &Logs, sync: &str, more: &[&str]) -> Command {
+    let mut command = ratite(&["log", "append", "--data", logs.dir(), "--source", "x"]);
+    command.args(["--sync", sync, "--shards", "2", "--log-file", "8 MiB", "--memtable", "4 MiB"]);
+    command.args(["--memory", "256 MiB"]).args(more);
+    command
+}
+
+#[test]
+fn what_is_stored_of_standard_input_when_append_is_killed_is_its_beginning() {
+    for (sync, lines) in [("always", 3_000), ("batch", 40_000), ("never", 90_000)] {
+        let logs = Logs::new();
+        let mut command = append(&logs, sync, &[]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // A pipe holds little: what was written was read, nearly all of it.
+        let text: String = (0..lines).map(line).collect();
+        input.write_all(text.as_bytes()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !logs.0.path().join("STORE").exists() {
+            continue; // killed before there was a store
+        }
+        let times = times(&logs, lines);
+        let stored = times.iter().take_while(|times| **times == 1).count();
+        assert!(times[stored..].iter().all(|times| *times == 0), "{sync}: a hole behind {stored}");
+        // The rest, appended again, makes it whole.
+        let rest: String = (stored..lines).map(line).collect();
+        logs.append(&["--source", "x"], rest.as_bytes()).well();
+        assert!(self::times(&logs, lines).iter().all(|times| *times == 1));
+    }
+}
+
+#[test]
+fn append_with_a_resume_file_that_is_killed_again_and_again_misses_no_line() {
+    const LINES: usize = 60_000;
+    let room = tempfile::tempdir().unwrap();
+    let path = |name: &str| room.path().join(name).to_str().unwrap().to_string();
+    let (input, done) = (path("input.log"), path("done.json"));
+    fs::write(&input, (0..LINES).map(line).collect::<String>()).unwrap();
+    let logs = Logs::new();
+    let mut kills = 0;
+    let said_to_be_done = || {
+        let kept: Value = serde_json::from_str(&fs::read_to_string(&done).ok()?).unwrap();
+        kept.as_object()?.values().next()?["lines"].as_u64()
+    };
+    for sync in ["always", "batch", "never"].into_iter().cycle().take(9) {
+        let before = said_to_be_done();
+        let mut command = append(&logs, sync, &["--resume-file", &done, &input]);
+        let mut child = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        while said_to_be_done() == before && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        kills += usize::from(child.wait().unwrap().code().is_none());
+        let times = times(&logs, LINES);
+        let done = said_to_be_done().unwrap() as usize;
+        let missing = times[..done].iter().filter(|times| **times == 0).count();
+        assert_eq!(missing, 0, "of the {done} lines that are said to be stored");
+        let stored = times.iter().take_while(|times| **times > 0).count();
+        assert!(times[stored..].iter().all(|times| *times == 0), "a hole behind {stored}");
+    }
+    logs.run("append", &["--source", "x", "--resume-file", &done, &input]).well();
+    let times = times(&logs, LINES);
+    assert!(times.iter().all(|times| *times > 0), "a line is missing");
+    assert!(kills > 3, "{kills} kills");
+}
