@@ -59,7 +59,12 @@ impl Machine {
     }
 
     /// Runs a writer until it has so many answers or, on a device that fails, has met that.
-    pub fn record(&mut self, task: &Task, answers: usize, fails_after: Option<usize>) -> Fallible<Run> {
+    pub fn record(
+        &mut self,
+        task: &Task,
+        answers: usize,
+        fails_after: Option<usize>,
+    ) -> Fallible<Run> {
         let begin = {
             let mut state = self.device.state();
             state.fails_after = fails_after;
@@ -121,7 +126,7 @@ impl Drop for Machine {
     }
 }
 
-/// Whether the file system had to be mended before it could be mounted: of its superblock, which is two sectors, one was
+/// Whether the file system had to be mended before it could be mounted: of the block that ext4 begins with, which is two sectors, one was
 /// there and one not.
 pub type Mended = bool;
 
@@ -133,9 +138,8 @@ pub fn check(task: &Task, disk: Vec<u8>, acks: &[&str], last: &str) -> Fallible<
     fs::create_dir_all(&mounted).map_err(failed)?;
     fs::write(room.join("image"), disk).map_err(failed)?;
     fs::write(room.join("acks"), acks.join("\n")).map_err(failed)?;
-    let mount = || {
-        output(Command::new("mount").args(["-o", "loop"]).arg(room.join("image")).arg(&mounted))
-    };
+    let mount =
+        || output(Command::new("mount").args(["-o", "loop"]).arg(room.join("image")).arg(&mounted));
     let mended = mount().is_err();
     if mended {
         // 1 and 2 say that something was mended, which is what it was called for.

@@ -125,7 +125,11 @@ fn failing_devices(task: &Task, runs: u64, seed: u64) -> Fallible<u64> {
             lost += 1;
             println!("run {number}, EIO after {after} writes, {} answers: {why}", acks.len());
         } else {
-            println!("run {number}: EIO after {after} writes, {} answers; {}", acks.len(), run.said);
+            println!(
+                "run {number}: EIO after {after} writes, {} answers; {}",
+                acks.len(),
+                run.said
+            );
         }
     }
     println!("{}: {runs} devices that failed, {answers} answers, {lost} with losses", task.kind);

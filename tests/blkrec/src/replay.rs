@@ -38,7 +38,8 @@ impl Disks<'_> {
     /// A disk that lost its power when the log was `point` entries long, and the answers up to there.
     pub fn at(&mut self, point: usize, cut: Cut, rng: &mut Rng) -> (Vec<u8>, Vec<&str>) {
         let entries = &self.log.0[..point];
-        let flushed = entries.iter().rposition(|e| matches!(e, Entry::Flush)).map_or(0, |at| at + 1);
+        let flushed =
+            entries.iter().rposition(|e| matches!(e, Entry::Flush)).map_or(0, |at| at + 1);
         for entry in &entries[self.until.min(flushed)..flushed] {
             if let Entry::Write { offset, bytes } = entry {
                 self.durable[*offset..offset + bytes.len()].copy_from_slice(bytes);

@@ -105,5 +105,5 @@ fn append_with_a_resume_file_that_is_killed_again_and_again_misses_no_line() {
     assert!(kills > 3, "{kills} kills");
     logs.run("append", &resume).well();
     let again: u32 = self::times(&logs, LINES).iter().sum();
-    assert_eq!(again, times.iter().sum(), "what is done is not done again");
+    assert_eq!(again, times.iter().sum::<u32>(), "what is done is not done again");
 }
