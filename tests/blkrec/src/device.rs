@@ -26,6 +26,15 @@ pub enum Entry {
     Answer(String),
 }
 
+impl Entry {
+    pub fn answer(&self) -> Option<&str> {
+        match self {
+            Entry::Answer(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// All that happened.
 #[derive(Default)]
 pub struct Log(pub Vec<Entry>);
@@ -43,11 +52,7 @@ impl Log {
 
     /// The last answer of all; of a run without any, the first number.
     pub fn last_answer(&self) -> String {
-        let answer = |entry: &Entry| match entry {
-            Entry::Answer(text) => Some(text.clone()),
-            _ => None,
-        };
-        self.0.iter().rev().find_map(answer).unwrap_or_else(|| "0".into())
+        self.0.iter().rev().find_map(Entry::answer).unwrap_or("0").into()
     }
 
     /// So many points behind writes, from `begin` on, in order.

@@ -62,10 +62,6 @@ impl Disks<'_> {
                 }
             }
         }
-        let answer = |entry| match entry {
-            &Entry::Answer(ref text) => Some(text.as_str()),
-            _ => None,
-        };
-        (disk, entries.iter().filter_map(answer).collect())
+        (disk, entries.iter().filter_map(Entry::answer).collect())
     }
 }

@@ -9,13 +9,13 @@
 
 use super::DEADLINE;
 use super::collect::{Serve, found, open};
+use ratite::io::threads::{self, Thread};
 use ratite::logs::LogStore;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
 /// Records of one request.
 const BATCH: u64 = 25;
@@ -60,10 +60,10 @@ fn connected(address: &str) -> TcpStream {
 }
 
 /// Sends requests until the connection breaks, and tells the first number of each that was answered with 200.
-fn send_otlp(serve: &Serve, cycle: usize) -> Receiver<u64> {
+fn send_otlp(serve: &Serve, cycle: usize) -> (Receiver<u64>, Thread<()>) {
     let (told, answered) = channel();
     let mut stream = connected(&serve.address("http"));
-    thread::spawn(move || {
+    let sender = threads::spawn("otlp", move || {
         for from in (0..).step_by(BATCH as usize) {
             match post(&mut stream, cycle, from) {
                 Some(200) => told.send(from).unwrap(),
@@ -72,13 +72,13 @@ fn send_otlp(serve: &Serve, cycle: usize) -> Receiver<u64> {
             }
         }
     });
-    answered
+    (answered, sender)
 }
 
 /// Sends messages until the connection breaks; how many there were.
-fn send_syslog(serve: &Serve, cycle: usize) -> thread::JoinHandle<u64> {
+fn send_syslog(serve: &Serve, cycle: usize) -> Thread<u64> {
     let mut stream = connected(&serve.address("syslog_tcp"));
-    thread::spawn(move || {
+    threads::spawn("syslog", move || {
         let line = |number: u64| {
             format!(
                 "<13>1 2026-11-22T10:00:00Z box{cycle} app - - - syslog cycle{cycle} number{number}\n"
@@ -124,11 +124,12 @@ fn what_log_serve_answered_under_load_survives_kill_9() {
         let more = ["--syslog-tcp", any, "--http", any, "--sync", sync];
         let mut serve = Serve::start_with(dir.path(), &more);
         let streams = send_syslog(&serve, cycle);
-        let requests = send_otlp(&serve, cycle);
+        let (requests, sender) = send_otlp(&serve, cycle);
         let mut answered: Vec<u64> = requests.iter().take(ANSWERS as usize).collect();
         serve.child.kill().unwrap();
         serve.child.wait().unwrap();
         answered.extend(requests.iter());
+        sender.join().unwrap();
         assert!(answered.len() as u64 >= ANSWERS, "{answered:?}");
         let sent = streams.join().unwrap();
         check(dir.path(), cycle, &answered, sent);

@@ -129,5 +129,6 @@ pub fn is_there(program: &str, test: &str) -> bool {
 /// Says past what captures the output of tests that one is left out.
 fn skipped(test: &str, why: &str) {
     use std::io::Write;
-    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").unwrap();
+    let mut past_capture = std::io::stderr();
+    writeln!(past_capture, "SKIPPED {test}: {why}").unwrap();
 }
