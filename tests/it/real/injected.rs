@@ -41,6 +41,7 @@ fn run<K: Kind>(injections: &[&str]) -> End {
                 }
             }
             Said::Failed(error) => {
+                // Who comes after the ring of a shard has failed may be told only that it is closed.
                 let code = error.split(' ').next().unwrap();
                 assert!(
                     ["ERR_IO", "ERR_POISONED", "ERR_FULL", "ERR_CLOSED"].contains(&code),
