@@ -120,8 +120,8 @@ impl Core {
             Err(error) => return Applied::Answer(Err(error)),
         }
         // 3
-        let limit = self.group_bytes_max;
-        let room = |group: &crate::wal::Group| group.bytes() + batch.bytes <= limit;
+        let (limit, room) = (self.group_bytes_max, self.group_room);
+        let room = |group: &crate::wal::Group| group.bytes() + batch.bytes <= room;
         let Some(group) = self.group.as_mut().filter(|group| room(group)) else {
             return if batch.bytes <= limit {
                 Applied::GroupFull

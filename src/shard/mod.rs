@@ -10,7 +10,7 @@
 //!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
 //! ```
 //!
-//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `choose`, `compact`, `recover`,
+//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `full`, `choose`, `compact`, `recover`,
 //! `view`.
 //!
 //! Invariants:
@@ -33,6 +33,7 @@ mod config;
 mod dead;
 mod drop;
 mod flush;
+pub(crate) mod full;
 pub mod format;
 mod inbox;
 mod lookup;
@@ -106,6 +107,7 @@ pub(crate) struct Shared {
     poison: OnceLock<(&'static str, String)>,
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
+    full: full::FullDisk,
     stats: Stats,
     account: memory::Account,
     /// Said once it is asked for.

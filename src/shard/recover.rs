@@ -9,11 +9,12 @@
 //! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
 
+use super::full::FullDisk;
 use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
 use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};
-use super::write::{Start, memtable_config};
+use super::write::{Sealed, Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
 use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
@@ -22,7 +23,7 @@ use crate::memtable::{self, Memtable};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::segment;
-use crate::wal::{self, Ring};
+use crate::wal::{self, GRAIN_BYTES_MAX, Ring};
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,6 +69,7 @@ pub(super) fn open(
         gate,
         poison: OnceLock::new(),
         tails: Mutex::default(),
+        full: FullDisk::default(),
         stats: Stats::default(),
         account: Default::default(),
         batch_bytes_max: OnceLock::new(),
@@ -76,6 +78,7 @@ pub(super) fn open(
         model,
         pool,
     });
+    shared.measure_space();
     // 2
     let segments = open_segments(&shared, &manifest)?;
     // 3
@@ -88,6 +91,9 @@ pub(super) fn open(
         block: manifest.log_start,
         log_start: manifest.log_start,
         flushed: false,
+        sealed: VecDeque::new(),
+        no_space: false,
+        owes_manifest: false,
         terms: Terms::new(),
     };
     let replayed =
@@ -118,15 +124,29 @@ pub(super) fn open(
     }
     // 6
     let number = replayed.next_number;
-    let file = files.prepare(number, unneeded.pop())?;
-    let log_align = file.align();
-    let log = wal::Writer::new(&files, file, number, replayed.end);
-    let worker = Worker::new(shared.clone(), number + 1, unneeded);
-    let memtable = replay.writer;
-    let sealed = VecDeque::new();
-    let group_bytes_max = files.group_bytes_max().min(GROUP_BYTES_MAX);
-    let start =
-        Start { drainer, memtable, sealed, log, log_align, group_bytes_max, log_start, generation };
+    let (log, log_align, next_log) = match files.prepare(number, unneeded.pop()) {
+        Ok(file) => {
+            let align = file.align();
+            (wal::Writer::new(&files, file, number, replayed.end), align, number + 1)
+        }
+        // The worker prepares one when there is space.
+        Err(error) if error.is_disk_full() => {
+            (wal::Writer::waiting(&files, number - 1, replayed.end), GRAIN_BYTES_MAX, number)
+        }
+        Err(error) => return Err(error),
+    };
+    let worker = Worker::new(shared.clone(), next_log, unneeded);
+    let start = Start {
+        drainer,
+        memtable: replay.writer,
+        sealed: replay.sealed,
+        log,
+        log_align,
+        group_bytes_max: files.group_bytes_max().min(GROUP_BYTES_MAX),
+        log_start,
+        generation,
+        owes_manifest: replay.owes_manifest,
+    };
     Ok(Opened { shared, start, worker })
 }
 
@@ -186,6 +206,12 @@ struct Replay {
     block: Lsn,
     log_start: Lsn,
     flushed: bool,
+    /// Memtables that there was no space for, oldest first.
+    sealed: VecDeque<Sealed>,
+    /// The disk is full: nothing more is flushed.
+    no_space: bool,
+    /// There was no space for the manifest.
+    owes_manifest: bool,
     terms: Terms,
 }
 
@@ -235,7 +261,7 @@ impl Replay {
             self.writer.kill(ordinal, seq);
         }
         for id in entry.kills {
-            kill_by_id(&view, &mut self.writer, id, seq)?;
+            kill_by_id(&view, &mut self.writer, &mut self.sealed, id, seq)?;
         }
         Ok(())
     }
@@ -259,18 +285,29 @@ impl Replay {
 
     fn view(&self) -> View {
         let (active, segments) = (self.writer.memtable().clone(), self.segments.clone());
-        View { active, sealed: Vec::new(), segments }
+        let sealed = self.sealed.iter().rev().map(|s| s.memtable.memtable().clone()).collect();
+        View { active, sealed, segments }
     }
 
     /// Makes a segment of what was replayed so far: the log from `block` on is still to come.
     fn flush(&mut self, block: Lsn) -> Result<()> {
         let config = replay_config(&self.shared.config, &*self.shared.model);
         let (writer, _) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
-        let flushed = flush::flush(&self.shared, &old, self.next_seq - 1)?;
-        self.segments.extend(flush::with_late_deaths(&flushed));
-        self.log_start = block;
-        self.flushed = true;
+        let old = std::mem::replace(&mut self.writer, writer);
+        if !self.no_space {
+            match flush::flush(&self.shared, old.memtable(), self.next_seq - 1) {
+                Ok(flushed) => {
+                    self.segments.extend(flush::with_late_deaths(&flushed));
+                    self.log_start = block;
+                    self.flushed = true;
+                    return Ok(());
+                }
+                Err(error) if error.is_disk_full() => self.no_space = true,
+                Err(error) => return Err(error),
+            }
+        }
+        // As much as was in memory before. It is flushed when there is space.
+        self.sealed.push_back(Sealed { memtable: old, log_end: block, flushing: false });
         Ok(())
     }
 
@@ -278,6 +315,10 @@ impl Replay {
     fn finish(&mut self, generation: u64) -> Result<u64> {
         self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         self.resize();
+        for (i, sealed) in self.sealed.iter().enumerate() {
+            let next = self.sealed.get(i + 1).map_or(&self.writer, |next| &next.memtable);
+            sealed.memtable.memtable().set_next(next.memtable().clone());
+        }
         let shared = &self.shared;
         shared.published.install(self.view());
         shared.published.advance(self.next_seq - 1);
@@ -292,8 +333,14 @@ impl Replay {
             unsynced: Vec::new(),
             obsolete: Vec::new(),
         };
-        checkpoint::write_checkpoint(shared, &checkpoint)?;
-        Ok(generation + 1)
+        match checkpoint::write_checkpoint(shared, &checkpoint) {
+            Ok(()) => Ok(generation + 1),
+            Err(error) if error.is_disk_full() => {
+                self.owes_manifest = true;
+                Ok(generation)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.

@@ -92,6 +92,8 @@ pub struct ShardStats {
     pub memtables: u64,
     /// Whether it takes no writes any more, since one failed.
     pub poisoned: bool,
+    /// Whether it takes no records for now, since the disk is full.
+    pub full: bool,
 }
 
 impl Shard {
@@ -310,6 +312,7 @@ impl Shard {
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
             memtables: view.memtables().count() as u64,
             poisoned: self.poisoned().is_some(),
+            full: self.disk_full().is_some(),
         }
     }
 
@@ -475,7 +478,13 @@ fn run(mut core: Core, shared: &Arc<Shared>) {
 impl Core {
     /// Gives the worker what is to be done first.
     fn begin(&mut self) {
+        self.measure_group();
+        self.judge_space();
         self.send(Job::PrepareLog);
+        self.flush_if_ready();
+        if self.short.owes_manifest() {
+            self.checkpoint(Vec::new());
+        }
         let view = self.shared.published.view();
         let segments = view.segments.iter().map(|live| live.segment.clone());
         self.send(Job::Warm(segments.collect()));
@@ -492,6 +501,10 @@ impl Core {
         if self.has_unsynced() {
             self.sync_now();
             return false;
+        }
+        if self.short.is_out() {
+            // What is owed is in the log, and made when the store is open again.
+            return self.jobs_out == 0 && self.compactions.is_idle() && !self.close_log();
         }
         let memtable = self.memtable.memtable();
         if !memtable.is_empty() && memtable.bytes_used() >= self.shared.config.flush_at_close_bytes

@@ -454,6 +454,16 @@ impl Store {
         self.shards.iter().find_map(Shard::poisoned)
     }
 
+    /// The error that records to some shard get for now, if the disk is full for one.
+    pub fn disk_full(&self) -> Option<Error> {
+        self.shards.iter().find_map(Shard::disk_full)
+    }
+
+    /// The error that records of the store's own work get for now, if there is no space even for them.
+    pub fn disk_out(&self) -> Option<Error> {
+        self.shards.iter().find_map(Shard::disk_out)
+    }
+
     /// Answers all writes that came in, syncs, and ends the shards. Dropping the store does the same
     /// and can only log a failure.
     ///
@@ -518,6 +528,7 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
             inputs_max: plan.merge_inputs_max,
             ..options.compaction
         },
+        reserve_bytes: options.disk_reserve_bytes,
         compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }

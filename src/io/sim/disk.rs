@@ -15,7 +15,7 @@
 use super::faults::{Faults, PendingWrite, Regime, put, sectors, survive};
 use super::names::{Dir, NameChange};
 use crate::base::{Error, Result, hash64};
-use crate::io::Rng;
+use crate::io::{DiskSpace, Rng};
 use crate::io::signal::Signal;
 use crate::io::{Wake, sim::Held};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,15 +196,25 @@ impl State {
 
     fn check_room(&self, op: &'static str, path: &Path, more: u64) -> Result<()> {
         let Some(quota) = self.faults.quota.filter(|_| more > 0) else { return Ok(()) };
+        if self.bytes_used() + more > quota {
+            return Err(Error::io(op, path, std::io::Error::from_raw_os_error(libc::ENOSPC)));
+        }
+        Ok(())
+    }
+
+    /// How full the disk is, if it has a quota.
+    pub fn space(&self) -> Option<DiskSpace> {
+        let size_bytes = self.faults.quota?;
+        let free_bytes = size_bytes.saturating_sub(self.bytes_used());
+        Some(DiskSpace { size_bytes, free_bytes })
+    }
+
+    fn bytes_used(&self) -> u64 {
         let mut counted: BTreeSet<u64> =
             self.dirs.values().flat_map(|dir| dir.visible.values().copied()).collect();
         counted.extend(self.inodes.iter().filter(|(_, inode)| inode.open > 0).map(|(&id, _)| id));
         let sizes = counted.iter().filter_map(|id| self.inodes.get(id));
-        let used: u64 = sizes.map(|inode| inode.visible.len() as u64).sum();
-        if used + more > quota {
-            return Err(Error::io(op, path, std::io::Error::from_raw_os_error(libc::ENOSPC)));
-        }
-        Ok(())
+        sizes.map(|inode| inode.visible.len() as u64).sum()
     }
 
     // ------------------------------------------------------------------ the end

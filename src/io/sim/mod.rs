@@ -23,7 +23,7 @@ mod tests;
 pub use faults::Faults;
 
 use super::fs::check_aligned;
-use super::{Disk, File, Guard, Queue};
+use super::{Disk, DiskSpace, File, Guard, Queue};
 use crate::base::Result;
 use disk::State;
 use std::path::{Path, PathBuf};
@@ -164,6 +164,10 @@ impl Disk for SimDisk {
 
     fn remove_dir(&self, dir: &Path) -> Result<()> {
         lock(&self.shared).remove_dir(dir)
+    }
+
+    fn space(&self, _dir: &Path) -> Option<DiskSpace> {
+        lock(&self.shared).space()
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {

@@ -153,6 +153,10 @@ impl Deleter {
 
     /// Steps c and d; an answer if the request is not to be stored.
     fn prepare(&self, event: &EventRef<'_>) -> Result<Option<Inserted>> {
+        // Before anything is removed: what cannot be stored is not to be done by half.
+        if let Some(full) = self.store.disk_out() {
+            return Err(full);
+        }
         let now = self.store.env().clock.unix_micros() / 1_000_000;
         let is_there = self.store.get(event.id(), |_| ())?.is_some();
         if is_there || expiration::is_over(event.record(), now) {

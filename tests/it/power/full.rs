@@ -1,0 +1,100 @@
+//! A disk that is full: records are refused, nothing is lost, and all goes on without opening the store again.
+
+use super::ledger::Loss;
+use super::{Ledger, Machine, options};
+use crate::naive::random::{World, pick};
+use crate::replay;
+use ratite::base::{Error, Result};
+use ratite::nostr::EventStore;
+use ratite::shard::SyncMode;
+use std::time::Duration;
+
+fn submit(ledger: &mut Ledger, store: &EventStore, world: &mut World) -> Result<()> {
+    let group: Vec<_> = (0..1 + world.rng.below(6)).map(|_| world.event()).collect();
+    ledger.submit(store, &group, group.len())
+}
+
+/// Whether the failure is that the disk is full.
+fn full(result: &Result<()>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(error @ Error::DiskFull { .. }) => {
+            assert!(error.to_string().contains("writes are taken again by themselves"), "{error}");
+            true
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Writes go on once there is space and the store has looked.
+fn goes_on(machine: &Machine, ledger: &mut Ledger, store: &EventStore, world: &mut World) {
+    for _ in 0..20 {
+        machine.clock.advance(Duration::from_secs(9));
+        if !full(&submit(ledger, store, world)) {
+            store.engine().flush().unwrap();
+            assert!(store.engine().disk_full().is_none());
+            return;
+        }
+    }
+    panic!("there is space, and still: {:?}", store.engine().disk_full());
+}
+
+fn full_disk(seed: u64) {
+    let mut world = World::new(seed);
+    let machine = Machine::new(seed);
+    let shards = pick(&mut world.rng, &[1, 2]);
+    let mut options = options(shards, pick(&mut world.rng, &super::MODES));
+    options.disk_reserve_bytes = pick(&mut world.rng, &[None, Some(0), Some(64 << 10)]);
+    let mut ledger = Ledger::new(shards);
+    let mut store = machine.open(&options).unwrap();
+    for _ in 0..4 {
+        for _ in 0..world.rng.below(60) {
+            submit(&mut ledger, &store, &mut world).unwrap();
+        }
+        // Below what is used, too: another program took it.
+        let room = world.rng.below(400 << 10);
+        let used = machine.bytes_used(shards);
+        machine.disk.set_quota(Some((used + room).saturating_sub(100 << 10)));
+        for _ in 0..120 {
+            let mut failed = full(&submit(&mut ledger, &store, &mut world));
+            match world.rng.below(20) {
+                0 => failed |= full(&store.engine().flush()),
+                1 => failed |= full(&store.engine().compact()),
+                2 => machine.clock.advance(Duration::from_secs(1)),
+                _ => {}
+            }
+            assert!(store.engine().poisoned().is_none());
+            if failed && world.rng.chance(10) {
+                ledger.check(&store, &mut world, 3);
+            }
+        }
+        let ends = world.rng.below(4);
+        if ends > 0 {
+            match ends {
+                1 => store.close().unwrap(),
+                2 if options.sync == SyncMode::Always => machine.disk.power_loss(),
+                _ => machine.disk.kill(),
+            }
+            drop(store);
+            // It opens as full as it is.
+            store = machine.open(&options).unwrap();
+            ledger.adopt(&store, Loss::Nothing);
+            let _may_be_full = full(&submit(&mut ledger, &store, &mut world));
+        }
+        ledger.check(&store, &mut world, 4);
+        machine.disk.set_quota(None);
+        goes_on(&machine, &mut ledger, &store, &mut world);
+        ledger.check(&store, &mut world, 4);
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = machine.open(&options).unwrap();
+    ledger.adopt(&store, Loss::Nothing);
+    ledger.check(&store, &mut world, 4);
+}
+
+#[test]
+fn promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns() {
+    let test = "promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns";
+    replay::each_seed(test, 0..100, full_disk);
+}
