@@ -233,8 +233,12 @@ impl Core {
             code = error.code(),
             "{stage} failed: {error}; the shard takes no more writes until the store is reopened"
         );
+        let why = match error {
+            Error::Poisoned { why, .. } => why.clone(),
+            other => other.to_string(),
+        };
         // Only the first failure is kept: it is the cause.
-        let _first = self.shared.poison.set((stage, error.to_string()));
+        let _first = self.shared.poison.set((stage, why));
         self.refusing = true;
         // Its records were never written and never will be; a shard that closes must not wait for them.
         self.group = None;

@@ -117,7 +117,10 @@ impl Compactor {
             let job = match job {
                 Job::Merge(merge) => merge,
                 Job::Remove(obsolete, gently) => {
-                    Compactor::new(shared.clone()).remove(&obsolete, gently);
+                    let compactor = Compactor::new(shared.clone());
+                    if let Err(why) = threads::caught(|| compactor.remove(&obsolete, gently)) {
+                        tracing::error!("merged segments are still there, for a panic: {why}");
+                    }
                     // The shard's thread may be gone: what is left to do here needs it no more.
                     let _told = results.send(Finished::Removed);
                     shared.inbox.wake();

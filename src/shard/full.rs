@@ -95,9 +95,12 @@ impl FullDisk {
 impl Shared {
     /// Looks how much space there is.
     pub(super) fn measure_space(&self) {
-        let Some(space) = self.env.disk.space(&self.config.dir) else { return };
-        let usual = RESERVE_BYTES_MAX.min(space.size_bytes / RESERVE_SHARE);
-        self.full.free.store(space.free_bytes, Relaxed);
+        let (free, usual) = match self.env.disk.space(&self.config.dir) {
+            Some(space) => (space.free_bytes, space.size_bytes / RESERVE_SHARE),
+            None => (u64::MAX, 0),
+        };
+        let usual = usual.min(RESERVE_BYTES_MAX);
+        self.full.free.store(free, Relaxed);
         self.full.reserve.store(self.config.reserve_bytes.unwrap_or(usual), Relaxed);
     }
 

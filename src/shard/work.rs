@@ -10,7 +10,7 @@ use super::flush::{self, Flushed, flush};
 use super::full::Owed;
 use super::{Config, Shared};
 use crate::base::{Error, Lsn, Result, Seq};
-use crate::io::File;
+use crate::io::{File, threads};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::wal::Files;
@@ -56,6 +56,13 @@ pub(super) enum Finished {
     Failed(&'static str, Error),
 }
 
+impl Finished {
+    fn panicked(why: String) -> Finished {
+        let stage = "the worker's thread";
+        Finished::Failed(stage, Error::Poisoned { stage, why: format!("it panicked: {why}") })
+    }
+}
+
 /// The worker's own state.
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -74,8 +81,17 @@ impl Worker {
 
     /// Does jobs until the shard's thread is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, results: &Sender<Finished>) {
+        let mut panicked = None;
         for job in jobs {
-            if results.send(self.work(job)).is_err() {
+            // After a panic its own state may be torn: each job is answered, and none is done.
+            let finished = match &panicked {
+                None => threads::caught(|| self.work(job)).unwrap_or_else(|why| {
+                    panicked = Some(why.clone());
+                    Finished::panicked(why)
+                }),
+                Some(why) => Finished::panicked(why.clone()),
+            };
+            if results.send(finished).is_err() {
                 return;
             }
             self.shared.inbox.wake();

@@ -30,7 +30,9 @@ use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
 use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -166,6 +168,11 @@ impl Store {
         self.shard_of_route(self.model.route(record))
     }
 
+    /// What the model says of where `record` goes.
+    pub fn route(&self, record: Record<'_>) -> u64 {
+        self.model.route(record)
+    }
+
     fn shard_of_route(&self, route: u64) -> usize {
         (route & (self.shards.len() as u64 - 1)) as usize
     }
@@ -199,10 +206,20 @@ impl Store {
     /// As [`Store::insert`], and what the shard answers.
     pub async fn insert_async(&self, record: Record<'_>) -> Result<Outcome> {
         let shard = self.shard_of(record);
-        let ticket = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
-            shard.poll_insert(record, context)
+        let ticket = poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
+            shard.poll_running(|| shard.poll_insert(record, context))
         });
-        ticket.await?.await
+        shard.answer(ticket.await?).await
+    }
+
+    /// Polls, and runs the shard of `route` meanwhile if it has no thread: for futures, as [`Store::block_on`] is for
+    /// threads.
+    pub fn poll_running<T>(
+        &self,
+        route: u64,
+        poll: impl FnMut() -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        self.shards[self.shard_of_route(route)].poll_running(poll)
     }
 
     /// Hands `record` to its shard if there is room, and otherwise wakes the context when there may be: for who holds
@@ -497,9 +514,15 @@ impl Pending<'_> {
         self.shard.wait(self.ticket)
     }
 
-    /// The ticket as a future (of a store with threads).
-    pub fn into_future(self) -> Ticket {
-        self.ticket
+}
+
+/// The answer as a future, of any executor; the shard is run by who polls, if it has no thread.
+impl Future for Pending<'_> {
+    type Output = Result<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Outcome>> {
+        let Pending { shard, ticket } = &mut *self;
+        shard.poll_running(|| ticket.poll_answer(context.waker()))
     }
 }
 
