@@ -354,7 +354,9 @@ impl Core {
         let least = if self.short.is_short() { reserve + reserve / 4 } else { reserve };
         let is_trying = self.short.is_out() && self.jobs_out > 0;
         let level = match () {
-            () if self.short.owes() && (self.short.is_out() || self.shared.full.why().is_some()) => {
+            () if self.short.owes()
+                && (self.short.is_out() || self.shared.full.why().is_some()) =>
+            {
                 Level::Out
             }
             () if is_trying => Level::Out,
@@ -372,7 +374,8 @@ impl Core {
             self.short.pause = PAUSE_MIN;
             tracing::info!(shard, "there is space on the disk again; the shard takes writes");
         } else if level == Level::Low {
-            let why = format!("{} KiB are free, and {} are kept for removals", free >> 10, reserve >> 10);
+            let why =
+                format!("{} KiB are free, and {} are kept for removals", free >> 10, reserve >> 10);
             *self.shared.full.why() = Some((self.shared.config.dir.clone(), why));
         }
         if before == Level::Enough

@@ -9,8 +9,8 @@
 //! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
 
-use super::full::FullDisk;
 use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
+use super::full::FullDisk;
 use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};

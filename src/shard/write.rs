@@ -20,8 +20,8 @@
 
 use super::compactor::{self, Compactions};
 use super::drop::DropWaiter;
-use super::full::Short;
 use super::format::{EntryKind, entry_head, read_message};
+use super::full::Short;
 use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
 use super::work::{Finished, Job};

@@ -513,7 +513,6 @@ impl Pending<'_> {
     pub fn wait(self) -> Result<Outcome> {
         self.shard.wait(self.ticket)
     }
-
 }
 
 /// The answer as a future, of any executor; the shard is run by who polls, if it has no thread.

@@ -15,8 +15,8 @@
 use super::faults::{Faults, PendingWrite, Regime, put, sectors, survive};
 use super::names::{Dir, NameChange};
 use crate::base::{Error, Result, hash64};
-use crate::io::{DiskSpace, Rng};
 use crate::io::signal::Signal;
+use crate::io::{DiskSpace, Rng};
 use crate::io::{Wake, sim::Held};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;

@@ -75,8 +75,12 @@ mod tests {
 
     #[test]
     fn each_reason_is_enough_and_all_are_said() {
-        let well =
-            Readiness { stopping: false, poisoned: vec![], full: vec![], free_bytes: Some(SPACE_BYTES_MIN) };
+        let well = Readiness {
+            stopping: false,
+            poisoned: vec![],
+            full: vec![],
+            free_bytes: Some(SPACE_BYTES_MIN),
+        };
         assert!(well.is_ready());
         assert!(Readiness { free_bytes: None, ..well.clone() }.is_ready());
         assert_eq!(well.json(), r#"{"ready":true,"reasons":[]}"#);
@@ -86,10 +90,13 @@ mod tests {
             Readiness { full: vec![2], ..well.clone() },
             Readiness { free_bytes: Some(SPACE_BYTES_MIN - 1), ..well.clone() },
         ];
-        for (ill, said) in ill.iter().zip(["stopping", "shard 1 takes no", "disk is full", "255 MiB are left"]) {
+        for (ill, said) in
+            ill.iter().zip(["stopping", "shard 1 takes no", "disk is full", "255 MiB are left"])
+        {
             assert!(!ill.is_ready() && ill.reasons()[0].contains(said), "{ill:?}");
         }
-        let all = Readiness { stopping: true, poisoned: vec![0, 3], full: vec![1], free_bytes: Some(0) };
+        let all =
+            Readiness { stopping: true, poisoned: vec![0, 3], full: vec![1], free_bytes: Some(0) };
         assert_eq!(all.reasons().len(), 5);
     }
 

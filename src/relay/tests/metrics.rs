@@ -275,10 +275,12 @@ fn a_full_disk_is_told_to_clients_and_ends_without_a_restart() {
     let long = "x".repeat(8 << 10);
     let mut publish = |at| {
         client.send(Message::text(event_message(&note(1, at, &long)))).unwrap();
-        let answer: Value = serde_json::from_str(&client.read().unwrap().into_text().unwrap()).unwrap();
+        let answer: Value =
+            serde_json::from_str(&client.read().unwrap().into_text().unwrap()).unwrap();
         (answer[2].as_bool().unwrap(), answer[3].as_str().unwrap().to_string())
     };
-    let full = (0..10_000).map(|at| publish(at)).find(|(taken, _)| !taken).expect("the disk is full");
+    let full =
+        (0..10_000).map(|at| publish(at)).find(|(taken, _)| !taken).expect("the disk is full");
     assert!(full.1.starts_with("error: the disk is full"), "{}", full.1);
     let (status, body) = get(relay.local_addr(), "/ready");
     assert_eq!(status, 503, "{body}");

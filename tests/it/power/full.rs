@@ -5,8 +5,12 @@ use super::{Ledger, Machine, options};
 use crate::naive::random::{World, pick};
 use crate::replay;
 use ratite::base::{Error, Result};
+use ratite::io::Clock;
 use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 fn submit(ledger: &mut Ledger, store: &EventStore, world: &mut World) -> Result<()> {
@@ -98,4 +102,110 @@ fn full_disk(seed: u64) {
 fn promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns() {
     let test = "promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns";
     replay::each_seed(test, 0..40, full_disk);
+}
+
+/// A file system of its own; unmounted when it goes.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    /// `None`, and a printed reason, where mounting is not allowed.
+    fn new(kind: &str, bytes: u64) -> Option<Mounted> {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, at) = (dir.path().join("image"), dir.path().join("at"));
+        std::fs::create_dir(&at).unwrap();
+        let run = |command: &str, arguments: &[&str]| {
+            let ran = Command::new(command).args(arguments).output();
+            let ok = ran.as_ref().is_ok_and(|ran| ran.status.success());
+            if !ok {
+                eprintln!("skipped on {kind}: {command} says {ran:?}");
+            }
+            ok.then_some(())
+        };
+        let (image, at) = (image.to_str().unwrap(), at.to_str().unwrap());
+        match kind {
+            "tmpfs" => run("mount", &["-t", "tmpfs", "-o", &format!("size={bytes}"), kind, at])?,
+            _ => {
+                std::fs::File::create(image).unwrap().set_len(bytes).unwrap();
+                run(&format!("mkfs.{kind}"), &["-q", "-m", "0", image])?;
+                run("mount", &["-o", "loop", image, at])?;
+            }
+        }
+        Some(Mounted(dir))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("at")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// Takes all the space there is.
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    for bytes in [1 << 20, 4096, 512] {
+        while file.write_all(&vec![7; bytes]).and_then(|()| file.sync_data()).is_ok() {}
+    }
+}
+
+fn a_real_file_system(kind: &str) {
+    let Some(mounted) = Mounted::new(kind, 64 << 20) else { return };
+    let mut options = options(2, SyncMode::Always);
+    (options.threads, options.log_file_bytes) = (true, 1 << 20);
+    let open = || EventStore::open(&mounted.path().join("store"), &options).unwrap();
+    let mut store = open();
+    let mut world = World::new(7);
+    let mut ledger = Ledger::new(2);
+    let clock = ratite::io::SystemClock::new();
+    for round in 0..3 {
+        let filler = mounted.path().join("filler");
+        fill(&filler);
+        let mut refused = 0;
+        for _ in 0..5_000 {
+            refused += u32::from(full(&submit(&mut ledger, &store, &mut world)));
+            if refused > 20 {
+                break;
+            }
+        }
+        assert!(refused > 20, "{kind}, round {round}: it was never full");
+        assert!(store.engine().disk_full().is_some() && store.engine().poisoned().is_none());
+        ledger.check(&store, &mut world, 4);
+        if round == 1 {
+            // It opens without a byte of space.
+            store.close().unwrap();
+            drop(store);
+            fill(&mounted.path().join("more"));
+            store = open();
+            ledger.adopt(&store, Loss::Nothing);
+            ledger.check(&store, &mut world, 4);
+            std::fs::remove_file(mounted.path().join("more")).unwrap();
+        }
+        std::fs::remove_file(&filler).unwrap();
+        let patience = clock.monotonic_nanos() + 60_000_000_000;
+        while full(&submit(&mut ledger, &store, &mut world)) || store.engine().disk_full().is_some()
+        {
+            assert!(clock.monotonic_nanos() < patience, "{:?}", store.engine().disk_full());
+            std::thread::yield_now();
+        }
+        ledger.check(&store, &mut world, 4);
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = open();
+    ledger.adopt(&store, Loss::Nothing);
+    ledger.check(&store, &mut world, 4);
+}
+
+#[test]
+fn promise_7_on_a_tmpfs_that_is_full() {
+    a_real_file_system("tmpfs");
+}
+
+#[test]
+fn promise_7_on_an_ext4_that_is_full() {
+    a_real_file_system("ext4");
 }
