@@ -108,6 +108,8 @@ pub(crate) struct Shared {
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
     full: full::FullDisk,
+    /// The highest mark that came with a drop (`drop`, D5).
+    mark: AtomicU64,
     stats: Stats,
     account: memory::Account,
     /// Said once it is asked for.

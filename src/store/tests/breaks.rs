@@ -243,7 +243,7 @@ fn dropped_segments_free_a_full_disk_of_which_others_took_the_rest() {
     assert!(!ends(&broken, &store, 5));
     let segments: Vec<_> =
         store.snapshot().shards()[0].view.segments.iter().map(|s| s.segment.info().id).collect();
-    let dropped = store.drop_segments(0, &segments);
+    let dropped = store.drop_segments(0, &segments, 0);
     assert!(matches!(dropped, Err(Error::DiskFull { .. })), "{dropped:?}");
     // Somebody makes room for a manifest, and what was dropped gives back the rest.
     broken.disk.set_quota(Some(6 << 20));
