@@ -83,19 +83,7 @@ pub(super) fn open(
     let segments = open_segments(&shared, &manifest)?;
     // 3
     let files = log_files(&shared.config, &shared);
-    let mut replay = Replay {
-        shared: shared.clone(),
-        writer,
-        segments,
-        next_seq: 1,
-        block: manifest.log_start,
-        log_start: manifest.log_start,
-        flushed: false,
-        sealed: VecDeque::new(),
-        no_space: false,
-        owes_manifest: false,
-        terms: Terms::new(),
-    };
+    let mut replay = Replay::new(&shared, writer, segments, manifest.log_start);
     let replayed =
         wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
     if replayed.torn {
@@ -103,39 +91,17 @@ pub(super) fn open(
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
     // 4
-    let in_use = manifest.log_start.file()..=replayed.end.file();
-    let numbers = files.list()?;
-    let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
-    for &number in &chain {
-        shared.env.disk.open(&files.path(number))?.sync()?;
-    }
-    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
-        replay.flush(replayed.end)?;
-    }
-    let generation = replay.finish(manifest.generation)?;
+    let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
     // 5
     remove_orphans(&shared, &replay.segments)?;
-    let in_use = log_start.file()..=replayed.end.file();
-    let mut unneeded: Vec<u32> = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
-    while unneeded.len() > 2 {
-        files.remove(unneeded.swap_remove(0))?;
-    }
+    // What the manifest on the disk reaches back to is needed, also if a newer one is owed.
+    let needed_from = if replay.owes_manifest { manifest.log_start } else { log_start };
+    let in_use = needed_from.file()..=replayed.end.file();
+    let unneeded = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
     // 6
-    let number = replayed.next_number;
-    let (log, log_align, next_log) = match files.prepare(number, unneeded.pop()) {
-        Ok(file) => {
-            let align = file.align();
-            (wal::Writer::new(&files, file, number, replayed.end), align, number + 1)
-        }
-        // The worker prepares one when there is space.
-        Err(error) if error.is_disk_full() => {
-            (wal::Writer::waiting(&files, number - 1, replayed.end), GRAIN_BYTES_MAX, number)
-        }
-        Err(error) => return Err(error),
-    };
-    let worker = Worker::new(shared.clone(), next_log, unneeded);
+    let (log, log_align, worker) = begin_log(&shared, &files, &replayed, unneeded)?;
     let start = Start {
         drainer,
         memtable: replay.writer,
@@ -148,6 +114,50 @@ pub(super) fn open(
         owes_manifest: replay.owes_manifest,
     };
     Ok(Opened { shared, start, worker })
+}
+
+/// Step 4, and the manifest of what was flushed. Returns the log files that there are, and its generation.
+fn settle(
+    replay: &mut Replay,
+    files: &wal::Files,
+    manifest: &Manifest,
+    end: Lsn,
+) -> Result<(Vec<u32>, u64)> {
+    let in_use = manifest.log_start.file()..=end.file();
+    let numbers = files.list()?;
+    let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
+    for &number in &chain {
+        files.disk.open(&files.path(number))?.sync()?;
+    }
+    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
+        replay.flush(end)?;
+    }
+    Ok((numbers, replay.finish(manifest.generation)?))
+}
+
+/// Begins a new log file behind `replayed`, with the worker that prepares the next ones.
+fn begin_log(
+    shared: &Arc<Shared>,
+    files: &wal::Files,
+    replayed: &wal::Replayed,
+    mut unneeded: Vec<u32>,
+) -> Result<(wal::Writer, usize, Worker)> {
+    while unneeded.len() > 2 {
+        files.remove(unneeded.swap_remove(0))?;
+    }
+    let number = replayed.next_number;
+    let (log, align, next) = match files.prepare(number, unneeded.pop()) {
+        Ok(file) => {
+            let align = file.align();
+            (wal::Writer::new(files, file, number, replayed.end), align, number + 1)
+        }
+        // The worker prepares one when there is space.
+        Err(error) if error.is_disk_full() => {
+            (wal::Writer::waiting(files, number - 1, replayed.end), GRAIN_BYTES_MAX, number)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((log, align, Worker::new(shared.clone(), next, unneeded)))
 }
 
 fn open_segments(shared: &Shared, manifest: &Manifest) -> Result<Vec<LiveSegment>> {
@@ -216,6 +226,27 @@ struct Replay {
 }
 
 impl Replay {
+    fn new(
+        shared: &Arc<Shared>,
+        writer: memtable::Writer,
+        segments: Vec<LiveSegment>,
+        log_start: Lsn,
+    ) -> Replay {
+        Replay {
+            shared: shared.clone(),
+            writer,
+            segments,
+            next_seq: 1,
+            block: log_start,
+            log_start,
+            flushed: false,
+            sealed: VecDeque::new(),
+            no_space: false,
+            owes_manifest: false,
+            terms: Terms::new(),
+        }
+    }
+
     fn entry(&mut self, block: Lsn, bytes: &[u8]) -> Result<()> {
         if block != self.block {
             if self.is_full() {

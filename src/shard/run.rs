@@ -38,6 +38,8 @@ enum Driver {
     },
     /// No threads: whoever waits for the shard runs it.
     Inline(Box<Inline>),
+    /// A panic has ended it.
+    Broken,
     Closed,
 }
 
@@ -385,6 +387,7 @@ impl Shard {
                 end(&self.shared, inline, ended.as_ref().err());
                 ended.unwrap_or(Ok(()))?;
             }
+            Driver::Broken => {}
             Driver::Closed => return Ok(()),
         }
         self.shared.poisoned().map_or(Ok(()), Err)
@@ -403,7 +406,7 @@ impl Shard {
         let mut driver = self.driver();
         let Driver::Inline(inline) = &mut *driver else { return Ok(false) };
         threads::caught(|| inline.turn()).unwrap_or_else(|why| {
-            let torn = std::mem::replace(&mut *driver, Driver::Closed);
+            let torn = std::mem::replace(&mut *driver, Driver::Broken);
             end(&self.shared, torn, Some(&why));
             self.why(Err(Error::Closed))
         })?;
