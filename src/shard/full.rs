@@ -313,8 +313,10 @@ impl Core {
     pub(super) fn until_look(&self) -> Option<Duration> {
         let waits = self.short.is_short() && self.jobs_out == 0;
         let over = !waits || self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
-        let now = self.shared.env.clock.monotonic_nanos();
-        (!over).then(|| Duration::from_nanos(self.short.look_at.saturating_sub(now)))
+        (!over).then(|| {
+            let now = self.shared.env.clock.monotonic_nanos();
+            Duration::from_nanos(self.short.look_at.saturating_sub(now))
+        })
     }
 
     /// Something was given back, or somebody asks for more than records: looks at once.
