@@ -71,6 +71,18 @@ pub enum Error {
         /// The text of the first failure.
         why: String,
     },
+    /// There is no space for what would have to be written. Nothing of it is stored, what was stored is there, and
+    /// writes are taken again, by themselves, when there is space.
+    #[error(
+        "the disk is full: {why} ({}); free some space, and writes are taken again by themselves",
+        path.display()
+    )]
+    DiskFull {
+        /// The file or directory that there is no space for.
+        path: PathBuf,
+        /// What the system said, or how much is left.
+        why: String,
+    },
     /// A documented limit is reached.
     #[error("{what} is full: the limit is {limit}")]
     Full {
@@ -136,6 +148,7 @@ impl Error {
             Error::Mismatch { .. } => "ERR_MISMATCH",
             Error::Locked { .. } => "ERR_LOCKED",
             Error::Poisoned { .. } => "ERR_POISONED",
+            Error::DiskFull { .. } => "ERR_DISK_FULL",
             Error::Full { .. } => "ERR_FULL",
             Error::Invalid { .. } => "ERR_INVALID",
             Error::Lagged { .. } => "ERR_LAGGED",
@@ -149,6 +162,18 @@ impl Error {
     /// An I/O failure on `path`.
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
         Error::Io { op, path: path.into(), source }
+    }
+
+    /// Whether the file system had no space for it: it is full, or a quota or its largest file is reached.
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Error::DiskFull { .. } => true,
+            Error::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
     }
 
     /// Damage found at `offset` of `path`.

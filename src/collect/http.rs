@@ -267,7 +267,10 @@ async fn append(front: &Front, batch: &Batch) -> Result<(), Refusal> {
             Ok(())
         }
         Err(error) => {
-            tracing::error!(%error, records = batch.len(), "an OTLP request cannot be stored");
+            // The shard has said once that the disk is full.
+            if !error.is_disk_full() {
+                tracing::error!(%error, records = batch.len(), "an OTLP request cannot be stored");
+            }
             let why = format!("the store does not take it: {}", error.code());
             Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, why))
         }

@@ -66,6 +66,7 @@ pub(super) struct Readiness {
     stopping: bool,
     failed: bool,
     poisoned: Vec<ShardId>,
+    full: Vec<ShardId>,
     free_bytes: Option<u64>,
 }
 
@@ -80,6 +81,9 @@ impl Readiness {
         reasons.extend(self.failed.then(|| "the store failed to take records".into()));
         let poisoned = |shard| format!("shard {shard} takes no writes, since one failed");
         reasons.extend(self.poisoned.iter().map(poisoned));
+        let full =
+            |shard| format!("shard {shard} takes no records for now, since the disk is full");
+        reasons.extend(self.full.iter().map(full));
         let little = self.free_bytes.filter(|free| *free < SPACE_BYTES_MIN);
         reasons.extend(little.map(|free| format!("{} MiB are left on the disk", free >> 20)));
         reasons
@@ -102,11 +106,13 @@ impl Vitals {
     }
 
     pub(super) fn readiness(&self) -> Readiness {
-        let stats = self.store.stats().into_iter();
+        let stats = self.store.stats();
+        let stats = stats.iter();
         Readiness {
             stopping: self.stopping.load(Relaxed),
             failed: self.failed.load(Relaxed),
-            poisoned: stats.filter(|shard| shard.poisoned).map(|shard| shard.shard).collect(),
+            poisoned: stats.clone().filter(|of| of.poisoned).map(|of| of.shard).collect(),
+            full: stats.filter(|of| of.full).map(|of| of.shard).collect(),
             free_bytes: free_bytes(self.store.engine().dir()),
         }
     }

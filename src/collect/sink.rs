@@ -7,7 +7,9 @@
 //!
 //! I1. A batch is what came while the one before was appended: nothing waits for more to come.
 //! I2. Whoever has no [`room`](Sink::room) reads nothing, so that a slow store slows streams.
-//! I3. A store that failed stays failed: nothing is acknowledged in syslog, so streams are closed and datagrams
+//! I3. While the disk is full a batch is tried again, and nothing is read meanwhile: streams are slowed, and datagrams
+//!     dropped by the kernel, which counts them. Of a batch of several groups some may be stored twice by that.
+//! I4. A store that failed stays failed: nothing is acknowledged in syslog, so streams are closed and datagrams
 //!     counted as dropped.
 
 use super::batch::Batch;
@@ -16,17 +18,22 @@ use super::names::Sources;
 use super::stats::{Dropped, Stats, Way};
 use super::syslog::message::{Head, trimmed};
 use super::syslog::template::Template;
+use crate::base::{Error, Result};
 use crate::io::Clock;
 use crate::logs::LogStore;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How far ahead of its arrival a message's time may be: one whose clock is set to another zone. Beyond, a clock is
 /// not set, and its records would be in the way of every retention by age.
 const AHEAD_MICROS_MAX: u64 = 86_400_000_000;
+
+/// The pause between two tries on a full disk, where the store looks for space as often.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// One thread's records of syslog.
 pub(super) struct Sink {
@@ -139,7 +146,7 @@ impl Sink {
         while let Some(of_tcp) = self.next(&mut appending).await {
             self.room.notify_waiters();
             let begin = self.clock.monotonic_nanos();
-            let appended = appending.append(&self.store).await;
+            let appended = self.append(&appending).await;
             let (records, bytes) = (appending.len(), appending.raw_bytes());
             match appended {
                 Ok(()) => {
@@ -156,6 +163,18 @@ impl Sink {
                 }
             }
             appending.clear();
+        }
+    }
+
+    /// Appends a batch, again and again while the disk is full, until the end (I3).
+    async fn append(&self, batch: &Batch) -> Result<()> {
+        loop {
+            let appended = batch.append(&self.store).await;
+            let is_full = appended.as_ref().is_err_and(Error::is_disk_full);
+            if !is_full || self.state.borrow().is_ended {
+                return appended;
+            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 

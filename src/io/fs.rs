@@ -14,14 +14,15 @@
 //!
 //! Errors: `Io` with the system's reason; `Corrupt` where a file ends before what should be in it;
 //! `Locked` with the text that the holder left in the lock file.
-#![expect(unsafe_code, reason = "statx, fcntl and flock have no safe form in std")]
+#![expect(unsafe_code, reason = "statx, statvfs, fcntl and flock have no safe form in std")]
 
-use super::{Buf, Disk, File, GONE, Guard, Op, Queue, posix, uring};
+use super::{Buf, Disk, DiskSpace, File, GONE, Guard, Op, Queue, posix, uring};
 use crate::base::{Error, Result};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -156,6 +157,17 @@ impl Disk for SystemDisk {
         fs::remove_dir(dir).map_err(|error| Error::io("remove the directory", dir, error))
     }
 
+    fn space(&self, dir: &Path) -> Option<DiskSpace> {
+        let dir = CString::new(dir.as_os_str().as_bytes()).ok()?;
+        // SAFETY: `statvfs` consists of integers, for which zero is a value.
+        let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the path is a string, and the call fills `found`.
+        let got = unsafe { libc::statvfs(dir.as_ptr(), &mut found) };
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let (size_bytes, free_bytes) = (bytes(found.f_blocks), bytes(found.f_bavail));
+        (got == 0).then_some(DiskSpace { size_bytes, free_bytes })
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         sync_dir(dir)
     }
@@ -174,8 +186,8 @@ impl Disk for SystemDisk {
         }
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let holder = format!("pid {} on {}", std::process::id(), host.trim());
-        file.set_len(0).map_err(failed)?;
-        file.write_all(holder.as_bytes()).map_err(failed)?;
+        // Who holds it is said for people: on a full disk it cannot be, and the lock is held all the same.
+        let _said = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
         Ok(Box::new(Lock { file }))
     }
 

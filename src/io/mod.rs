@@ -170,6 +170,11 @@ pub trait Disk: Send + Sync + Debug {
         let _none = pause;
         self.remove(path)
     }
+    /// How full the file system of `dir` is, if that can be known.
+    fn space(&self, dir: &Path) -> Option<DiskSpace> {
+        let _unknown = dir;
+        None
+    }
     /// Makes creations, links, renames and removals in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
     /// Takes the exclusive lock file `path`, which names its holder, until the guard is dropped.
@@ -178,6 +183,15 @@ pub trait Disk: Send + Sync + Debug {
     fn lock(&self, path: &Path) -> Result<Box<dyn Guard>>;
     /// A queue for the calling thread with at most `depth` operations in flight.
     fn queue(&self, depth: usize) -> Result<Box<dyn Queue>>;
+}
+
+/// How full a file system is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskSpace {
+    /// All that it has.
+    pub size_bytes: u64,
+    /// What may still be written, less what is kept for root.
+    pub free_bytes: u64,
 }
 
 /// Something held until dropped.

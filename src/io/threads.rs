@@ -10,6 +10,7 @@ use crate::base::{Error, Result};
 use std::any::Any;
 use std::cell::Cell;
 use std::mem::size_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
@@ -111,6 +112,14 @@ impl<T> Drop for Thread<T> {
             tracing::error!(thread = self.name, %error, "a thread ended badly, and no one asked");
         }
     }
+}
+
+/// Runs `f`; a panic in it ends here.
+///
+/// # Errors
+/// The text that the panic was raised with. What `f` worked on may be torn: let go of it.
+pub fn caught<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| message(&*panic).to_string())
 }
 
 /// The text that a panic was raised with.

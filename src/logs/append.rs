@@ -13,7 +13,7 @@ use super::{LogRecord, LogStore, Position};
 use crate::base::limits::BATCH_RECORD_BYTES;
 use crate::base::{Error, Result};
 use crate::model::Record;
-use crate::shard::{Outcome, Ticket};
+use crate::shard::Outcome;
 use crate::store::{Pending, Store};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -119,7 +119,11 @@ impl LogStore {
         let mut under_way = VecDeque::new();
         while let Some(group) = groups.next() {
             let records = group.records();
-            let entered = poll_fn(|context| self.poll_enter(&records, &mut under_way, context));
+            let route = records.first().map_or(0, |first| self.store.route(*first));
+            let entered = poll_fn(|context| {
+                let mut enter = || self.poll_enter(&records, &mut under_way, context);
+                self.store.poll_running(route, &mut enter)
+            });
             let ticket = entered.await?;
             under_way.push_back(ticket);
         }
@@ -130,12 +134,12 @@ impl LogStore {
     }
 
     /// Hands a group over, or takes answers (I3) and is woken by the next one, or by room.
-    fn poll_enter(
-        &self,
+    fn poll_enter<'a>(
+        &'a self,
         records: &[Record<'_>],
-        under_way: &mut VecDeque<Ticket>,
+        under_way: &mut VecDeque<Pending<'a>>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Ticket>> {
+    ) -> Poll<Result<Pending<'a>>> {
         loop {
             if under_way.len() < GROUPS_AHEAD {
                 let entered = match records {
@@ -143,7 +147,7 @@ impl LogStore {
                     many => self.store.poll_insert_many(many, context),
                 };
                 if entered.is_ready() {
-                    return entered.map_ok(Pending::into_future);
+                    return entered;
                 }
             }
             let Some(oldest) = under_way.front_mut() else { return Poll::Pending };

@@ -106,6 +106,8 @@ impl Ages {
                 Ok(sealed) if sealed.is_empty() => {}
                 Ok(sealed) => tracing::debug!(segments = sealed.len(), "sealed by age"),
                 Err(Error::Closed | Error::Poisoned { .. }) => return,
+                // The shard has said so, and flushes when there is space.
+                Err(error) if error.is_disk_full() => {}
                 Err(error) => tracing::warn!(code = error.code(), "sealing by age: {error}"),
             }
             drop(store);

@@ -165,8 +165,14 @@ impl Hub {
         if self.threads && thread.is_none() && !lock(&self.shared.core).ended {
             let shared = self.shared.clone();
             *thread = Some(threads::spawn("ratite-live", move || {
-                while shared.bell.wait() {
-                    shared.deliver();
+                let ended = threads::caught(|| {
+                    while shared.bell.wait() {
+                        shared.deliver();
+                    }
+                });
+                if let Err(why) = ended {
+                    tracing::error!("subscriptions end, for their thread panicked: {why}");
+                    shared.end_members();
                 }
             }));
         }
@@ -187,12 +193,7 @@ impl Hub {
             tracing::error!(%error, "the hub of subscriptions ended badly");
         }
         self.shared.deliver();
-        let mut core = lock(&self.shared.core);
-        core.ended = true;
-        let members = std::mem::take(&mut core.members);
-        (core.tails, core.ring) = (Vec::new(), None);
-        drop(core);
-        members.iter().for_each(|member| member.channel.end());
+        self.shared.end_members();
     }
 }
 
@@ -209,6 +210,17 @@ impl Shared {
             self.bell.register(waker);
             self.deliver();
         }
+    }
+
+    /// Ends all subscriptions, and those that are still to come.
+    fn end_members(&self) {
+        let mut core = lock(&self.core);
+        core.ended = true;
+        let members = std::mem::take(&mut core.members);
+        let idle = (std::mem::take(&mut core.tails), core.ring.take());
+        drop(core);
+        drop(idle);
+        members.iter().for_each(|member| member.channel.end());
     }
 
     /// Forgets a subscription.

@@ -226,7 +226,10 @@ impl EventStore {
             Way::Nowhere => Ok(Inserted::Expired),
             Way::Shard => self.engine().insert_async(event.record()).await.map(Inserted::from),
             Way::Wrap => {
-                let entered = poll_fn(|context| self.poll_wrap(event, context));
+                let (engine, route) = (self.engine(), self.engine().route(event.record()));
+                let entered = poll_fn(|context| {
+                    engine.poll_running(route, || self.poll_wrap(event, context))
+                });
                 Pending(entered.await?).answer().await
             }
             Way::Deleter => {
@@ -464,7 +467,7 @@ impl Pending<'_> {
     /// `Poisoned` if the log failed.
     pub async fn answer(self) -> Result<Inserted> {
         match self.0 {
-            Awaited::Shard(pending) => pending.into_future().await.map(Inserted::from),
+            Awaited::Shard(pending) => pending.await.map(Inserted::from),
             Awaited::Known(answer) => Ok(answer),
             Awaited::Deleter(reply, _) => reply.await,
         }

@@ -57,7 +57,12 @@ impl Readers {
         let start = |i| {
             let next = next.clone();
             threads::spawn(format!("ratite-read-{i}"), move || {
-                next.iter().map_while(|job| job).for_each(|job| job());
+                for job in next.iter().map_while(|job| job) {
+                    // Who waits for the job hears of it by what the job drops; the next one has its reader.
+                    if let Err(why) = threads::caught(job) {
+                        tracing::error!("a reader panicked: {why}");
+                    }
+                }
             })
         };
         let threads = (0..count).map(start).collect();

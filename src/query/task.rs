@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_an_error_of_its_task_and_the_reader_goes_on() {
+        let readers = Readers::start(1, Large::default());
+        for n in 0..3 {
+            let broken = Task::<usize>::new(&readers, move || panic!("boom {n}"));
+            assert!(matches!(block_on(broken), Err(Error::Closed)));
+            assert_eq!(block_on(Task::new(&readers, move || Ok(n))).unwrap(), n);
+        }
+    }
+
+    #[test]
     fn work_that_nobody_waits_for_is_not_begun() {
         let readers = Readers::start(1, Large::default());
         let (go, gate) = bounded::<()>(0);

@@ -207,6 +207,12 @@ fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
         Ok(Inserted::Malformed) => {
             (&counters.events_malformed, false, "invalid: the store does not take this event")
         }
+        // The shard has said so, once.
+        Err(error) if error.is_disk_full() => {
+            counters.events_failed.add();
+            let text = "error: the disk is full, so the event is not stored; try again later";
+            return reply::ok(id, false, text);
+        }
         Err(error) => {
             if counters.events_failed.add_and_tell() {
                 tracing::warn!(%error, "the store did not take an event");

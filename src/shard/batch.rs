@@ -120,8 +120,8 @@ impl Core {
             Err(error) => return Applied::Answer(Err(error)),
         }
         // 3
-        let limit = self.group_bytes_max;
-        let room = |group: &crate::wal::Group| group.bytes() + batch.bytes <= limit;
+        let (limit, room) = (self.group_bytes_max, self.group_room);
+        let room = |group: &crate::wal::Group| group.bytes() + batch.bytes <= room;
         let Some(group) = self.group.as_mut().filter(|group| room(group)) else {
             return if batch.bytes <= limit {
                 Applied::GroupFull
@@ -204,18 +204,19 @@ impl Shard {
     pub(crate) fn insert_many(&self, message: &[u8]) -> Result<Ticket> {
         let inbox = &self.shared().inbox;
         loop {
-            if let Some(ticket) = inbox.try_insert_many(message)? {
+            if let Some(ticket) = self.why(inbox.try_insert_many(message))? {
                 return Ok(ticket);
             }
             if !self.turn_inline()? {
-                return inbox.until_room(|context| inbox.poll_insert_many(message, context));
+                let waited = inbox.until_room(|context| inbox.poll_insert_many(message, context));
+                return self.why(waited);
             }
         }
     }
 
     /// As [`Shard::insert_many`], but returns `None` instead of waiting.
     pub(crate) fn try_insert_many(&self, message: &[u8]) -> Result<Option<Ticket>> {
-        self.shared().inbox.try_insert_many(message)
+        self.why(self.shared().inbox.try_insert_many(message))
     }
 
     /// As [`Shard::insert_many`], waiting as a future does.
@@ -224,7 +225,8 @@ impl Shard {
         message: &[u8],
         context: &mut Context<'_>,
     ) -> Poll<Result<Ticket>> {
-        self.shared().inbox.poll_insert_many(message, context)
+        let polled = self.shared().inbox.poll_insert_many(message, context);
+        polled.map(|polled| self.why(polled))
     }
 }
 

@@ -39,7 +39,10 @@ impl Core {
     pub(super) fn installed(&mut self, finished: Finished) {
         match finished {
             Finished::Compaction(ended) => return self.compacted(ended),
-            Finished::Removed => return self.compactions.removed(),
+            Finished::Removed => {
+                self.compactions.removed();
+                return self.look_soon();
+            }
             _ => self.jobs_out -= 1,
         }
         match finished {
@@ -47,22 +50,27 @@ impl Core {
             Finished::Flushed(_) if self.shared.poison.get().is_some() => {}
             Finished::Flushed(flushed) => {
                 self.install(&flushed);
+                self.short.flushed();
                 self.checkpoint(Vec::new());
                 self.flush_if_ready();
                 self.compactions.resume();
             }
             Finished::Checkpointed(generation, start, obsolete) => {
                 self.durable = generation;
+                self.short.named(generation);
                 self.answer_drops(generation);
                 let segments = self.shared.published.view().segments.len();
                 self.compactions.remove(obsolete, segments);
                 tracing::debug!(shard = self.shared.config.shard, %start, "checkpoint");
             }
             Finished::Warmed => self.compactions.changed(),
-            Finished::Prepared(number, file) => self.spares.push_back((number, file)),
+            Finished::Prepared(number, file) => self.prepared(number, file),
+            Finished::Looked => self.looked(),
+            Finished::Full(owed, error) => self.owe(owed, error),
             Finished::Failed(stage, error) => self.poison(stage, &error),
             Finished::Compaction(_) | Finished::Removed => {}
         }
+        self.judge_space();
     }
 
     /// Replaces the oldest sealed memtable by its segment, in one step for readers.
@@ -87,9 +95,11 @@ impl Core {
     }
 
     /// Asks the worker for a manifest of the current view.
-    pub(super) fn checkpoint(&mut self, obsolete: Vec<PathBuf>) {
+    pub(super) fn checkpoint(&mut self, mut obsolete: Vec<PathBuf>) {
+        let is_owed = self.short.pay_manifest(&mut obsolete);
         // What is removed must be named by neither of the two newest manifests.
         self.generation += if obsolete.is_empty() { 1 } else { 2 };
+        self.short.paying(is_owed, self.generation);
         let checkpoint = Checkpoint {
             generation: self.generation,
             manifest_start: self.log_start,
@@ -103,10 +113,8 @@ impl Core {
     }
 }
 
-/// Writes the manifest of `checkpoint` durably.
+/// Writes the manifest of `checkpoint`, whose log is synced, durably.
 pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Result<()> {
-    // 2
-    checkpoint.unsynced.iter().try_for_each(|file| file.sync())?;
     // 3
     let segments = checkpoint.segments.iter().map(|live| ManifestSegment {
         id: live.segment.info().id,

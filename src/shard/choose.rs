@@ -17,6 +17,8 @@
 //!     with a wrong clock, do not count.
 //! C5. A full segment is written once more, compressed, when as many newer records as fill a segment stand in
 //!     others: what is read most is never compressed, and most of a large store is.
+//! C7. On a disk that is full, one segment alone, of which what lives fits the space that is left: the one that gives
+//!     most back for what it writes.
 //! A full segment, of `records_max` or nearly, is left alone but for C3 to C5: the old converges to windows of
 //! time with one segment each.
 //!
@@ -89,6 +91,8 @@ pub struct Item {
     pub time_max: u64,
     /// The times between which the middle 96 % of its records lie.
     pub middle: (u64, u64),
+    /// Bytes of its file.
+    pub bytes: u64,
     /// Whether its bodies are compressed.
     pub compressed: bool,
 }
@@ -185,6 +189,25 @@ pub fn choose(items: &[Item], policy: &Policy, asked: bool) -> Option<Choice> {
 
 fn choice(inputs: impl IntoIterator<Item = SegmentId>, reason: Reason) -> Choice {
     Choice { inputs: inputs.into_iter().collect(), compress: false, reason }
+}
+
+/// The dead of a segment in percent from which writing it anew is worth it on a full disk.
+const FREEING_PERCENT_MIN: u64 = 5;
+
+/// What to merge next on a disk of which `free` bytes may be written, if that is known (C7).
+pub fn freeing(items: &[Item], policy: &Policy, free: Option<u64>) -> Option<Choice> {
+    // An eighth is left for manifests.
+    let free = free.map_or(u64::MAX, |free| free - free / 8);
+    let written = |i: &Item| {
+        (u128::from(i.bytes) * u128::from(i.live()) / u128::from(i.records.max(1))) as u64
+    };
+    let dead = |i: &Item| u64::from(i.dead) * 100 / u64::from(i.records.max(1));
+    let fits = items.iter().filter(|i| dead(i) >= FREEING_PERCENT_MIN && written(i) <= free);
+    let best = || fits.max_by_key(|i| dead(i));
+    empty(items, policy).or_else(|| {
+        let best = best()?;
+        Some(Choice { compress: best.compressed, ..choice([best.id], Reason::Garbage) })
+    })
 }
 
 /// C1

@@ -60,6 +60,14 @@ impl Core {
         self.open.end = placed.end;
         self.flying = Some(std::mem::take(&mut self.open));
         self.group = self.spare_group.take();
+        self.measure_group();
+    }
+
+    /// How much the open group may take (I7).
+    pub(super) fn measure_group(&mut self) {
+        let has_next = !self.spares.is_empty();
+        let room = if has_next { self.group_bytes_max } else { self.log.room() };
+        self.group_room = room.min(self.group_bytes_max);
     }
 
     /// Ends the log with a block without entries, which says that nothing stands behind it; false if that is
@@ -92,6 +100,7 @@ impl Core {
             self.push(TOKEN_ROTATE, sync);
             self.rotating = true;
         }
+        self.measure_group();
         !self.rotating
     }
 
@@ -211,6 +220,12 @@ impl Core {
         tails.retain(|tail| tail.upgrade().map(|t| t.wake()).is_some());
     }
 
+    /// The tickets of all who wait for segments and manifests.
+    pub(super) fn take_waiters(&mut self) -> impl Iterator<Item = u32> + use<> {
+        let flushes = std::mem::take(&mut self.flush_waiters).into_iter().map(|w| w.ticket);
+        flushes.chain(self.compactions.take_waiters()).chain(self.take_drop_waiters())
+    }
+
     /// Stops writes for good: nothing that is not durable yet is answered as stored.
     pub(super) fn poison(&mut self, stage: &'static str, error: &Error) {
         tracing::error!(
@@ -218,14 +233,17 @@ impl Core {
             code = error.code(),
             "{stage} failed: {error}; the shard takes no more writes until the store is reopened"
         );
+        let why = match error {
+            Error::Poisoned { why, .. } => why.clone(),
+            other => other.to_string(),
+        };
         // Only the first failure is kept: it is the cause.
-        let _first = self.shared.poison.set((stage, error.to_string()));
+        let _first = self.shared.poison.set((stage, why));
+        self.refusing = true;
         // Its records were never written and never will be; a shard that closes must not wait for them.
         self.group = None;
-        let held = self.held.take().map(|(tag, _)| tag as u32);
-        let flushes = std::mem::take(&mut self.flush_waiters).into_iter().map(|w| w.ticket);
-        let held = held.into_iter().chain(flushes);
-        let held = held.chain(self.compactions.take_waiters()).chain(self.take_drop_waiters());
+        let held: Vec<u32> = self.held.take().map(|(tag, _)| tag as u32).into_iter().collect();
+        let held = held.into_iter().chain(self.take_waiters());
         let batches = [self.flying.take(), Some(std::mem::take(&mut self.open))];
         let tickets = batches.into_iter().flatten().flat_map(|b| b.answers).map(|(t, _)| t);
         for ticket in tickets.chain(held) {

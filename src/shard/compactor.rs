@@ -12,7 +12,7 @@
 //! I4. A merge that fails harms nothing. What could not be read is left alone until the store is opened again, and
 //!     verification will name it; a full disk is tried again after the next flush.
 
-use super::choose::{Choice, Item, choose};
+use super::choose::{Choice, Item, choose, freeing};
 use super::compact::{Compacted, Compaction, with_late_deaths};
 use super::view::{LiveSegment, View};
 use super::work::Finished;
@@ -117,7 +117,10 @@ impl Compactor {
             let job = match job {
                 Job::Merge(merge) => merge,
                 Job::Remove(obsolete, gently) => {
-                    Compactor::new(shared.clone()).remove(&obsolete, gently);
+                    let compactor = Compactor::new(shared.clone());
+                    if let Err(why) = threads::caught(|| compactor.remove(&obsolete, gently)) {
+                        tracing::error!("merged segments are still there, for a panic: {why}");
+                    }
                     // The shard's thread may be gone: what is left to do here needs it no more.
                     let _told = results.send(Finished::Removed);
                     shared.inbox.wake();
@@ -372,14 +375,19 @@ impl Core {
         }
         let view = self.shared.published.view();
         let policy = self.shared.config.compaction;
-        let chosen = match self.compactions.paused {
-            true => None,
-            false => choose(&items(&view, &self.compactions.left_alone), &policy, asked),
+        let all = || items(&view, &self.compactions.left_alone);
+        let chosen = match (self.compactions.paused, self.short.is_short()) {
+            (true, _) => None,
+            (_, true) => freeing(&all(), &policy, self.shared.free_bytes()),
+            _ => choose(&all(), &policy, asked),
         };
         let Some(choice) = chosen else {
             // Who asked wants the last manifest to be durable.
             if !asked {
                 self.compactions.due = false;
+            } else if self.short.is_short() && choose(&all(), &policy, asked).is_some() {
+                let shared = self.shared.clone();
+                self.answer_compaction(|| Err(shared.disk_full().unwrap_or(Error::Closed)));
             } else if self.jobs_out == 0 && self.compactions.is_idle() && self.is_settled() {
                 self.answer_compaction(|| Ok(Outcome::Done));
             }
@@ -419,8 +427,12 @@ impl Core {
                     Error::Io { .. } | Error::Full { .. } => self.compactions.paused = true,
                     _ => self.compactions.left_alone.extend(inputs),
                 }
-                let text = error.to_string();
-                let failed = || Error::Poisoned { stage: "a compaction", why: text.clone() };
+                let is_full = error.is_disk_full();
+                let (text, path) = (error.to_string(), self.shared.config.dir.clone());
+                let failed = || match is_full {
+                    true => Error::DiskFull { path: path.clone(), why: text.clone() },
+                    false => Error::Poisoned { stage: "a compaction", why: text.clone() },
+                };
                 self.answer_compaction(|| Err(failed()));
             }
         }
@@ -463,6 +475,7 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
             time_min: info.time_min,
             time_max: info.time_max,
             middle: live.segment.middle(),
+            bytes: info.bytes,
             compressed: info.compression != Compression::None,
         }
     };

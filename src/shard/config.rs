@@ -58,6 +58,8 @@ pub struct Config {
     pub flush_at_close_bytes: usize,
     /// When segments are merged.
     pub compaction: Policy,
+    /// Bytes of the file system that are kept free of records: see `full`.
+    pub reserve_bytes: Option<u64>,
     /// Bytes that merges read and write in a second, at most.
     pub compaction_bytes_per_second: u64,
 }

@@ -19,7 +19,7 @@ use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms};
 use crate::memtable::Memtable;
 use crate::model::{Bodies, Record};
-use crate::segment::{Builder, Compression, Expect, NewSegment, Segment};
+use crate::segment::{self, Builder, Compression, Expect, NewSegment, Segment};
 use std::sync::Arc;
 
 use super::work::Job;
@@ -37,8 +37,15 @@ pub(super) struct Flushed {
 }
 
 impl Core {
-    /// Hands the oldest sealed memtable to the worker, once all its records are published (I1).
+    /// Hands the oldest sealed memtable to the worker, once all its records are published (I1); not if there was no
+    /// space for it, which is tried again in its time (`full`).
     pub(super) fn flush_if_ready(&mut self) {
+        if !self.short.owes_flush() {
+            self.flush_oldest();
+        }
+    }
+
+    pub(super) fn flush_oldest(&mut self) {
         let published = self.shared.published.seq();
         let Some(oldest) = self.sealed.front_mut() else { return };
         let memtable = oldest.memtable.memtable().clone();
@@ -58,10 +65,32 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
     if live.is_empty() {
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
     }
+    let (id, builder) = create(shared, compression(shared))?;
+    let filled = fill(shared, memtable, &live, builder, &mut map);
+    let segment = filled.and_then(|()| {
+        // 4
+        shared.env.disk.sync_dir(&shared.config.dir)?;
+        // 5
+        open(shared, id)
+    });
+    let segment = segment.inspect_err(|_| {
+        // What is there of it is of no use. If it stays, the next opening removes it.
+        let _gone = shared.env.disk.remove(&shared.config.dir.join(segment::file_name(id)));
+    })?;
+    Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
+}
+
+/// Steps 2 and 3.
+fn fill(
+    shared: &Shared,
+    memtable: &Memtable,
+    live: &[Ordinal],
+    mut builder: Builder,
+    map: &mut [Ordinal],
+) -> Result<()> {
     // 2
-    let (id, mut builder) = create(shared, compression(shared))?;
     let mut terms = Terms::new();
-    for o in live {
+    for &o in live {
         let record = Record { key: memtable.key(o), body: memtable.body(o) };
         terms.clear();
         shared.model.terms(record, &mut terms);
@@ -69,12 +98,7 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
         map[o as usize] = builder.add(record.key, record.body, &terms)?;
     }
     // 3
-    builder.finish()?;
-    // 4
-    shared.env.disk.sync_dir(&shared.config.dir)?;
-    // 5
-    let segment = open(shared, id)?;
-    Ok(Flushed { memtable: memtable.clone(), segment: Some(segment), map })
+    builder.finish().map(drop)
 }
 
 /// How a flush packs bodies. What is new is read soon and often, so not one by one; a block is packed in less time than
@@ -185,6 +209,7 @@ mod tests {
             adjust: None,
             flush_at_close_bytes: 0,
             compaction: crate::shard::Policy::default(),
+            reserve_bytes: None,
             compaction_bytes_per_second: u64::MAX,
         };
         recover::create(&env, &config).unwrap();

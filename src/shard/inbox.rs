@@ -11,7 +11,7 @@
 
 use super::format::message_head;
 use super::ticket::{Ticket, Tickets, with_thread_waker};
-use super::write::MANY;
+use super::write::{MANY, OWN};
 use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Error, Result};
 use crate::io::Wake;
@@ -76,7 +76,8 @@ impl Inbox {
                 format!("{} bytes are over the limit of {RECORD_BYTES_MAX}", record.body.len());
             return Err(Error::invalid("record", why));
         }
-        self.send(own, 0, &[&message_head(&record.key), record.body])
+        let flags = if own { OWN } else { 0 };
+        self.send(own, flags, &[&message_head(&record.key), record.body])
     }
 
     /// Sends a message of the store's own with the tag `flags` + ticket number if there is room.

@@ -219,11 +219,12 @@ pub(super) fn kill(
 pub(super) fn kill_by_id(
     view: &View,
     active: &mut memtable::Writer,
+    sealed: &mut VecDeque<Sealed>,
     id: &[u8; 32],
     seq: Seq,
 ) -> Result<()> {
     if let Some(place) = find_live(view, id)? {
-        kill(active, &mut VecDeque::new(), &place, seq);
+        kill(active, sealed, &place, seq);
     }
     Ok(())
 }

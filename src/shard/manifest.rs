@@ -38,10 +38,10 @@ pub(crate) fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
 /// Writes `manifest` durably, then drops all but the two newest.
 pub(crate) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
     put(disk, config, manifest)?;
-    for old in list(disk, config)? {
-        if old + 1 < manifest.generation {
-            disk.remove(&config.dir.join(name(old)))?;
-        }
+    // Those that could not be written left no number behind.
+    let older = list(disk, config)?.into_iter().filter(|old| *old < manifest.generation);
+    for old in older.rev().skip(1) {
+        disk.remove(&config.dir.join(name(old)))?;
     }
     Ok(())
 }
@@ -53,7 +53,10 @@ pub(crate) fn put(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Resu
     if list(disk, config)?.contains(&manifest.generation) {
         disk.remove(&path)?;
     }
-    put_as(disk, config, &path, manifest)
+    put_as(disk, config, &path, manifest).inspect_err(|_| {
+        // Half of one is of no use. If it stays, reading passes over it.
+        let _gone = disk.remove(&path);
+    })
 }
 
 /// As [`put`], as the file `path` of the shard's directory, which is not there.

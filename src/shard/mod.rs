@@ -10,7 +10,7 @@
 //!   readers ---- reads -----> the shard's ring reads missing pages, many at a time
 //! ```
 //!
-//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `choose`, `compact`, `recover`,
+//! Reading order: `inbox`, `write`, `commit`, `sync`, `flush`, `checkpoint`, `full`, `choose`, `compact`, `recover`,
 //! `view`.
 //!
 //! Invariants:
@@ -34,6 +34,7 @@ mod dead;
 mod drop;
 mod flush;
 pub mod format;
+pub(crate) mod full;
 mod inbox;
 mod lookup;
 pub(crate) mod manifest;
@@ -106,6 +107,7 @@ pub(crate) struct Shared {
     poison: OnceLock<(&'static str, String)>,
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
+    full: full::FullDisk,
     /// The highest mark that came with a drop (`drop`, D5).
     mark: AtomicU64,
     stats: Stats,

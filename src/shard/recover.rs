@@ -10,10 +10,11 @@
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
 
 use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
+use super::full::FullDisk;
 use super::lookup::{is_live, kill_by_id};
 use super::view::{LiveSegment, Published, View};
 use super::work::{Worker, log_files};
-use super::write::{Start, memtable_config};
+use super::write::{Sealed, Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
 use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
@@ -22,7 +23,7 @@ use crate::memtable::{self, Memtable};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::segment;
-use crate::wal::{self, Ring};
+use crate::wal::{self, GRAIN_BYTES_MAX, Ring};
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -67,6 +68,7 @@ pub(super) fn open(
         gate,
         poison: OnceLock::new(),
         tails: Mutex::default(),
+        full: FullDisk::default(),
         mark: AtomicU64::new(manifest.mark),
         stats: Stats::default(),
         account: Default::default(),
@@ -76,20 +78,12 @@ pub(super) fn open(
         model,
         pool,
     });
+    shared.measure_space();
     // 2
     let segments = open_segments(&shared, &manifest)?;
     // 3
     let files = log_files(&shared.config, &shared);
-    let mut replay = Replay {
-        shared: shared.clone(),
-        writer,
-        segments,
-        next_seq: 1,
-        block: manifest.log_start,
-        log_start: manifest.log_start,
-        flushed: false,
-        terms: Terms::new(),
-    };
+    let mut replay = Replay::new(&shared, writer, segments, manifest.log_start);
     let replayed =
         wal::replay(&files, manifest.log_start, &mut |lsn, entry| replay.entry(lsn, entry))?;
     if replayed.torn {
@@ -97,37 +91,73 @@ pub(super) fn open(
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
     // 4
-    let in_use = manifest.log_start.file()..=replayed.end.file();
-    let numbers = files.list()?;
-    let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
-    for &number in &chain {
-        shared.env.disk.open(&files.path(number))?.sync()?;
-    }
-    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
-        replay.flush(replayed.end)?;
-    }
-    let generation = replay.finish(manifest.generation)?;
+    let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
     // 5
     remove_orphans(&shared, &replay.segments)?;
-    let in_use = log_start.file()..=replayed.end.file();
-    let mut unneeded: Vec<u32> = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
+    // What the manifest on the disk reaches back to is needed, also if a newer one is owed.
+    let needed_from = if replay.owes_manifest { manifest.log_start } else { log_start };
+    let in_use = needed_from.file()..=replayed.end.file();
+    let unneeded = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
+    // 6
+    let (log, log_align, worker) = begin_log(&shared, &files, &replayed, unneeded)?;
+    let start = Start {
+        drainer,
+        memtable: replay.writer,
+        sealed: replay.sealed,
+        log,
+        log_align,
+        group_bytes_max: files.group_bytes_max().min(GROUP_BYTES_MAX),
+        log_start,
+        generation,
+        owes_manifest: replay.owes_manifest,
+    };
+    Ok(Opened { shared, start, worker })
+}
+
+/// Step 4, and the manifest of what was flushed. Returns the log files that there are, and its generation.
+fn settle(
+    replay: &mut Replay,
+    files: &wal::Files,
+    manifest: &Manifest,
+    end: Lsn,
+) -> Result<(Vec<u32>, u64)> {
+    let in_use = manifest.log_start.file()..=end.file();
+    let numbers = files.list()?;
+    let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
+    for &number in &chain {
+        files.disk.open(&files.path(number))?.sync()?;
+    }
+    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
+        replay.flush(end)?;
+    }
+    Ok((numbers, replay.finish(manifest.generation)?))
+}
+
+/// Begins a new log file behind `replayed`, with the worker that prepares the next ones.
+fn begin_log(
+    shared: &Arc<Shared>,
+    files: &wal::Files,
+    replayed: &wal::Replayed,
+    mut unneeded: Vec<u32>,
+) -> Result<(wal::Writer, usize, Worker)> {
     while unneeded.len() > 2 {
         files.remove(unneeded.swap_remove(0))?;
     }
-    // 6
     let number = replayed.next_number;
-    let file = files.prepare(number, unneeded.pop())?;
-    let log_align = file.align();
-    let log = wal::Writer::new(&files, file, number, replayed.end);
-    let worker = Worker::new(shared.clone(), number + 1, unneeded);
-    let memtable = replay.writer;
-    let sealed = VecDeque::new();
-    let group_bytes_max = files.group_bytes_max().min(GROUP_BYTES_MAX);
-    let start =
-        Start { drainer, memtable, sealed, log, log_align, group_bytes_max, log_start, generation };
-    Ok(Opened { shared, start, worker })
+    let (log, align, next) = match files.prepare(number, unneeded.pop()) {
+        Ok(file) => {
+            let align = file.align();
+            (wal::Writer::new(files, file, number, replayed.end), align, number + 1)
+        }
+        // The worker prepares one when there is space.
+        Err(error) if error.is_disk_full() => {
+            (wal::Writer::waiting(files, number - 1, replayed.end), GRAIN_BYTES_MAX, number)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((log, align, Worker::new(shared.clone(), next, unneeded)))
 }
 
 fn open_segments(shared: &Shared, manifest: &Manifest) -> Result<Vec<LiveSegment>> {
@@ -186,10 +216,37 @@ struct Replay {
     block: Lsn,
     log_start: Lsn,
     flushed: bool,
+    /// Memtables that there was no space for, oldest first.
+    sealed: VecDeque<Sealed>,
+    /// The disk is full: nothing more is flushed.
+    no_space: bool,
+    /// There was no space for the manifest.
+    owes_manifest: bool,
     terms: Terms,
 }
 
 impl Replay {
+    fn new(
+        shared: &Arc<Shared>,
+        writer: memtable::Writer,
+        segments: Vec<LiveSegment>,
+        log_start: Lsn,
+    ) -> Replay {
+        Replay {
+            shared: shared.clone(),
+            writer,
+            segments,
+            next_seq: 1,
+            block: log_start,
+            log_start,
+            flushed: false,
+            sealed: VecDeque::new(),
+            no_space: false,
+            owes_manifest: false,
+            terms: Terms::new(),
+        }
+    }
+
     fn entry(&mut self, block: Lsn, bytes: &[u8]) -> Result<()> {
         if block != self.block {
             if self.is_full() {
@@ -235,7 +292,7 @@ impl Replay {
             self.writer.kill(ordinal, seq);
         }
         for id in entry.kills {
-            kill_by_id(&view, &mut self.writer, id, seq)?;
+            kill_by_id(&view, &mut self.writer, &mut self.sealed, id, seq)?;
         }
         Ok(())
     }
@@ -259,18 +316,29 @@ impl Replay {
 
     fn view(&self) -> View {
         let (active, segments) = (self.writer.memtable().clone(), self.segments.clone());
-        View { active, sealed: Vec::new(), segments }
+        let sealed = self.sealed.iter().rev().map(|s| s.memtable.memtable().clone()).collect();
+        View { active, sealed, segments }
     }
 
     /// Makes a segment of what was replayed so far: the log from `block` on is still to come.
     fn flush(&mut self, block: Lsn) -> Result<()> {
         let config = replay_config(&self.shared.config, &*self.shared.model);
         let (writer, _) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.writer, writer).memtable().clone();
-        let flushed = flush::flush(&self.shared, &old, self.next_seq - 1)?;
-        self.segments.extend(flush::with_late_deaths(&flushed));
-        self.log_start = block;
-        self.flushed = true;
+        let old = std::mem::replace(&mut self.writer, writer);
+        if !self.no_space {
+            match flush::flush(&self.shared, old.memtable(), self.next_seq - 1) {
+                Ok(flushed) => {
+                    self.segments.extend(flush::with_late_deaths(&flushed));
+                    self.log_start = block;
+                    self.flushed = true;
+                    return Ok(());
+                }
+                Err(error) if error.is_disk_full() => self.no_space = true,
+                Err(error) => return Err(error),
+            }
+        }
+        // As much as was in memory before. It is flushed when there is space.
+        self.sealed.push_back(Sealed { memtable: old, log_end: block, flushing: false });
         Ok(())
     }
 
@@ -278,6 +346,10 @@ impl Replay {
     fn finish(&mut self, generation: u64) -> Result<u64> {
         self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         self.resize();
+        for (i, sealed) in self.sealed.iter().enumerate() {
+            let next = self.sealed.get(i + 1).map_or(&self.writer, |next| &next.memtable);
+            sealed.memtable.memtable().set_next(next.memtable().clone());
+        }
         let shared = &self.shared;
         shared.published.install(self.view());
         shared.published.advance(self.next_seq - 1);
@@ -293,8 +365,14 @@ impl Replay {
             unsynced: Vec::new(),
             obsolete: Vec::new(),
         };
-        checkpoint::write_checkpoint(shared, &checkpoint)?;
-        Ok(generation + 1)
+        match checkpoint::write_checkpoint(shared, &checkpoint) {
+            Ok(()) => Ok(generation + 1),
+            Err(error) if error.is_disk_full() => {
+                self.owes_manifest = true;
+                Ok(generation)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// An empty memtable takes its usual budget; a filled one keeps the larger one of replay.

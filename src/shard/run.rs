@@ -13,7 +13,7 @@ use crate::io::{Env, Wait, Wake, threads};
 use crate::model::{Model, Record};
 use crate::pool::Pool;
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -25,6 +25,8 @@ const INLINE_TURN: Duration = Duration::from_millis(1);
 /// An open shard.
 pub struct Shard {
     shared: Arc<Shared>,
+    /// Whether whoever waits for the shard runs it.
+    inline: bool,
     driver: Mutex<Driver>,
 }
 
@@ -36,6 +38,8 @@ enum Driver {
     },
     /// No threads: whoever waits for the shard runs it.
     Inline(Box<Inline>),
+    /// A panic has ended it.
+    Broken,
     Closed,
 }
 
@@ -92,6 +96,8 @@ pub struct ShardStats {
     pub memtables: u64,
     /// Whether it takes no writes any more, since one failed.
     pub poisoned: bool,
+    /// Whether it takes no records for now, since the disk is full.
+    pub full: bool,
 }
 
 impl Shard {
@@ -113,7 +119,7 @@ impl Shard {
         let shared = opened.shared.clone();
         let driver = if inline { start_inline(opened)? } else { start_threads(opened)? };
         shared.adjust();
-        Ok(Shard { shared, driver: Mutex::new(driver) })
+        Ok(Shard { shared, inline, driver: Mutex::new(driver) })
     }
 
     /// Hands a record over and waits for room if there is none.
@@ -121,20 +127,21 @@ impl Shard {
     /// # Errors
     /// `Closed`, `Invalid` or `Full` if it can never be taken.
     pub(crate) fn insert(&self, record: Record<'_>) -> Result<Ticket> {
+        let inbox = &self.shared.inbox;
         loop {
-            if let Some(ticket) = self.shared.inbox.try_insert(record)? {
+            if let Some(ticket) = self.why(inbox.try_insert(record))? {
                 return Ok(ticket);
             }
             if !self.turn_inline()? {
-                let inbox = &self.shared.inbox;
-                return inbox.until_room(|context| inbox.poll_insert(record, context));
+                let waited = inbox.until_room(|context| inbox.poll_insert(record, context));
+                return self.why(waited);
             }
         }
     }
 
     /// As [`Shard::insert`], but returns `None` instead of waiting.
     pub(crate) fn try_insert(&self, record: Record<'_>) -> Result<Option<Ticket>> {
-        self.shared.inbox.try_insert(record)
+        self.why(self.shared.inbox.try_insert(record))
     }
 
     /// As [`Shard::insert`], waiting as a future does.
@@ -143,12 +150,20 @@ impl Shard {
         record: Record<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Ticket>> {
-        self.shared.inbox.poll_insert(record, context)
+        self.shared.inbox.poll_insert(record, context).map(|polled| self.why(polled))
+    }
+
+    /// What `polled` says, where `Closed` is not the reason but what came of it.
+    pub(super) fn why<T>(&self, polled: Result<T>) -> Result<T> {
+        match polled {
+            Err(Error::Closed) => Err(self.shared.poisoned().unwrap_or(Error::Closed)),
+            other => other,
+        }
     }
 
     /// Waits for the answer, running the shard if it has no thread.
     pub(crate) fn wait(&self, mut ticket: Ticket) -> Result<Outcome> {
-        if !self.is_inline() {
+        if !self.inline {
             return ticket.wait();
         }
         loop {
@@ -156,9 +171,32 @@ impl Shard {
                 return answer;
             }
             if !self.turn_inline()? {
-                return Err(Error::Closed);
+                return self.why(Err(Error::Closed));
             }
         }
+    }
+
+    /// Polls, and runs the shard meanwhile if it has no thread of its own: nobody else would.
+    pub(crate) fn poll_running<T>(
+        &self,
+        mut poll: impl FnMut() -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        loop {
+            match poll() {
+                Poll::Pending if self.inline => {}
+                polled => return polled,
+            }
+            match self.turn_inline() {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(self.why(Err(Error::Closed))),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// The answer as a future.
+    pub(crate) async fn answer(&self, mut ticket: Ticket) -> Result<Outcome> {
+        poll_fn(|context| self.poll_running(|| ticket.poll_answer(context.waker()))).await
     }
 
     /// Makes a segment of everything that was stored before the call, and a manifest.
@@ -223,10 +261,10 @@ impl Shard {
                 if let Poll::Ready(done) = poll(&mut context) {
                     return Ok(done);
                 }
-                match self.is_inline() {
+                match self.inline {
                     false => std::thread::park(),
                     true if self.turn_inline()? => {}
-                    true => return Err(Error::Closed),
+                    true => return self.why(Err(Error::Closed)),
                 }
             }
         })
@@ -238,7 +276,8 @@ impl Shard {
         ids: &[[u8; 32]],
         context: &mut Context<'_>,
     ) -> Poll<Result<Ticket>> {
-        self.shared.inbox.poll_send(REMOVE, &[ids.as_flattened()], context)
+        let polled = self.shared.inbox.poll_send(REMOVE, &[ids.as_flattened()], context);
+        polled.map(|polled| self.why(polled))
     }
 
     /// Sends a message, waiting for room, and waits for its answer.
@@ -250,7 +289,7 @@ impl Shard {
     /// Sends a message of the store's own, waiting for room.
     fn send(&self, attempt: impl Fn(&Inbox) -> Result<Option<Ticket>>) -> Result<Ticket> {
         loop {
-            if let Some(ticket) = attempt(&self.shared.inbox)? {
+            if let Some(ticket) = self.why(attempt(&self.shared.inbox))? {
                 return Ok(ticket);
             }
             if !self.turn_inline()? {
@@ -310,6 +349,7 @@ impl Shard {
             memtable_bytes: view.memtables().map(|m| m.bytes_used() as u64).sum(),
             memtables: view.memtables().count() as u64,
             poisoned: self.poisoned().is_some(),
+            full: self.disk_full().is_some(),
         }
     }
 
@@ -337,11 +377,17 @@ impl Shard {
                 compactor.join().and(worked).and(ended)?;
             }
             Driver::Inline(mut inline) => {
-                while !inline.core.wind_up() {
-                    inline.turn()?;
-                }
-                inline.core.finish();
+                let ended = threads::caught(|| {
+                    while !inline.core.wind_up() {
+                        inline.turn()?;
+                    }
+                    inline.core.finish();
+                    Ok(())
+                });
+                end(&self.shared, inline, ended.as_ref().err());
+                ended.unwrap_or(Ok(()))?;
             }
+            Driver::Broken => {}
             Driver::Closed => return Ok(()),
         }
         self.shared.poisoned().map_or(Ok(()), Err)
@@ -354,14 +400,17 @@ impl Shard {
 
     /// Runs an inline shard for one turn; false if it has threads or is closed.
     pub(super) fn turn_inline(&self) -> Result<bool> {
-        match &mut *self.driver() {
-            Driver::Inline(inline) => inline.turn().map(|()| true),
-            Driver::Threads { .. } | Driver::Closed => Ok(false),
+        if !self.inline {
+            return Ok(false);
         }
-    }
-
-    fn is_inline(&self) -> bool {
-        matches!(*self.driver(), Driver::Inline(_))
+        let mut driver = self.driver();
+        let Driver::Inline(inline) = &mut *driver else { return Ok(false) };
+        threads::caught(|| inline.turn()).unwrap_or_else(|why| {
+            let torn = std::mem::replace(&mut *driver, Driver::Broken);
+            end(&self.shared, torn, Some(&why));
+            self.why(Err(Error::Closed))
+        })?;
+        Ok(true)
     }
 
     fn driver(&self) -> MutexGuard<'_, Driver> {
@@ -450,9 +499,9 @@ fn start_threads(opened: Opened) -> Result<Driver> {
     }
 }
 
-/// The writer's thread, from start to end. However it ends, nobody is left waiting.
+/// The writer's thread, from start to end.
 fn run(mut core: Core, shared: &Arc<Shared>) {
-    let ended = catch_unwind(AssertUnwindSafe(|| {
+    let ended = threads::caught(|| {
         core.begin();
         while !core.wind_up() {
             if core.turn(Wait::Forever).is_err() {
@@ -460,13 +509,21 @@ fn run(mut core: Core, shared: &Arc<Shared>) {
             }
         }
         core.finish();
-    }));
-    if ended.is_err() {
+    });
+    end(shared, core, ended.as_ref().err());
+}
+
+/// The end of a shard, of which `rest` is left, however it came to it: nobody is left waiting.
+fn end<T>(shared: &Shared, rest: T, panicked: Option<&String>) {
+    if let Some(why) = panicked {
+        let why = format!("it panicked: {why}");
+        tracing::error!(shard = shared.config.shard, "the shard's thread ends, for {why}");
         // Only the first failure is kept.
-        let _first = shared.poison.set(("the shard's thread", "it panicked".to_string()));
+        let _first = shared.poison.set(("the shard's thread", why));
     }
     shared.inbox.close();
-    drop(core);
+    // What a panic has torn may panic again.
+    let _gone = threads::caught(|| drop(rest));
     shared.inbox.until_entered();
     shared.inbox.tickets.fail_all(|| shared.poisoned().unwrap_or(Error::Closed));
     shared.inbox.made_room();
@@ -475,7 +532,13 @@ fn run(mut core: Core, shared: &Arc<Shared>) {
 impl Core {
     /// Gives the worker what is to be done first.
     fn begin(&mut self) {
+        self.measure_group();
+        self.judge_space();
         self.send(Job::PrepareLog);
+        self.flush_if_ready();
+        if self.short.owes_manifest() {
+            self.checkpoint(Vec::new());
+        }
         let view = self.shared.published.view();
         let segments = view.segments.iter().map(|live| live.segment.clone());
         self.send(Job::Warm(segments.collect()));
@@ -492,6 +555,10 @@ impl Core {
         if self.has_unsynced() {
             self.sync_now();
             return false;
+        }
+        if self.short.is_out() {
+            // What is owed is in the log, and made when the store is open again.
+            return self.jobs_out == 0 && self.compactions.is_idle() && !self.close_log();
         }
         let memtable = self.memtable.memtable();
         if !memtable.is_empty() && memtable.bytes_used() >= self.shared.config.flush_at_close_bytes

@@ -142,7 +142,7 @@ impl Ticket {
     }
 
     /// The answer, if it is there; otherwise `waker` is told when it is.
-    pub(super) fn poll_answer(&mut self, waker: &Waker) -> Poll<Result<Outcome>> {
+    pub(crate) fn poll_answer(&mut self, waker: &Waker) -> Poll<Result<Outcome>> {
         let mut slot = self.tickets.slot(self.number);
         match std::mem::replace(&mut *slot, Slot::Free) {
             Slot::Done(answer) => {

@@ -7,9 +7,10 @@
 use super::checkpoint::{Checkpoint, write_checkpoint};
 use super::compactor::Ended;
 use super::flush::{self, Flushed, flush};
+use super::full::Owed;
 use super::{Config, Shared};
 use crate::base::{Error, Lsn, Result, Seq};
-use crate::io::File;
+use crate::io::{File, threads};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::wal::Files;
@@ -27,6 +28,10 @@ pub(super) enum Job {
     PrepareLog,
     /// Read the filters of segments that were opened without.
     Warm(Vec<Arc<Segment>>),
+    /// Look how much space there is.
+    Look,
+    /// Remove a prepared log file, for its space.
+    GiveBack(u32, Arc<dyn File>),
 }
 
 /// What the worker has done.
@@ -43,8 +48,19 @@ pub(super) enum Finished {
     Removed,
     /// A merge ended: the compactor's.
     Compaction(Ended),
+    /// It is known how much space there is.
+    Looked,
+    /// There is no space for this.
+    Full(Owed, Error),
     /// A job failed; the stage names it.
     Failed(&'static str, Error),
+}
+
+impl Finished {
+    fn panicked(why: String) -> Finished {
+        let stage = "the worker's thread";
+        Finished::Failed(stage, Error::Poisoned { stage, why: format!("it panicked: {why}") })
+    }
 }
 
 /// The worker's own state.
@@ -65,16 +81,31 @@ impl Worker {
 
     /// Does jobs until the shard's thread is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, results: &Sender<Finished>) {
+        let mut panicked = None;
         for job in jobs {
-            if results.send(self.work(job)).is_err() {
+            // After a panic its own state may be torn: each job is answered, and none is done.
+            let finished = match &panicked {
+                None => threads::caught(|| self.work(job)).unwrap_or_else(|why| {
+                    panicked = Some(why.clone());
+                    Finished::panicked(why)
+                }),
+                Some(why) => Finished::panicked(why.clone()),
+            };
+            if results.send(finished).is_err() {
                 return;
             }
             self.shared.inbox.wake();
         }
     }
 
-    /// Does one job.
+    /// Does one job, and looks how much space is left.
     pub(super) fn work(&mut self, job: Job) -> Finished {
+        let finished = self.attempt(job);
+        self.shared.measure_space();
+        finished
+    }
+
+    fn attempt(&mut self, job: Job) -> Finished {
         match job {
             Job::Flush(memtable, at) => {
                 // Inverting the terms takes up to what the memtable takes for them and their records.
@@ -87,36 +118,70 @@ impl Worker {
                         }
                         Finished::Flushed(flushed)
                     }
+                    Err(error) if error.is_disk_full() => Finished::Full(Owed::Flush, error),
                     Err(error) => Finished::Failed("a flush", error),
                 }
             }
-            Job::Checkpoint(checkpoint) => match self.checkpoint(&checkpoint) {
-                Ok(()) => {
-                    let Checkpoint { generation, manifest_start, obsolete, .. } = checkpoint;
-                    Finished::Checkpointed(generation, manifest_start, obsolete)
-                }
-                Err(error) => Finished::Failed("a checkpoint", error),
-            },
+            Job::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
             Job::Warm(segments) => {
                 segments.iter().for_each(|segment| flush::warm(segment));
                 Finished::Warmed
             }
             Job::PrepareLog => match self.prepare() {
                 Ok((number, file)) => Finished::Prepared(number, file),
+                Err(error) if error.is_disk_full() => Finished::Full(Owed::Log, error),
                 Err(error) => Finished::Failed("the preparation of a log file", error),
             },
+            Job::Look => Finished::Looked,
+            Job::GiveBack(number, file) => {
+                drop(file);
+                match self.files.remove(number) {
+                    Err(error) if !error.is_disk_full() => {
+                        Finished::Failed("the removal of a log file", error)
+                    }
+                    _ => Finished::Looked,
+                }
+            }
         }
     }
 
     fn prepare(&mut self) -> Result<(u32, Arc<dyn File>)> {
         let number = self.next_log;
+        if self.unneeded.is_empty() {
+            // Known before it is written in vain.
+            self.shared.check_space(&self.files.path(number), u64::from(self.files.file_bytes))?;
+        }
         let file = self.files.prepare(number, self.unneeded.pop())?;
         self.next_log += 1;
         Ok((number, file))
     }
 
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Finished {
+        // No tombstone outlives its cause; and of a log whose sync failed, for whatever reason, nothing is known.
+        if let Err(error) = checkpoint.unsynced.iter().try_for_each(|file| file.sync()) {
+            return Finished::Failed("a sync of the log", error);
+        }
+        let mut written = self.write_manifest(&checkpoint);
+        while written.as_ref().is_err_and(Error::is_disk_full) && self.give_back() {
+            written = self.write_manifest(&checkpoint);
+        }
+        let Checkpoint { generation, manifest_start, obsolete, .. } = checkpoint;
+        match written {
+            Ok(()) => Finished::Checkpointed(generation, manifest_start, obsolete),
+            Err(error) if error.is_disk_full() => {
+                Finished::Full(Owed::Manifest(generation, obsolete), error)
+            }
+            Err(error) => Finished::Failed("a checkpoint", error),
+        }
+    }
+
+    /// Gives back the space of a log file that is only kept to be recycled; false if there is none.
+    fn give_back(&mut self) -> bool {
+        self.unneeded.pop().is_some_and(|number| self.files.remove(number).is_ok())
+    }
+
     /// Writes a manifest, then lets go of the log files before its start.
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    fn write_manifest(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         // The view has the segment now, and the memtable no more.
         self.shared.adjust();
         write_checkpoint(&self.shared, checkpoint)?;

@@ -15,10 +15,13 @@
 //!     may be in that group.
 //! I6. A memtable is sealed between two groups, so that the log from its first record on is the log
 //!     from a block on.
+//! I7. The open group has a place in the log: what is left of the file at hand, or all of the next one, which is
+//!     prepared. So what was taken in can be written, however full the disk is (`full`).
 
 use super::compactor::{self, Compactions};
 use super::drop::DropWaiter;
 use super::format::{EntryKind, entry_head, read_message};
+use super::full::Short;
 use super::lookup::{Hit, dying, is_live, kill, probe, probe_newest, too_many};
 use super::reads::InFlight;
 use super::work::{Finished, Job};
@@ -46,6 +49,9 @@ pub(super) const DROP: u64 = 1 << 35;
 
 /// Tag bit of a ring message that carries several records (`batch.rs`).
 pub(super) const MANY: u64 = 1 << 36;
+
+/// Tag bit of a record that is the store's own work: what makes others go.
+pub(super) const OWN: u64 = 1 << 37;
 
 /// What a log entry takes beside its own bytes, at most: its length and its padding.
 const ENTRY_SLACK: usize = 16;
@@ -105,6 +111,10 @@ pub(super) struct Core {
     /// The log ends with the block that says so.
     pub(super) log_closed: bool,
     pub(super) group_bytes_max: usize,
+    /// What the open group may take, so that it has a place in the log (I7).
+    pub(super) group_room: usize,
+    /// An empty group has no room for what is held: the next log file has to come first.
+    pub(super) log_wanted: bool,
     pub(super) group: Option<Group>,
     pub(super) spare_group: Option<Group>,
     pub(super) open: Batch,
@@ -132,6 +142,9 @@ pub(super) struct Core {
     /// Prepared log files, by number.
     pub(super) spares: VecDeque<(u32, Arc<dyn File>)>,
     pub(super) generation: u64,
+    pub(super) short: Short,
+    /// Whether some of what comes in is refused: the shard is poisoned, or short of space.
+    pub(super) refusing: bool,
     pub(super) ids: Ids,
     /// The generation of the last manifest that is durable.
     pub(super) durable: u64,
@@ -150,6 +163,8 @@ pub(super) struct Start {
     pub(super) group_bytes_max: usize,
     pub(super) log_start: Lsn,
     pub(super) generation: u64,
+    /// Segments that no manifest names, for want of space.
+    pub(super) owes_manifest: bool,
 }
 
 impl Core {
@@ -187,6 +202,8 @@ impl Core {
             rotating: false,
             log_closed: false,
             group_bytes_max: start.group_bytes_max,
+            group_room: 0,
+            log_wanted: false,
             group,
             spare_group,
             open: Batch::default(),
@@ -207,6 +224,8 @@ impl Core {
             jobs_out: 0,
             spares: VecDeque::new(),
             generation: start.generation,
+            short: Short::new(start.owes_manifest),
+            refusing: false,
             ids: shared.model.ids(),
             durable: start.generation,
             terms: Terms::new(),
@@ -233,6 +252,7 @@ impl Core {
             self.installed(finished);
         }
         self.fill();
+        self.look_if_due();
         self.sync_if_due();
         self.commit();
         self.seal_if_wanted();
@@ -256,7 +276,11 @@ impl Core {
         } else {
             self.shared.inbox.going_idle(|| self.drainer.as_ref().is_some_and(Drainer::is_ready))
         };
-        match (asleep, self.until_sync()) {
+        let until = match (self.until_sync(), self.until_look()) {
+            (Some(sync), Some(look)) => Some(sync.min(look)),
+            (sync, look) => sync.or(look),
+        };
+        match (asleep, until) {
             (false, _) => Wait::No,
             (true, None) => wait,
             (true, Some(left)) => match wait {
@@ -280,7 +304,8 @@ impl Core {
 
     /// Whether records can be taken in now.
     fn can_fill(&self) -> bool {
-        self.shared.poison.get().is_some() || self.group.is_some() && !self.seal_wanted
+        let is_ready = self.group.is_some() && !self.seal_wanted && !self.log_wanted;
+        is_ready || self.refusing && (self.shared.poison.get().is_some() || self.is_stuck())
     }
 
     fn fill(&mut self) {
@@ -310,9 +335,14 @@ impl Core {
     /// Takes one record in; breaks if it has to wait.
     fn take(&mut self, tag: u64, message: &[u8]) -> ControlFlow<()> {
         let ticket = tag as u32;
-        if let Some(error) = self.shared.poisoned() {
+        if self.refusing
+            && let Some(error) = self.refusal(tag)
+        {
             self.shared.inbox.tickets.answer(ticket, Err(error));
             return ControlFlow::Continue(());
+        }
+        if self.short.is_short() && tag & (FLUSH | COMPACT | DROP) != 0 {
+            self.look_soon();
         }
         if tag & FLUSH != 0 {
             self.flush_waiters.push(FlushWaiter {
@@ -345,7 +375,10 @@ impl Core {
                 self.open.answers.push((ticket, answer));
                 ControlFlow::Continue(())
             }
-            Applied::GroupFull => ControlFlow::Break(()),
+            Applied::GroupFull => {
+                self.log_wanted = self.group.as_ref().is_some_and(|group| group.is_empty());
+                ControlFlow::Break(())
+            }
             Applied::MemtableFull => {
                 self.seal_wanted = true;
                 ControlFlow::Break(())
@@ -459,7 +492,7 @@ impl Core {
         let head = entry_head(kind, record, hits.len());
         let entry_bytes = head.len() + hits.len() * 32 + record.body.len();
         let needed = entry_bytes + ENTRY_SLACK;
-        let room = |group: &Group| group.bytes() + needed <= self.group_bytes_max;
+        let room = |group: &Group| group.bytes() + needed <= self.group_room;
         let Some(group) = self.group.as_mut().filter(|g| room(g)) else {
             if needed <= self.group_bytes_max {
                 return Applied::GroupFull;

@@ -11,7 +11,7 @@
 
 use super::check::{check, files};
 use super::history::{Expect, History, Range, Rows, Version};
-use super::subject::{Subject, Told};
+use super::subject::{Answer, Subject, Told};
 use super::{Stats, crash};
 use crate::base::{Error, SegmentId, hash64};
 use crate::io::{Clock, Env, Faults, ManualClock, Rng, SeededEntropy, SimDisk};
@@ -206,9 +206,11 @@ impl<S: Subject> Run<S> {
 
     fn close(&mut self, open: S::Open) -> Result<Result<(), Error>, String> {
         self.count(&open);
+        let is_full = S::store(&open).disk_full().is_some();
         let closed = S::store(&open).close();
         drop(open);
-        if closed.is_ok() {
+        // On a full disk some deeds were refused, and others owed.
+        if closed.is_ok() && !is_full {
             self.all_durable();
         }
         Ok(closed)
@@ -280,9 +282,12 @@ impl<S: Subject> Run<S> {
         let count = if self.rng.chance(3) { 1 } else { 1 + self.rng.below(6) };
         let (mut deeds, mut answers) = (Vec::new(), Vec::new());
         let history = self.histories.len() - 1;
+        let may_be_full = self.disk.faults().quota.is_some();
+        let (before, mut nows) = (may_be_full.then(|| self.rows.clone()), Vec::new());
         for _ in 0..count {
             self.clock.advance(Duration::from_millis(self.rng.below(1_000)));
             let now = self.now();
+            nows.push(now);
             let deed = self.subject.draw(&mut self.rng, now, &self.rows);
             let shard = self.subject.place(&deed);
             answers.push((shard, self.subject.apply(&deed, now, &mut self.rows[shard])));
@@ -292,6 +297,7 @@ impl<S: Subject> Run<S> {
         self.stats.deeds += count;
         let is_synced = self.subject.options().sync == SyncMode::Always;
         let (mut failed, mut wrong) = (vec![false; self.rows.len()], None);
+        let (mut refused, mut answered) = (vec![false; deeds.len()], Vec::new());
         let (disk, marks, now) =
             (&self.disk, &mut self.marks, self.clock.unix_micros() / 1_000_000);
         let mut told = |told: Told| {
@@ -300,15 +306,17 @@ impl<S: Subject> Run<S> {
             match told {
                 Told::Submitted(nth) => expect.ranges[answers[nth].0].most += 1,
                 Told::Answered(nth, Ok(answer)) => {
-                    let (shard, expected) = &answers[nth];
-                    if failed[*shard] {
+                    let shard = answers[nth].0;
+                    if failed[shard] {
                         wrong = Some(format!("{answer:?} after a failure"));
                     }
-                    if answer != *expected {
-                        let deed = &deeds[nth];
-                        wrong = Some(format!("{deed:?} was answered {answer:?}, not {expected:?}"));
-                    }
-                    expect.ranges[*shard].least += usize::from(is_synced);
+                    answered.push((nth, answer));
+                    expect.ranges[shard].least += usize::from(is_synced);
+                }
+                // It was not taken in: what comes behind it stands where it stood.
+                Told::Answered(nth, Err(error)) if error.is_disk_full() => {
+                    refused[nth] = true;
+                    expect.ranges[answers[nth].0].least += usize::from(is_synced);
                 }
                 Told::Answered(nth, Err(_)) => failed[answers[nth].0] = true,
             }
@@ -316,11 +324,44 @@ impl<S: Subject> Run<S> {
             disk.mark(marks.len() as u64 - 1);
         };
         self.subject.perform(open, &deeds, &mut told);
+        let is_full = refused.contains(&true);
+        if let Some(before) = before.filter(|_| is_full) {
+            self.rows = before;
+            self.without(&refused, &deeds, &nows, &mut answers);
+        }
+        for (nth, answer) in answered {
+            let (expected, deed) = (&answers[nth].1, &deeds[nth]);
+            if answer != *expected {
+                wrong = Some(format!("{deed:?} was answered {answer:?}, not {expected:?}"));
+            }
+        }
         match wrong {
             Some(wrong) => Err(wrong),
-            None if failed.contains(&true) => Ok(Flow::Over),
+            None if is_full || failed.contains(&true) => Ok(Flow::Over),
             None => Ok(Flow::On),
         }
+    }
+
+    /// What came of `deeds` and what their answers were, where some were refused for want of space: no deeds.
+    fn without(
+        &mut self,
+        refused: &[bool],
+        deeds: &[S::Deed],
+        nows: &[u64],
+        answers: &mut [(usize, Answer)],
+    ) {
+        let mut of = self.histories.pop().unwrap_or_default();
+        let mut ends: Vec<usize> = of.iter().map(Vec::len).collect();
+        answers.iter().for_each(|(shard, _)| ends[*shard] -= 1);
+        for (nth, deed) in deeds.iter().enumerate() {
+            let (shard, answer) = &mut answers[nth];
+            if !refused[nth] {
+                *answer = self.subject.apply(deed, nows[nth], &mut self.rows[*shard]);
+            }
+            of[*shard][ends[*shard]] = Version::of(&self.rows[*shard]);
+            ends[*shard] += 1;
+        }
+        self.histories.push(of);
     }
 
     /// Drops some segments of a shard, as retention does.

@@ -134,7 +134,7 @@ impl Store {
         })
     }
 
-    /// [`Store::remove`] as a future (of a store with threads). Dropping it gives up the answer; some groups may be
+    /// [`Store::remove`] as a future. Dropping it gives up the answer; some groups may be
     /// removed then, each as a whole.
     ///
     /// # Errors
@@ -143,8 +143,8 @@ impl Store {
         let shard = &self.shards[self.shard_of_route(route)];
         let mut removed = 0;
         for ids in ids.chunks(KILLS_PER_RECORD_MAX) {
-            let ticket = poll_fn(|context| shard.poll_remove(ids, context)).await?;
-            if let Outcome::Removed { records } = ticket.await? {
+            let entered = poll_fn(|context| shard.poll_running(|| shard.poll_remove(ids, context)));
+            if let Outcome::Removed { records } = shard.answer(entered.await?).await? {
                 removed += u64::from(records);
             }
         }

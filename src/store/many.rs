@@ -57,7 +57,9 @@ impl Store {
     /// As [`Store::insert_many`], and what the shard answers.
     pub async fn insert_many_async(&self, records: &[Record<'_>]) -> Result<Outcome> {
         let (shard, message) = self.batch(records)?;
-        poll_fn(|context| shard.poll_insert_many(&message, context)).await?.await
+        let entered =
+            poll_fn(|context| shard.poll_running(|| shard.poll_insert_many(&message, context)));
+        shard.answer(entered.await?).await
     }
 
     /// The shard of `records`, and the message to it.

@@ -30,7 +30,9 @@ use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
 use crate::shard::{Config, Gate, Outcome, Policy, Shard, ShardStats, Snapshot, Tail, Ticket};
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -166,6 +168,11 @@ impl Store {
         self.shard_of_route(self.model.route(record))
     }
 
+    /// What the model says of where `record` goes.
+    pub fn route(&self, record: Record<'_>) -> u64 {
+        self.model.route(record)
+    }
+
     fn shard_of_route(&self, route: u64) -> usize {
         (route & (self.shards.len() as u64 - 1)) as usize
     }
@@ -199,10 +206,20 @@ impl Store {
     /// As [`Store::insert`], and what the shard answers.
     pub async fn insert_async(&self, record: Record<'_>) -> Result<Outcome> {
         let shard = self.shard_of(record);
-        let ticket = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
-            shard.poll_insert(record, context)
+        let ticket = poll_fn(|context: &mut Context<'_>| -> Poll<Result<Ticket>> {
+            shard.poll_running(|| shard.poll_insert(record, context))
         });
-        ticket.await?.await
+        shard.answer(ticket.await?).await
+    }
+
+    /// Polls, and runs the shard of `route` meanwhile if it has no thread: for futures, as [`Store::block_on`] is for
+    /// threads.
+    pub fn poll_running<T>(
+        &self,
+        route: u64,
+        poll: impl FnMut() -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        self.shards[self.shard_of_route(route)].poll_running(poll)
     }
 
     /// Hands `record` to its shard if there is room, and otherwise wakes the context when there may be: for who holds
@@ -454,6 +471,16 @@ impl Store {
         self.shards.iter().find_map(Shard::poisoned)
     }
 
+    /// The error that records to some shard get for now, if the disk is full for one.
+    pub fn disk_full(&self) -> Option<Error> {
+        self.shards.iter().find_map(Shard::disk_full)
+    }
+
+    /// The error that records of the store's own work get for now, if there is no space even for them.
+    pub fn disk_out(&self) -> Option<Error> {
+        self.shards.iter().find_map(Shard::disk_out)
+    }
+
     /// Answers all writes that came in, syncs, and ends the shards. Dropping the store does the same
     /// and can only log a failure.
     ///
@@ -486,10 +513,15 @@ impl Pending<'_> {
     pub fn wait(self) -> Result<Outcome> {
         self.shard.wait(self.ticket)
     }
+}
 
-    /// The ticket as a future (of a store with threads).
-    pub fn into_future(self) -> Ticket {
-        self.ticket
+/// The answer as a future, of any executor; the shard is run by who polls, if it has no thread.
+impl Future for Pending<'_> {
+    type Output = Result<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Outcome>> {
+        let Pending { shard, ticket } = &mut *self;
+        shard.poll_running(|| ticket.poll_answer(context.waker()))
     }
 }
 
@@ -518,6 +550,7 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
             inputs_max: plan.merge_inputs_max,
             ..options.compaction
         },
+        reserve_bytes: options.disk_reserve_bytes,
         compaction_bytes_per_second: options.compaction_bytes_per_second,
     }
 }

@@ -50,6 +50,9 @@ pub struct Options {
     pub compaction: Policy,
     /// Bytes that merges read and write in a second, in all shards together. Default: 256 MiB.
     pub compaction_bytes_per_second: u64,
+    /// Bytes of the file system below which records are refused as on a full disk, so that removals, merges and manifests
+    /// have room. Default: `None`, a 20th of it, 256 MiB at most.
+    pub disk_reserve_bytes: Option<u64>,
     /// Whether a directory without a store is made into one. Default: yes.
     pub create: bool,
 }
@@ -71,6 +74,7 @@ impl Default for Options {
             large: Large::default(),
             compaction: Policy::default(),
             compaction_bytes_per_second: 256 << 20,
+            disk_reserve_bytes: None,
             create: true,
         }
     }

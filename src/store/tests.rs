@@ -14,6 +14,7 @@ use crate::shard::SyncMode;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
+mod breaks;
 mod compaction;
 mod drop;
 mod many;

@@ -25,7 +25,8 @@ use std::sync::Arc;
 /// The tail of a log.
 #[derive(Debug)]
 pub struct Writer {
-    file: Arc<dyn File>,
+    /// `None` until the first one is there.
+    file: Option<Arc<dyn File>>,
     number: u32,
     identity: Identity,
     grain: usize,
@@ -57,13 +58,19 @@ impl Writer {
     /// that ended, durably, at `prev_end`: `Replayed::end`, `Lsn(0)` for a new log.
     pub fn new(files: &Files, file: Arc<dyn File>, number: u32, prev_end: Lsn) -> Writer {
         let grain = format::grain(file.align());
+        let waiting = Writer::waiting(files, number, prev_end);
+        Writer { file: Some(file), grain, offset: grain as u32, ..waiting }
+    }
+
+    /// A writer of such a log that has no file yet, and so no room: the first one will have a number above `number`.
+    pub fn waiting(files: &Files, number: u32, prev_end: Lsn) -> Writer {
         Writer {
-            file,
+            file: None,
             number,
             identity: files.identity(),
-            grain,
+            grain: format::GRAIN_BYTES_MAX,
             file_bytes: files.file_bytes,
-            offset: grain as u32,
+            offset: files.file_bytes,
             begun: false,
             prev_end,
             durable_to: prev_end,
@@ -87,6 +94,12 @@ impl Writer {
         self.offset as usize + block <= self.file_bytes as usize
     }
 
+    /// Payload bytes of the largest group that fits the rest of this file.
+    pub fn room(&self) -> usize {
+        let rest = self.file_bytes.saturating_sub(self.offset) as usize;
+        (rest / self.grain * self.grain).saturating_sub(format::BLOCK_HEADER_BYTES)
+    }
+
     /// Goes on in `file`, prepared under the higher `number`. Returns the sync of the old file if any of
     /// it was not written durably (I3).
     ///
@@ -97,13 +110,13 @@ impl Writer {
         assert!(number > self.number, "log file {number} after {}", self.number);
         self.prev_end = self.end();
         let unsynced = self.durable_to < self.prev_end;
-        let old = std::mem::replace(&mut self.file, file);
+        self.grain = format::grain(file.align());
+        let old = self.file.replace(file);
         self.number = number;
-        self.grain = format::grain(self.file.align());
         self.offset = self.grain as u32;
         self.begun = false;
         self.durable_to = self.prev_end;
-        unsynced.then_some(Op::Sync { file: old })
+        old.filter(|_| unsynced).map(|file| Op::Sync { file })
     }
 
     /// Gives the group its place and makes the write of it; a durable one is synced with all before it.
@@ -133,7 +146,7 @@ impl Writer {
             self.durable_to = end;
         }
         let offset = u64::from(start.offset()) - front as u64;
-        let op = Op::Write { file: Arc::clone(&self.file), offset, buf, durable };
+        let op = Op::Write { file: self.file(), offset, buf, durable };
         Placed { op, start, end }
     }
 
@@ -144,6 +157,10 @@ impl Writer {
 
     /// The sync of the file at hand, for [`Writer::synced`]; the last durable write needs none.
     pub fn sync(&self) -> Op {
-        Op::Sync { file: Arc::clone(&self.file) }
+        Op::Sync { file: self.file() }
+    }
+
+    fn file(&self) -> Arc<dyn File> {
+        self.file.clone().expect("without a file there is no room, and nothing to sync")
     }
 }

@@ -188,6 +188,7 @@ fn shard_json(shard: &ShardStats) -> Value {
         "memtable_bytes": shard.memtable_bytes,
         "memtables": shard.memtables,
         "poisoned": shard.poisoned,
+        "full": shard.full,
         "stored": shard.stored,
         "duplicates": shard.duplicates,
         "refused": shard.refused,

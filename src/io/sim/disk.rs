@@ -17,8 +17,8 @@ use super::image::Image;
 use super::names::Dir;
 use super::record::{Moment, Recorder};
 use crate::base::{Error, Result, hash64};
-use crate::io::Rng;
 use crate::io::signal::Signal;
+use crate::io::{DiskSpace, Rng};
 use crate::io::{Wake, sim::Held};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -243,6 +243,13 @@ impl State {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How full the disk is, if it has a quota.
+    pub fn space(&self) -> Option<DiskSpace> {
+        let size_bytes = self.faults.quota?;
+        let free_bytes = size_bytes.saturating_sub(self.used_bytes());
+        Some(DiskSpace { size_bytes, free_bytes })
     }
 
     /// Bytes of the files that have a name or are open.

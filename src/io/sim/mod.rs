@@ -27,7 +27,7 @@ pub use faults::{Faults, Survivors};
 pub use record::Moment;
 
 use super::fs::check_aligned;
-use super::{Disk, File, Guard, Queue};
+use super::{Disk, DiskSpace, File, Guard, Queue};
 use crate::base::Result;
 use disk::State;
 use std::path::{Path, PathBuf};
@@ -173,6 +173,10 @@ impl Disk for SimDisk {
 
     fn remove_dir(&self, dir: &Path) -> Result<()> {
         lock(&self.shared).remove_dir(dir)
+    }
+
+    fn space(&self, _dir: &Path) -> Option<DiskSpace> {
+        lock(&self.shared).space()
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {

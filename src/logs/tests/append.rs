@@ -115,3 +115,31 @@ fn who_would_rather_drop_is_told_what_was_taken() {
     assert!(positions.is_sorted());
     assert!(log.try_append(batch[0]).unwrap().is_some(), "there is room again");
 }
+
+#[test]
+fn futures_are_ready_without_threads_and_a_full_disk_is_told_and_ends() {
+    let machine = Machine::new(5);
+    let log = machine.open();
+    let sources: Vec<Source> = (0..4).map(|i| named(&format!("source {i}"))).collect();
+    let raw = vec![b'x'; 1000];
+    let record = |i: usize| LogRecord { ts: 9, source: &sources[i % 4], raw: &raw };
+    block_on(log.append_async(record(0))).unwrap();
+    let batch: Vec<LogRecord<'_>> = (1..2000).map(record).collect();
+    assert_eq!(block_on(log.append_batch_async(&batch)).unwrap().len(), 1999);
+    assert_eq!(log.engine().count(&[crate::query::Select::all()]).unwrap(), 2000);
+    machine.disk.set_quota(Some(1 << 20));
+    let refused = (0..10_000).find_map(|i| log.append(record(i)).err()).expect("it is full");
+    assert_eq!(refused.code(), "ERR_DISK_FULL");
+    let stored = log.engine().count(&[crate::query::Select::all()]).unwrap();
+    assert!(block_on(log.append_batch_async(&batch)).is_err());
+    assert!(log.seal().is_err(), "there is no space for a segment");
+    machine.disk.set_quota(None);
+    let ended = (0..20).find(|&i| {
+        machine.clock.advance(std::time::Duration::from_secs(9));
+        let _looks = log.seal();
+        log.append(record(i)).is_ok() && log.engine().disk_full().is_none()
+    });
+    assert!(ended.is_some(), "{:?}", log.engine().disk_full());
+    assert!(log.engine().count(&[crate::query::Select::all()]).unwrap() > stored);
+    log.close().unwrap();
+}

@@ -101,7 +101,10 @@ impl Deleter {
             if let Way::Queue(queue) = &self.way {
                 queue.made_room();
             }
-            self.batch(batch);
+            // Who asked is answered as the jobs are dropped, and the next ones have their worker.
+            if let Err(why) = threads::caught(|| self.batch(batch)) {
+                tracing::error!("the worker of requests panicked: {why}");
+            }
             if ends {
                 return;
             }
@@ -113,6 +116,7 @@ impl Deleter {
         // a
         let asked: Vec<([u8; 32], Arc<Asked>)> = jobs.iter().map(|job| self.asked(job)).collect();
         self.requests.announce(&asked);
+        let announced = Announced(&self.requests, &asked);
         // b
         let barrier = self.store.barrier();
         // c, d
@@ -138,7 +142,7 @@ impl Deleter {
             Answer::Known(answer) => Ok(answer),
         });
         let answers: Vec<Result<Inserted>> = answers.collect();
-        self.requests.retire(&asked);
+        drop(announced);
         jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
     }
 
@@ -153,6 +157,10 @@ impl Deleter {
 
     /// Steps c and d; an answer if the request is not to be stored.
     fn prepare(&self, event: &EventRef<'_>) -> Result<Option<Inserted>> {
+        // Before anything is removed: what cannot be stored is not to be done by half.
+        if let Some(full) = self.store.disk_out() {
+            return Err(full);
+        }
         let now = self.store.env().clock.unix_micros() / 1_000_000;
         let is_there = self.store.get(event.id(), |_| ())?.is_some();
         if is_there || expiration::is_over(event.record(), now) {
@@ -299,6 +307,15 @@ impl Deleter {
             }
         }
         Ok(())
+    }
+}
+
+/// Requests that are announced; retired when it goes.
+struct Announced<'a>(&'a Requests, &'a [([u8; 32], Arc<Asked>)]);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.0.retire(self.1);
     }
 }
 

@@ -166,9 +166,12 @@ fn label(name: &'static str, value: impl ToString) -> Labels {
 
 type OfShard = (&'static str, &'static str, fn(&ShardStats) -> u64);
 
-const SHARD_GAUGES: [OfShard; 9] = [
+const SHARD_GAUGES: [OfShard; 10] = [
     ("shard_poisoned", "1 if the shard takes no writes, since one failed.", |s| {
         u64::from(s.poisoned)
+    }),
+    ("shard_full", "1 if the shard takes no records for now, since the disk is full.", |s| {
+        u64::from(s.full)
     }),
     ("segments", "Segments now.", |s| s.segments),
     ("segment_records", "Records in segments now, the dead included.", |s| s.segment_records),

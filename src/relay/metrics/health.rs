@@ -19,6 +19,8 @@ pub struct Readiness {
     pub stopping: bool,
     /// The shards that take no writes, since one failed.
     pub poisoned: Vec<ShardId>,
+    /// The shards that take no events for now, since the disk is full.
+    pub full: Vec<ShardId>,
     /// Bytes that may be written to the store's file system, if that can be known.
     pub free_bytes: Option<u64>,
 }
@@ -37,6 +39,9 @@ impl Readiness {
         }
         for shard in &self.poisoned {
             reasons.push(format!("shard {shard} takes no writes, since one failed"));
+        }
+        for shard in &self.full {
+            reasons.push(format!("shard {shard} takes no events for now, since the disk is full"));
         }
         if let Some(free) = self.free_bytes.filter(|free| *free < SPACE_BYTES_MIN) {
             reasons.push(format!("{} MiB are left on the disk", free >> 20));
@@ -70,21 +75,29 @@ mod tests {
 
     #[test]
     fn each_reason_is_enough_and_all_are_said() {
-        let well =
-            Readiness { stopping: false, poisoned: vec![], free_bytes: Some(SPACE_BYTES_MIN) };
+        let well = Readiness {
+            stopping: false,
+            poisoned: vec![],
+            full: vec![],
+            free_bytes: Some(SPACE_BYTES_MIN),
+        };
         assert!(well.is_ready());
         assert!(Readiness { free_bytes: None, ..well.clone() }.is_ready());
         assert_eq!(well.json(), r#"{"ready":true,"reasons":[]}"#);
         let ill = [
             Readiness { stopping: true, ..well.clone() },
             Readiness { poisoned: vec![1], ..well.clone() },
+            Readiness { full: vec![2], ..well.clone() },
             Readiness { free_bytes: Some(SPACE_BYTES_MIN - 1), ..well.clone() },
         ];
-        for (ill, said) in ill.iter().zip(["stopping", "shard 1 takes no", "255 MiB are left"]) {
+        for (ill, said) in
+            ill.iter().zip(["stopping", "shard 1 takes no", "disk is full", "255 MiB are left"])
+        {
             assert!(!ill.is_ready() && ill.reasons()[0].contains(said), "{ill:?}");
         }
-        let all = Readiness { stopping: true, poisoned: vec![0, 3], free_bytes: Some(0) };
-        assert_eq!(all.reasons().len(), 4);
+        let all =
+            Readiness { stopping: true, poisoned: vec![0, 3], full: vec![1], free_bytes: Some(0) };
+        assert_eq!(all.reasons().len(), 5);
     }
 
     #[test]

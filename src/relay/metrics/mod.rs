@@ -76,9 +76,11 @@ impl Vitals {
     /// Whether clients should be sent here.
     pub(super) fn readiness(&self) -> Readiness {
         let engine = self.store.engine();
-        let poisoned = engine.stats().into_iter().filter(|s| s.poisoned).map(|s| s.shard).collect();
+        let stats = engine.stats();
+        let poisoned = stats.iter().filter(|s| s.poisoned).map(|s| s.shard).collect();
+        let full = stats.iter().filter(|s| s.full).map(|s| s.shard).collect();
         let free_bytes = health::space(engine.dir()).map(|space| space.free_bytes);
-        Readiness { stopping: self.stopping.load(Relaxed), poisoned, free_bytes }
+        Readiness { stopping: self.stopping.load(Relaxed), poisoned, full, free_bytes }
     }
 
     /// The answer, which may be [`KEPT`] old.

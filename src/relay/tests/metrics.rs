@@ -224,14 +224,16 @@ fn a_relay_that_is_well_says_so() {
 
 #[test]
 fn a_poisoned_shard_is_seen_from_outside_and_queries_go_on() {
-    // A disk that has no room for all that is written to it.
-    let (env, ..) = simulated(7, Faults { quota: Some(4 << 20), ..Faults::default() });
+    // A disk that fails a write after some.
+    let (env, disk, _) = simulated(7, Faults::default());
     let dir = std::path::Path::new("/simulated");
     let store = Arc::new(EventStore::open_in(dir, &Options::tiny(), env).unwrap());
     let long = "x".repeat(8 << 10);
-    let mut events = (0..10_000).map(|at| note(1, at, &long));
+    let mut events = (0..100).map(|at| note(1, at, &long));
     let put = |event: Event| store.insert(&event.as_ref()).unwrap().wait();
-    let refused = events.find_map(|event| put(event).err()).expect("the disk is full");
+    assert!(events.by_ref().take(10).all(|event| put(event).is_ok()));
+    disk.set_faults(Faults { eio_write: 1, ..Faults::default() });
+    let refused = events.find_map(|event| put(event).err()).expect("the disk fails");
     assert_eq!(refused.code(), "ERR_POISONED");
     let mut config =
         Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 1, ..Config::default() };
@@ -252,6 +254,50 @@ fn a_poisoned_shard_is_seen_from_outside_and_queries_go_on() {
         let text = client.read().unwrap().into_text().unwrap();
         assert!(text.starts_with(&format!("[\"{said}\"")), "{text}");
     }
+    drop(client);
+    relay.stop().unwrap();
+}
+
+#[test]
+fn a_full_disk_is_told_to_clients_and_ends_without_a_restart() {
+    let (env, disk, clock) = simulated(8, Faults::default());
+    let dir = std::path::Path::new("/simulated");
+    let options = Options { threads: true, ..Options::tiny() };
+    let store = Arc::new(EventStore::open_in(dir, &options, env).unwrap());
+    disk.set_quota(Some(4 << 20));
+    let mut config =
+        Config { listen: "127.0.0.1:0".parse().unwrap(), threads: 1, ..Config::default() };
+    config.metrics = Metrics::Public;
+    let relay = Relay::start(store.clone(), config).unwrap();
+    let url = format!("ws://{}/", relay.local_addr());
+    let (mut client, _) = tungstenite::connect(url).unwrap();
+    assert!(client.read().unwrap().into_text().unwrap().starts_with("[\"AUTH\""));
+    let long = "x".repeat(8 << 10);
+    let mut publish = |at| {
+        client.send(Message::text(event_message(&note(1, at, &long)))).unwrap();
+        let answer: Value =
+            serde_json::from_str(&client.read().unwrap().into_text().unwrap()).unwrap();
+        (answer[2].as_bool().unwrap(), answer[3].as_str().unwrap().to_string())
+    };
+    let full =
+        (0..10_000).map(|at| publish(at)).find(|(taken, _)| !taken).expect("the disk is full");
+    assert!(full.1.starts_with("error: the disk is full"), "{}", full.1);
+    let (status, body) = get(relay.local_addr(), "/ready");
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("takes no events for now, since the disk is full"), "{body}");
+    assert!(!body.contains("/simulated"), "no file is named to everyone");
+    let scraped = Scraped::parse(&get(relay.local_addr(), "/metrics").1);
+    let full = |shard| scraped.of(&format!("ratite_shard_full{{shard=\"{shard}\"}}"));
+    assert_eq!(full(0) + full(1), 1.0);
+    // There is space again, and the store looks every second of its clock.
+    disk.set_quota(None);
+    let taken = (10_000..11_000).find(|&at| {
+        clock.advance(std::time::Duration::from_secs(10));
+        std::thread::yield_now();
+        publish(at).0
+    });
+    assert!(taken.is_some(), "{:?}", store.engine().disk_full());
+    assert!(relay.readiness().full.is_empty());
     drop(client);
     relay.stop().unwrap();
 }

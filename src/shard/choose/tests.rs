@@ -26,7 +26,16 @@ const POLICY: Policy = Policy {
 
 fn item(id: u8, records: u32, dead: u32, middle: (u64, u64)) -> Item {
     let (id, (time_min, time_max)) = (SegmentId([id; 16]), middle);
-    Item { id, records, dead, time_min, time_max, middle, compressed: false }
+    Item {
+        id,
+        records,
+        dead,
+        time_min,
+        time_max,
+        middle,
+        bytes: 1000 * u64::from(records),
+        compressed: false,
+    }
 }
 
 fn read(line: &str) -> Item {

@@ -1,4 +1,4 @@
-//! Failed writes and syncs, and a disk that is full.
+//! Failed writes and syncs.
 
 use super::ledger::Loss;
 use super::{DIR, Ledger, Machine, options};
@@ -65,55 +65,6 @@ fn failing_disk(seed: u64) {
 fn promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync() {
     let test = "promise_1_nothing_is_acknowledged_after_a_failed_write_or_sync";
     replay::each_seed(test, 0..100, failing_disk);
-}
-
-fn full_disk(seed: u64) {
-    let mut world = World::new(seed);
-    let machine = Machine::new(seed);
-    let shards = pick(&mut world.rng, &[1, 2]);
-    let options = options(shards, pick(&mut world.rng, &super::MODES));
-    let mut ledger = Ledger::new(shards);
-    let mut store = machine.open(&options).unwrap();
-    for _ in 0..2 {
-        let room = world.rng.below(400 << 10);
-        machine.disk.set_quota(Some(machine.bytes_used(shards) + room));
-        let mut failure = Ok(());
-        for _ in 0..150 {
-            let group: Vec<_> = (0..1 + world.rng.below(6)).map(|_| world.event()).collect();
-            failure = ledger.submit(&store, &group, group.len());
-            if failure.is_ok() && world.rng.chance(10) {
-                failure = store.engine().flush();
-            }
-            if failure.is_err() {
-                break;
-            }
-        }
-        if let Err(error) = failure {
-            let text = error.to_string();
-            assert!(text.contains("No space left on device"), "{text}");
-            assert!(text.contains("reopen"), "{text}");
-        }
-        // Reads go on.
-        ledger.check(&store, &mut world, 6);
-        drop(store);
-        // While the disk is full it may be refused, with the reason.
-        match machine.open(&options) {
-            Ok(store) => ledger.adopt(&store, Loss::Nothing),
-            Err(error) => assert!(error.to_string().contains("No space left"), "{error}"),
-        }
-        machine.disk.set_quota(None);
-        store = machine.open(&options).unwrap();
-        ledger.adopt(&store, Loss::Nothing);
-        ledger.check(&store, &mut world, 6);
-        let group: Vec<_> = (0..5).map(|_| world.event()).collect();
-        ledger.submit(&store, &group, 5).expect("writes go on when space returns");
-    }
-}
-
-#[test]
-fn promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns() {
-    let test = "promise_7_a_full_disk_loses_nothing_and_recovers_when_space_returns";
-    replay::each_seed(test, 0..100, full_disk);
 }
 
 #[test]

@@ -69,6 +69,10 @@ impl Ledger {
                     let bytes = if stored { event.body().len() as u64 } else { 0 };
                     given.acknowledged.push((ev.clone(), bytes));
                 }
+                // Not taken in, and so not stored.
+                Err(error @ Error::DiskFull { .. }) if i < waited => {
+                    failure = failure.and(Err(error));
+                }
                 Err(error) => {
                     given.tail.push(ev.clone());
                     if i < waited && failure.is_ok() {

@@ -9,6 +9,7 @@
 
 mod cuts;
 mod errors;
+mod full;
 mod kills;
 mod ledger;
 mod rot;

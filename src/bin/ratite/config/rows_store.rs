@@ -142,6 +142,14 @@ pub static STORE: &[Setting] = &[
         "64 MiB",
         "Size of one log file",
     ),
+    store(
+        "disk-reserve",
+        size(MIB, TIB, |b, bytes| b.store.disk_reserve_bytes = Some(bytes as u64)),
+        "auto",
+        "What is kept free on the disk for removals and merges: with less, records are refused; auto: a 20th \
+         of the disk, 256 MiB at most",
+    )
+    .word(),
     store("io", words(BACKENDS), "auto", "How files are read and written"),
 ];
 

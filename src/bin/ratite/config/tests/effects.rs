@@ -40,6 +40,7 @@ fn effects() -> Vec<Effect> {
         "store.in-flight" = "77" => "77", |b| b.store.in_flight;
         "store.readers" = "33" => "33", |b| b.store.readers;
         "store.log-file" = "8 MiB" => "8388608", |b| b.store.log_file_bytes;
+        "store.disk-reserve" = "1 GiB" => "Some(1073741824)", |b| b.store.disk_reserve_bytes;
         "store.io" = "posix" => "Posix", |b| b.io;
         "compaction.max-records" = "5000" => "5000", |b| b.store.compaction.records_max;
         "compaction.fan-in" = "7" => "7", |b| b.store.compaction.fan_in;
