@@ -15,6 +15,7 @@ mod config;
 mod embedding;
 mod expiry;
 mod kill;
+mod live;
 #[cfg(feature = "logs")]
 mod logs;
 mod memory;
