@@ -23,35 +23,44 @@ mod ticket;
 mod atomics {
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
     pub(super) use loom::sync::{Mutex, MutexGuard};
-    use std::collections::VecDeque;
     use std::ops::Deref;
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
 
+    /// A bit for each number, which does no more for the order of memory than its own operations do: locks would hide
+    /// a fence that is missing.
     pub(super) struct ArrayQueue<T> {
-        items: Mutex<VecDeque<T>>,
+        bits: AtomicU64,
+        /// The number of the lowest bit: the first that is pushed.
+        first: OnceLock<T>,
         capacity: usize,
     }
 
-    impl<T> ArrayQueue<T> {
-        pub(super) fn new(capacity: usize) -> ArrayQueue<T> {
-            ArrayQueue { items: Mutex::default(), capacity }
+    impl ArrayQueue<u32> {
+        pub(super) fn new(capacity: usize) -> ArrayQueue<u32> {
+            assert!(capacity <= 64, "{capacity} bits");
+            ArrayQueue { bits: AtomicU64::new(0), first: OnceLock::new(), capacity }
         }
 
         pub(super) fn capacity(&self) -> usize {
             self.capacity
         }
 
-        pub(super) fn push(&self, item: T) -> Result<(), T> {
-            let mut items = self.items.lock().unwrap();
-            if items.len() == self.capacity {
-                return Err(item);
-            }
-            items.push_back(item);
-            Ok(())
+        pub(super) fn push(&self, number: u32) -> Result<(), u32> {
+            let bit = 1 << (number - self.first.get_or_init(|| number));
+            let old = self.bits.fetch_or(bit, Ordering::AcqRel);
+            if old & bit == 0 { Ok(()) } else { Err(number) }
         }
 
-        pub(super) fn pop(&self) -> Option<T> {
-            self.items.lock().unwrap().pop_front()
+        pub(super) fn pop(&self) -> Option<u32> {
+            let mut bits = self.bits.load(Ordering::Relaxed);
+            while bits != 0 {
+                let less = bits & (bits - 1);
+                match self.bits.compare_exchange(bits, less, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => return self.first.get().map(|first| first + bits.trailing_zeros()),
+                    Err(now) => bits = now,
+                }
+            }
+            None
         }
     }
 
