@@ -6,7 +6,9 @@ use crate::nostr::negentropy::{Items, opening, respond};
 use crate::nostr::{Event, Signer};
 use crate::segment::format::{Header, kind};
 use crate::segment::{Compression, NewSegment, fuzz};
-use crate::shard::format::{EntryKind, Manifest, ManifestSegment, entry_head};
+use crate::shard::format::{
+    EntryKind, MANIFEST_HEADER_BYTES, Manifest, ManifestSegment, entry_head,
+};
 use flate2::Compression as Level;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -158,6 +160,7 @@ fn engine(name: &str) -> Seeds {
     let manifest = Manifest {
         generation: 9,
         log_start: Lsn::new(3, 4096),
+        mark: 1 << 40,
         segments: vec![segment(1, 10, vec![0, 1, 9]), segment(2, 70_000, vec![300, 69_999])],
     };
     let whole = manifest.encode(store, 5);
@@ -171,7 +174,7 @@ fn engine(name: &str) -> Seeds {
         compression: Compression::Zstd,
     };
     match name {
-        "manifest" => vec![whole[64..].to_vec(), whole.clone()],
+        "manifest" => vec![whole[MANIFEST_HEADER_BYTES..].to_vec(), whole.clone()],
         "log_entry" => {
             let record = crate::model::Record { key: Key { time: 7, id: [7; 32] }, body: b"body" };
             let put = [&entry_head(EntryKind::Put, record, 1)[..], &[5; 32], b"body"].concat();

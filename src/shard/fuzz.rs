@@ -4,7 +4,7 @@
 
 use super::format::{ENTRY_HEADER_BYTES, MANIFEST_HEADER_BYTES};
 use super::format::{Manifest, entry_head, header_fields, read_entry};
-use crate::base::{Crc64, Error, Lsn, StoreId};
+use crate::base::{Crc64, Error, StoreId};
 use std::path::Path;
 
 const STORE: StoreId = StoreId([3; 16]);
@@ -42,8 +42,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
 
 /// `body` behind the header of a manifest, with the checksum of both.
 fn forged(body: &[u8]) -> Vec<u8> {
-    let empty = Manifest { generation: 9, log_start: Lsn::new(3, 4096), segments: Vec::new() };
-    let mut bytes = empty.encode(STORE, SHARD);
+    let mut bytes = Manifest::first(9).encode(STORE, SHARD);
     bytes.truncate(MANIFEST_HEADER_BYTES);
     let crc_at = MANIFEST_HEADER_BYTES - 8;
     bytes[crc_at - 8..crc_at].copy_from_slice(&(body.len() as u64).to_le_bytes());
