@@ -66,6 +66,9 @@
 pub mod base;
 #[cfg(feature = "collect")]
 pub mod collect;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod io;
 #[cfg(feature = "logs")]
 pub mod logs;

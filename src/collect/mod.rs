@@ -21,6 +21,8 @@
 mod batch;
 mod body;
 mod config;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod http;
 mod names;
 mod otlp;

@@ -20,6 +20,8 @@
 mod append;
 mod cursor;
 mod follow;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod generate;
 mod histogram;
 #[cfg(feature = "tracing-layer")]

@@ -28,6 +28,8 @@ pub mod expiration;
 mod filter;
 mod filter_json;
 pub mod format;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod generate;
 pub mod hll;
 mod hub;

@@ -34,6 +34,8 @@ mod fetch;
 mod file;
 pub mod format;
 mod frames;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod resize;
 mod state;
 mod stats;

@@ -41,6 +41,8 @@ mod deflate;
 mod doors;
 mod feed;
 mod front;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod http;
 mod info;
 mod limits;

@@ -277,6 +277,8 @@ fn payload_len(head: &[u8]) -> u64 {
     }
 }
 
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 #[cfg(test)]
 #[path = "tests/transport.rs"]
 mod tests;

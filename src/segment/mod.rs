@@ -35,6 +35,8 @@ mod dictionary;
 mod entries;
 mod filter;
 pub mod format;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod header;
 mod id_column;
 mod ids;

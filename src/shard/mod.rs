@@ -22,6 +22,7 @@
 //! I4. After a failed write or sync of the log nothing is answered as stored, ever.
 
 mod ahead;
+mod atomics;
 mod batch;
 mod changes;
 mod checkpoint;
@@ -35,10 +36,13 @@ mod drop;
 mod flush;
 pub mod format;
 pub(crate) mod full;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod inbox;
 mod lookup;
 pub(crate) mod manifest;
 mod memory;
+mod published;
 mod reads;
 mod recover;
 mod remove;
@@ -46,6 +50,8 @@ mod room;
 mod run;
 mod sync;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod view;
 mod work;
@@ -100,7 +106,7 @@ pub(crate) struct Shared {
     model: Arc<dyn Model>,
     pool: Arc<Pool>,
     inbox: inbox::Inbox,
-    published: view::Published,
+    published: published::Published<View>,
     reads: Arc<reads::Reads>,
     gate: Gate,
     /// The first failure that stopped writes.

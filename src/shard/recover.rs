@@ -12,7 +12,8 @@
 use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
 use super::full::FullDisk;
 use super::lookup::{is_live, kill_by_id};
-use super::view::{LiveSegment, Published, View};
+use super::published::Published;
+use super::view::{LiveSegment, View};
 use super::work::{Worker, log_files};
 use super::write::{Sealed, Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};

@@ -8,8 +8,8 @@
 //! All are woken, not one: whoever is woken may be dropped before it looks.
 //! I1. Either `made` sees who registered before it, or who registers sees the room that was made before.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
-use std::sync::{Mutex, PoisonError};
+use super::atomics::{AtomicBool, Mutex, Ordering::SeqCst, fence};
+use std::sync::PoisonError;
 use std::task::Waker;
 
 /// The callers that wait.

@@ -10,12 +10,11 @@
 //!     should see is recorded only in a later view's `Dead`.
 
 use super::Dead;
-use crate::base::{Lsn, Ordinal, Seq};
+use super::published::Published;
+use crate::base::{Ordinal, Seq};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
-use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A segment with its tombstones.
 #[derive(Clone)]
@@ -50,61 +49,11 @@ impl View {
     }
 }
 
-/// The current view and watermark of a shard.
-pub(super) struct Published {
-    view: ArcSwap<View>,
-    seq: AtomicU64,
-    /// Behind the last block of the log whose records are published.
-    log_end: AtomicU64,
-}
-
-impl Published {
-    pub(super) fn new(view: View, seq: Seq) -> Published {
-        Published {
-            view: ArcSwap::from_pointee(view),
-            seq: AtomicU64::new(seq),
-            log_end: AtomicU64::new(0),
-        }
-    }
-
-    /// The records and removals up to `seq` are durable as promised: readers may see them.
-    pub(super) fn advance(&self, seq: Seq) {
-        self.seq.store(seq, Release);
-    }
-
-    /// The log up to `end` is published: said after `advance`, so that who reads this end and takes a snapshot then has
-    /// all of it.
-    pub(super) fn log_to(&self, end: Lsn) {
-        self.log_end.fetch_max(end.0, AcqRel);
-    }
-
-    pub(super) fn log_end(&self) -> Lsn {
-        Lsn(self.log_end.load(Acquire))
-    }
-
-    pub(super) fn seq(&self) -> Seq {
-        self.seq.load(Acquire)
-    }
-
-    pub(super) fn install(&self, view: View) {
-        self.view.store(Arc::new(view));
-    }
-
-    pub(super) fn view(&self) -> Arc<View> {
-        self.view.load_full()
-    }
-
+impl Published<View> {
     /// What is published now (I2).
     pub(super) fn snapshot(&self) -> Snapshot {
-        let mut view = self.view.load_full();
-        loop {
-            let at = self.seq();
-            let again = self.view.load();
-            if Arc::ptr_eq(&view, &again) {
-                return Snapshot { view, at };
-            }
-            view = arc_swap::Guard::into_inner(again);
-        }
+        let (view, at) = self.consistent();
+        Snapshot { view, at }
     }
 }
 

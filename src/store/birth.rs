@@ -146,20 +146,7 @@ pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<
     let align = file.align();
     let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
     file.read_at(0, &mut buf)?;
-    let birth =
-        Birth::read_from_prefix(&buf).map_err(|_| Error::corrupt(&path, 0, "it is too short"));
-    let (birth, _) = birth?;
-    if birth.magic != MAGIC {
-        return Err(Error::corrupt(path, 0, "it does not begin like a STORE file"));
-    }
-    if birth.version.get() != VERSION {
-        let found = birth.version.get();
-        return Err(Error::WrongVersion { path, found, supported: VERSION });
-    }
-    if birth.crc.get() != birth.checksum() {
-        return Err(Error::corrupt(path, 0, "its checksum does not match"));
-    }
-    Ok(Some(birth))
+    Birth::parse(&path, &buf).map(Some)
 }
 
 /// Whether the STORE file of `dir` is what was written, be it of another version.
@@ -187,6 +174,26 @@ pub(crate) fn fields(bytes: &[u8]) -> (Vec<(&'static str, String)>, bool) {
 }
 
 impl Birth {
+    /// What the file `path` says, whose contents begin with `bytes`.
+    ///
+    /// # Errors
+    /// `Corrupt` and `WrongVersion`.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Birth> {
+        let short = |_| Error::corrupt(path, 0, "it is too short");
+        let (birth, _) = Birth::read_from_prefix(bytes).map_err(short)?;
+        if birth.magic != MAGIC {
+            return Err(Error::corrupt(path, 0, "it does not begin like a STORE file"));
+        }
+        if birth.version.get() != VERSION {
+            let found = birth.version.get();
+            return Err(Error::WrongVersion { path: path.into(), found, supported: VERSION });
+        }
+        if birth.crc.get() != birth.checksum() {
+            return Err(Error::corrupt(path, 0, "its checksum does not match"));
+        }
+        Ok(birth)
+    }
+
     /// Of a store with these settings.
     ///
     /// # Errors

@@ -8,6 +8,8 @@
 
 pub(crate) mod birth;
 mod budget;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod later;
 mod many;
 mod options;

@@ -28,6 +28,8 @@
 
 mod files;
 mod format;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod group;
 mod replay;
 mod ring;

@@ -14,6 +14,7 @@ mod compare;
 mod config;
 mod embedding;
 mod expiry;
+mod live;
 #[cfg(feature = "logs")]
 mod logs;
 mod memory;

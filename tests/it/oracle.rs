@@ -1,9 +1,11 @@
 //! A store's answers against the literal rules of NIP-01, for random events and filters.
 //!
 //! Simulated machine, no threads: shards, pages and memtables of several sizes, flushes and reopenings
-//! in between. Then the real disk with threads, where events arrive in no fixed order.
+//! in between. Then the real disk with threads, where events arrive in no fixed order. Subscriptions are open meanwhile.
+#![allow(clippy::print_stderr, reason = "progress of what takes long")]
 
 use crate::compare::{ANSWERS, check, insert, one, same};
+use crate::live::{Live, OFFERED};
 use crate::naive::random::{World, pick};
 use crate::naive::{Ev, HERE, Naive};
 use crate::replay;
@@ -20,6 +22,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Queries that each seed asks.
 const QUERIES: u64 = 1_800;
+
+/// Subscriptions that are open while events come in.
+const SUBSCRIPTIONS: usize = 8;
 
 fn options(rng: &mut Rng) -> Options {
     let mut options = Options::tiny();
@@ -38,21 +43,31 @@ pub fn here(options: &Options) -> EventOptions {
     EventOptions { relay_urls: vec![HERE.into()], ..EventOptions::from(options) }
 }
 
-/// Inserts `at_once` events before waiting for their answers, which are as if they came one by one.
+/// Inserts `at_once` events before waiting for their answers, which are as if they came one by one. Gives what
+/// subscriptions are to be given: those that were stored, and those that are not to be, which are broadcast.
 fn insert_in_groups(
     store: &EventStore,
     naive: &mut Naive,
     batch: &[Arc<Ev>],
     events: &[Event],
     at_once: usize,
-) {
+) -> Vec<Arc<Ev>> {
+    let mut arrived = Vec::new();
     for (events, batch) in events.chunks(at_once).zip(batch.chunks(at_once)) {
         let pending = events.iter().map(|event| store.insert(&event.as_ref()).unwrap());
         let pending: Vec<_> = pending.collect();
-        for (ev, pending) in batch.iter().zip(pending) {
-            assert_eq!(pending.wait().unwrap(), naive.insert(ev), "{:?}", ev.value());
+        for ((ev, event), pending) in batch.iter().zip(events).zip(pending) {
+            let answer = pending.wait().unwrap();
+            assert_eq!(answer, naive.insert(ev), "{:?}", ev.value());
+            if answer == Inserted::Ephemeral {
+                store.broadcast(&event.as_ref());
+            }
+            if [Inserted::Stored, Inserted::Replaced, Inserted::Ephemeral].contains(&answer) {
+                arrived.push(ev.clone());
+            }
         }
     }
+    arrived
 }
 
 /// One store on a simulated machine, from empty to some hundreds of events.
@@ -66,15 +81,21 @@ fn simulated_store(seed: u64) {
         Naive { strict: true, now: env.clock.unix_micros() / 1_000_000, ..Naive::default() };
     world.requests = (!seed.is_multiple_of(3)).then_some(naive.now);
     let rounds = 12;
+    let mut live: Vec<Live> = Vec::new();
     for _ in 0..rounds {
+        // They come and go.
+        live.retain(|_| !world.rng.chance(4));
+        live.resize_with(SUBSCRIPTIONS, || Live::open(&store, &naive, &mut world));
         let count = 1 + world.rng.below(80);
         let batch: Vec<_> = (0..count).map(|_| world.event()).collect();
         let events: Vec<Event> = batch.iter().map(|ev| ev.event(world.rng.chance(4))).collect();
         let at_once = 1 + world.rng.below(12) as usize;
-        insert_in_groups(&store, &mut naive, &batch, &events, at_once);
+        let arrived = insert_in_groups(&store, &mut naive, &batch, &events, at_once);
+        live.iter_mut().for_each(|live| live.check(&arrived));
         match world.rng.below(6) {
             0 | 1 => store.engine().flush().unwrap(),
             2 => {
+                live.clear();
                 store.close().unwrap();
                 drop(store);
                 store = open();
@@ -90,7 +111,7 @@ fn simulated_store(seed: u64) {
         check(&store, &naive, &mut world, (QUERIES / rounds) as usize);
     }
     same(&store, &naive);
-    drop(store);
+    drop((live, store));
     same(&open(), &naive);
 }
 
@@ -174,6 +195,25 @@ fn answers_are_nip_01s_first_seeds() {
 #[test]
 fn answers_are_nip_01s_second_seeds() {
     simulated_stores("answers_are_nip_01s_second_seeds", 100..128);
+}
+
+/// `RATITE_PAIRS` answers (a million if it says nothing) of stores of the seeds from `RATITE_SEED` on.
+#[test]
+#[ignore = "takes some ten minutes"]
+fn answers_are_nip_01s_a_million_times() {
+    const TEST: &str = "answers_are_nip_01s_a_million_times";
+    let pairs = replay::number("RATITE_PAIRS").unwrap_or(1_000_000);
+    let (before, offered) = (ANSWERS.get(), OFFERED.get());
+    for seed in replay::seed().unwrap_or(1_000_000).. {
+        replay::named(&format!("{TEST} -- --ignored"), seed, &simulated_store);
+        let (answers, offered) = (ANSWERS.get() - before, OFFERED.get() - offered);
+        if seed.is_multiple_of(20) || answers >= pairs {
+            eprintln!("seed {seed}: {answers} answers of {pairs}, {offered} events offered live");
+        }
+        if answers >= pairs {
+            break;
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! long versions, which are ignored by default.
 #![allow(clippy::print_stderr, reason = "what a failing test has to say")]
 
-use ratite::io::{Clock, SystemClock};
+use ratite::io::{Clock, Rng, SystemClock};
 use std::ops::Range;
 
 /// Runs `run` for every seed of the range, or for the one that the environment names.
@@ -32,6 +32,14 @@ pub fn for_seconds(test: &str, run: impl Fn(u64)) {
 pub fn named(test: &str, seed: u64, run: &impl Fn(u64)) {
     let _named = Named(test, seed);
     run(seed);
+}
+
+/// Two bytes, to one more than `most`, by chance.
+pub fn bytes(seed: u64, most: usize) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    let mut bytes = vec![0; 2 + rng.below(most as u64) as usize];
+    rng.fill(&mut bytes);
+    bytes
 }
 
 /// The seed that the environment names.

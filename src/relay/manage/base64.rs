@@ -28,7 +28,8 @@ fn value(char: u8) -> Option<u8> {
     })
 }
 
-#[cfg(test)]
+/// The text that spells `bytes`.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(in crate::relay) fn encode(bytes: &[u8]) -> String {
     const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -15,6 +15,8 @@ mod base64;
 #[cfg(test)]
 pub(super) mod base64;
 mod call;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 
 use super::config::Config;
 use super::front::Front;

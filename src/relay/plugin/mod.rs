@@ -17,6 +17,8 @@
 //!     waits for room, within the same time-out, and a connection asks about `Limits::writes` events at
 //!     most.
 
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod lines;
 mod pending;
 mod process;

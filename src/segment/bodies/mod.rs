@@ -15,6 +15,8 @@
 mod block;
 mod blocks;
 mod each;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod stream;
 
 pub use block::BlockBuilder;

@@ -14,6 +14,8 @@
 //! Costs: a look-up reads as many pages as there are levels and allocates nothing.
 
 mod batch;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod node;
 mod scan;
 mod writer;

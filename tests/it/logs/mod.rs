@@ -160,6 +160,33 @@ fn life(test: &str, seed: u64, operations: u64) -> u64 {
     done
 }
 
+/// Operations that one input spells, at most.
+const SPELLED_MAX: usize = 60;
+
+/// One store through the operations that `bytes` spell: the first byte is the seed of the machine, and each three that
+/// follow are the seed of an operation, so that an operation is changed, moved or left out by itself. For fuzzing.
+///
+/// # Panics
+/// If store and list differ.
+pub fn spelled(bytes: &[u8]) {
+    let Some((seed, operations)) = bytes.split_first() else { return };
+    let mut machine = Machine::new((*seed).into());
+    let mut world = World::new((*seed).into());
+    for three in operations.chunks(3).take(SPELLED_MAX) {
+        world.rng = Rng::new(three.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
+        let op = draw::op(&mut world, &machine);
+        machine.apply(&op);
+    }
+    machine.apply(&Op::Reopen);
+    machine.apply(&Op::Everything);
+}
+
+#[test]
+fn operations_on_logs_that_bytes_spell_answer_as_a_list_does() {
+    let test = "operations_on_logs_that_bytes_spell_answer_as_a_list_does";
+    replay::each_seed(test, 0..120, |seed| spelled(&replay::bytes(seed, 3 * SPELLED_MAX)));
+}
+
 /// What can be left out of a history: an operation, or a record of one.
 type Atom = (usize, usize);
 

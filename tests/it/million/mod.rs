@@ -22,7 +22,7 @@ use crate::naive::Ev;
 use crate::naive::random::{World, pick};
 use crate::replay;
 use machine::Machine;
-use ratite::io::{Clock, SystemClock};
+use ratite::io::{Clock, Rng, SystemClock};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -133,6 +133,33 @@ fn life(test: &str, seed: u64, operations: u64, tally: &mut Tally) {
     }
 }
 
+/// Operations that one input spells, at most.
+const SPELLED_MAX: usize = 60;
+
+/// One store through the operations that `bytes` spell: the first byte is the seed of the machine, and each three that
+/// follow are the seed of an operation, so that an operation is changed, moved or left out by itself. For fuzzing.
+///
+/// # Panics
+/// If store and list differ.
+pub fn spelled(bytes: &[u8]) {
+    let Some((seed, operations)) = bytes.split_first() else { return };
+    let mut machine = Machine::new((*seed).into());
+    let mut world = World::full((*seed).into(), machine.now());
+    for three in operations.chunks(3).take(SPELLED_MAX) {
+        world.rng = Rng::new(three.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
+        let op = draw::op(&mut world, &machine);
+        machine.apply(&op);
+    }
+    machine.apply(&Op::Reopen);
+    machine.apply(&Op::Everything);
+}
+
+#[test]
+fn operations_that_bytes_spell_answer_as_a_list_does() {
+    let test = "operations_that_bytes_spell_answer_as_a_list_does";
+    replay::each_seed(test, 0..120, |seed| spelled(&replay::bytes(seed, 3 * SPELLED_MAX)));
+}
+
 const SHORT: &str = "one_store_through_everything_answers_as_a_list_does";
 
 #[test]
@@ -153,7 +180,7 @@ fn a_million_operations_answer_as_a_list_does() {
     let mut tally = Tally::default();
     for seed in first.. {
         // What is asked for may be less than a life, which its seed alone decides.
-        let length = pick(&mut ratite::io::Rng::new(seed), &[1_000, 3_000, 3_000, 10_000]);
+        let length = pick(&mut Rng::new(seed), &[1_000, 3_000, 3_000, 10_000]);
         replay::named(&format!("{LONG} -- --ignored"), seed, &|seed| {
             let mut life_tally = Tally::default();
             life(LONG, seed, length, &mut life_tally);

@@ -14,6 +14,8 @@
 
 mod file;
 mod flags;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod kind;
 mod layers;
 mod nearest;

@@ -1,0 +1,16 @@
+//! Operations on a log store that bytes spell, compared with a list of its records: the tests' own.
+#![no_main]
+#![allow(dead_code, reason = "of what is shared with the tests, a part is called")]
+
+#[path = "../../tests/it/compare.rs"]
+mod compare;
+#[path = "../../tests/it/logs/mod.rs"]
+mod logs;
+#[path = "../../tests/it/million/mod.rs"]
+mod million;
+#[path = "../../tests/it/naive/mod.rs"]
+mod naive;
+#[path = "../../tests/it/replay.rs"]
+mod replay;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| logs::spelled(bytes));

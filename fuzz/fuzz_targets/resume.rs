@@ -1,0 +1,4 @@
+//! `ratite::fuzzing::run("resume", ..)`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("resume", bytes));
