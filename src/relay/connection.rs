@@ -12,6 +12,7 @@
 use super::client::Client;
 use super::deflate::Deflate;
 use super::front::Front;
+use super::held::Incoming;
 use super::limits::Limits;
 use super::outbox::{Ending, Outbox};
 use super::reply;
@@ -20,6 +21,7 @@ use super::transport::Transport;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -74,34 +76,48 @@ enum End {
 }
 
 /// Serves a client until it leaves, breaks a rule, or the relay stops. `is_compressed`: what was agreed.
-pub(super) async fn run(front: Rc<Front>, socket: Socket, client: Client, is_compressed: bool) {
+pub(super) async fn run(
+    front: Rc<Front>,
+    (socket, incoming): (Socket, Rc<Incoming>),
+    client: Client,
+    is_compressed: bool,
+) {
     front.counters.websockets.add();
     let outbox = front.connect();
     let (sink, mut frames) = socket.split();
     let deflate = is_compressed.then(|| front.deflate.clone());
     let mut writer = pin!(write(sink, outbox.clone(), deflate));
+    let from = client.address;
     let mut session = Session::new(front.clone(), outbox.clone(), client);
-    let end = serve(&front, &mut session, &outbox, &mut frames, writer.as_mut()).await;
+    let end =
+        serve(&front, &mut session, &outbox, (&mut frames, &incoming), writer.as_mut()).await;
     let closing = front.limits().closing;
     let frame = match end {
         End::Gone => return,
-        End::Silent => return front.counters.silent_clients.add(),
+        End::Silent => {
+            let why = "this client does not answer a ping";
+            return front.send_away(&front.counters.silent_clients, from, why);
+        }
         End::Closed => {
             // Reading on answers the client's close frame.
             let _ = timeout(closing, async { while frames.next().await.is_some() {} }).await;
             return;
         }
         End::Slow => {
-            front.counters.slow_clients.add();
+            let why = "error: this client reads too slowly";
+            front.send_away(&front.counters.slow_clients, from, why);
             outbox.clear();
-            farewell(CloseCode::Policy, "error: this client reads too slowly")
+            farewell(CloseCode::Policy, why)
         }
         End::Stop => {
             // Whoever asked for the stop closes the store next: what is under way ends before.
             let _ = timeout(closing, session.finish_writes()).await;
             farewell(CloseCode::Away, "error: the relay is stopping")
         }
-        End::Refused(code, text) => farewell(code, text),
+        End::Refused(code, text) => {
+            front.send_away(&front.counters.frames_refused, from, text);
+            farewell(code, text)
+        }
     };
     drop(session);
     let (notice, close) = frame;
@@ -118,7 +134,7 @@ async fn serve(
     front: &Front,
     session: &mut Session,
     outbox: &Outbox,
-    frames: &mut SplitStream<Socket>,
+    (frames, incoming): (&mut SplitStream<Socket>, &Incoming),
     mut writer: Pin<&mut impl Future<Output = Result<Sink, WsError>>>,
 ) -> End {
     let mut pulse = Pulse::new(front.limits());
@@ -129,6 +145,7 @@ async fn serve(
         tokio::select! {
             frame = frames.next(), if may_read => {
                 pulse.heard = Instant::now();
+                incoming.is_whole();
                 match frame {
                     Some(Ok(Message::Text(text))) => session.take(&text),
                     Some(Ok(Message::Ping(_))) => {
@@ -220,6 +237,9 @@ fn refused(error: &WsError) -> End {
     match error {
         WsError::Capacity(_) => End::Refused(CloseCode::Size, "invalid: the message is too large"),
         WsError::Utf8(_) => End::Refused(CloseCode::Invalid, "invalid: a message is UTF-8"),
+        WsError::Io(error) if error.kind() == ErrorKind::QuotaExceeded => {
+            End::Refused(CloseCode::Again, "error: too much is sent here by halves; try again later")
+        }
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
         WsError::Protocol(_) => {
             End::Refused(CloseCode::Protocol, "invalid: this breaks the websocket protocol")

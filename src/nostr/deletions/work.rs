@@ -5,6 +5,7 @@
 use super::super::event::EventRef;
 use super::super::filter::{Filter, TagValue};
 use super::super::plan::select;
+use super::super::private::PrivateKinds;
 use super::super::rules::{self, EventModel};
 use super::super::store::Inserted;
 use super::super::{expiration, requests, terms};
@@ -38,6 +39,8 @@ pub(crate) struct Deleter {
     pub(crate) requests: Requests,
     /// Whether requests that name events of others only are refused.
     refuse_foreign: bool,
+    /// Kinds of which such a refusal would say that they are there.
+    pub(crate) private: PrivateKinds,
     /// Without threads, whoever asks works.
     way: Way,
 }
@@ -58,7 +61,8 @@ impl Deleter {
         let requests = Requests::new(model.clone());
         let (queue, jobs) = Queue::new();
         let way = if has_threads { Way::Queue(queue) } else { Way::Inline(Mutex::default()) };
-        let deleter = Arc::new(Deleter { store, model, requests, refuse_foreign, way });
+        let private = PrivateKinds::default();
+        let deleter = Arc::new(Deleter { store, model, requests, refuse_foreign, private, way });
         let own = deleter.clone();
         let thread = has_threads.then(|| threads::spawn("ratite-delete", move || own.run(&jobs)));
         (deleter, thread)
@@ -204,7 +208,8 @@ impl Deleter {
             };
             match self.store.get(&id, look)?.flatten() {
                 None => {}
-                Some((false, ..)) => targets.has_foreign = true,
+                // As if it were not there: who asks may be a stranger to it.
+                Some((false, _, kind, _)) => targets.has_foreign |= !self.private.has(kind),
                 Some((true, pubkey, kind, shard)) => {
                     targets.has_own = true;
                     match pubkey == *author {
