@@ -23,6 +23,10 @@ impl PrivateKinds {
         own.dedup();
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     pub(crate) fn has(&self, kind: u16) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).binary_search(&kind).is_ok()
     }

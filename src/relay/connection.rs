@@ -12,7 +12,7 @@
 use super::client::Client;
 use super::deflate::Deflate;
 use super::front::Front;
-use super::held::Incoming;
+use super::held::Halves;
 use super::limits::Limits;
 use super::outbox::{Ending, Outbox};
 use super::reply;
@@ -78,7 +78,7 @@ enum End {
 /// Serves a client until it leaves, breaks a rule, or the relay stops. `is_compressed`: what was agreed.
 pub(super) async fn run(
     front: Rc<Front>,
-    (socket, incoming): (Socket, Rc<Incoming>),
+    (socket, incoming): (Socket, Rc<Halves>),
     client: Client,
     is_compressed: bool,
 ) {
@@ -89,8 +89,7 @@ pub(super) async fn run(
     let mut writer = pin!(write(sink, outbox.clone(), deflate));
     let from = client.address;
     let mut session = Session::new(front.clone(), outbox.clone(), client);
-    let end =
-        serve(&front, &mut session, &outbox, (&mut frames, &incoming), writer.as_mut()).await;
+    let end = serve(&front, &mut session, &outbox, (&mut frames, &incoming), writer.as_mut()).await;
     let closing = front.limits().closing;
     let frame = match end {
         End::Gone => return,
@@ -134,7 +133,7 @@ async fn serve(
     front: &Front,
     session: &mut Session,
     outbox: &Outbox,
-    (frames, incoming): (&mut SplitStream<Socket>, &Incoming),
+    (frames, incoming): (&mut SplitStream<Socket>, &Halves),
     mut writer: Pin<&mut impl Future<Output = Result<Sink, WsError>>>,
 ) -> End {
     let mut pulse = Pulse::new(front.limits());
@@ -237,9 +236,10 @@ fn refused(error: &WsError) -> End {
     match error {
         WsError::Capacity(_) => End::Refused(CloseCode::Size, "invalid: the message is too large"),
         WsError::Utf8(_) => End::Refused(CloseCode::Invalid, "invalid: a message is UTF-8"),
-        WsError::Io(error) if error.kind() == ErrorKind::QuotaExceeded => {
-            End::Refused(CloseCode::Again, "error: too much is sent here by halves; try again later")
-        }
+        WsError::Io(error) if error.kind() == ErrorKind::QuotaExceeded => End::Refused(
+            CloseCode::Again,
+            "error: too much is sent here by halves; try again later",
+        ),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
         WsError::Protocol(_) => {
             End::Refused(CloseCode::Protocol, "invalid: this breaks the websocket protocol")

@@ -111,7 +111,8 @@ impl Drop for Entry {
 /// cannot open its next file takes no more writes, and that must not be a stranger's to bring about.
 fn room(limits: &Limits) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current;
-    let descriptors = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let descriptors =
+        descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     limits.connections.min(descriptors - descriptors / 4)
 }
 

@@ -141,7 +141,8 @@ impl Front {
 
     /// The outbox of a client that has connected.
     pub(super) fn connect(&self) -> Rc<Outbox> {
-        let outbox = Rc::new(Outbox::new(self.limits(), self.config.threads, self.counters.clone()));
+        let outbox =
+            Rc::new(Outbox::new(self.limits(), self.config.threads, self.counters.clone()));
         if self.stopping.get() {
             outbox.stop();
         }

@@ -31,15 +31,15 @@ impl Tally {
 }
 
 /// Bytes of one client that came in since its last whole message.
-pub(super) struct Incoming {
+pub(super) struct Halves {
     all: Tally,
     own: Cell<usize>,
 }
 
-impl Incoming {
+impl Halves {
     /// None yet, of all that clients of a thread have sent half.
-    pub(super) fn of(all: &Tally) -> Rc<Incoming> {
-        Rc::new(Incoming { all: all.clone(), own: Cell::new(0) })
+    pub(super) fn of(all: &Tally) -> Rc<Halves> {
+        Rc::new(Halves { all: all.clone(), own: Cell::new(0) })
     }
 
     /// So many more; false if all together are too many, and this client's are not few.
@@ -55,7 +55,7 @@ impl Incoming {
     }
 }
 
-impl Drop for Incoming {
+impl Drop for Halves {
     fn drop(&mut self) {
         self.is_whole();
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn when_all_have_sent_too_much_by_halves_few_bytes_are_still_taken() {
         let all = Tally::default();
-        let (much, few) = (Incoming::of(&all), Incoming::of(&all));
+        let (much, few) = (Halves::of(&all), Halves::of(&all));
         assert!(much.add(INCOMING_BYTES_MAX) && few.add(100) && !much.add(1));
         assert!(few.add(INCOMING_BYTES_FEW - 100) && !few.add(1));
         few.is_whole();

@@ -18,7 +18,7 @@ use super::connection::{self, websocket_config};
 use super::deflate;
 use super::doors::Entry;
 use super::front::Front;
-use super::held::Incoming;
+use super::held::Halves;
 use super::linger::Lingering;
 use super::manage;
 use super::metrics::{Asked, MEDIA_TYPE, Vitals};
@@ -94,7 +94,7 @@ pub(super) async fn serve(
     let frames = || Frames::new(front.deflate.clone(), limits.message_bytes);
     let frames = is_compressed.then(frames);
     let stream = parts.io.into_inner().into_inner();
-    let incoming = Incoming::of(&front.incoming);
+    let incoming = Halves::of(&front.incoming);
     let transport = Transport::new(stream, &parts.read_buf, frames, incoming.clone());
     let config = Some(websocket_config(limits));
     let socket = WebSocketStream::from_raw_socket(transport, Role::Server, config).await;

@@ -238,11 +238,8 @@ mod tests {
     /// Two clients of a thread: what one leaves unread makes little difference to the other, while it reads.
     #[test]
     fn when_all_hold_too_much_each_may_hold_less() {
-        let limits = Limits {
-            outbound_bytes: 3_200,
-            outbound_total_bytes: 4_000,
-            ..Limits::default()
-        };
+        let limits =
+            Limits { outbound_bytes: 3_200, outbound_total_bytes: 4_000, ..Limits::default() };
         let counters: Arc<Counters> = Arc::default();
         let outbox = || Outbox::new(&limits, 2, counters.clone());
         let (one, two) = (outbox(), outbox());

@@ -182,12 +182,7 @@ async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
 
 /// The answer to the client once the store has given its own. That a private event was there, or a newer version of it,
 /// is told to its parties only: who is none, and has it from elsewhere, would learn that this relay has it.
-fn answer(
-    front: &Front,
-    id: &[u8; 32],
-    inserted: Result<Inserted>,
-    is_party: bool,
-) -> Message {
+fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>, is_party: bool) -> Message {
     let counters = &front.counters;
     let (counter, accepted, text) = match inserted {
         Ok(Inserted::Stored | Inserted::Replaced) => (&counters.events_stored, true, ""),

@@ -260,7 +260,9 @@ impl Session {
             );
             return self.refuse(&id, &text);
         }
-        if kind == Kind::Events && self.live_values + self.waiting_values() + values > limits.connection_values {
+        if kind == Kind::Events
+            && self.live_values + self.waiting_values() + values > limits.connection_values
+        {
             let max = limits.connection_values;
             let text = format!("restricted: a connection's filters have at most {max} values");
             return self.refuse(&id, &text);
@@ -293,7 +295,7 @@ impl Session {
         self.running = Some(match kind {
             Kind::Count => {
                 Running::Count(Counting::new(&self.front, (id, held), filters, asked.filters))
-            },
+            }
             Kind::Events => self.begin_events((id, values, held), filters, asked),
         });
     }

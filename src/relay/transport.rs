@@ -13,7 +13,7 @@
 //! I2. One message is inflated at a time, and nothing more is read before it was taken.
 
 use super::deflate::{Deflate, Unfit};
-use super::held::Incoming;
+use super::held::Halves;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -41,7 +41,7 @@ pub(super) struct Transport {
     raw: Vec<u8>,
     /// Where compression was agreed on.
     frames: Option<Frames>,
-    incoming: Rc<Incoming>,
+    incoming: Rc<Halves>,
 }
 
 impl Transport {
@@ -50,7 +50,7 @@ impl Transport {
         stream: TcpStream,
         read: &[u8],
         frames: Option<Frames>,
-        incoming: Rc<Incoming>,
+        incoming: Rc<Halves>,
     ) -> Transport {
         Transport { stream, raw: read.to_vec(), frames, incoming }
     }
@@ -106,7 +106,7 @@ impl AsyncRead for Transport {
 ///
 /// # Errors
 /// `QuotaExceeded`, if the clients of this thread have sent too much of messages that are not whole.
-fn taken(incoming: &Incoming, bytes: usize) -> io::Result<()> {
+fn taken(incoming: &Halves, bytes: usize) -> io::Result<()> {
     match incoming.add(bytes) {
         true => Ok(()),
         false => Err(io::ErrorKind::QuotaExceeded.into()),

@@ -16,7 +16,7 @@ use ratite::retention::Retention;
 use std::sync::Arc;
 
 /// What a running relay takes; `Relay::change` says what of it counts for whom.
-const CHANGES: [&str; 32] = [
+const CHANGES: [&str; 34] = [
     "retention.rules",
     "retention.interval",
     "retention.rate",

@@ -173,8 +173,9 @@ impl Deleter {
 
     fn prepare_deletion(&self, event: &EventRef<'_>) -> Result<Option<Inserted>> {
         // c
-        let Targets { mut own, wraps, addresses, has_own, has_foreign } = self.targets(event)?;
-        if has_foreign && !has_own && self.refuse_foreign {
+        let Targets { mut own, wraps, addresses, has_own, has_foreign, has_hidden } =
+            self.targets(event)?;
+        if has_foreign && !has_own && !has_hidden && self.refuse_foreign {
             return Ok(Some(Inserted::InvalidDelete));
         }
         // d
@@ -207,9 +208,10 @@ impl Deleter {
                 Some((requests::may_delete(author, &found), *found.pubkey(), found.kind(), shard))
             };
             match self.store.get(&id, look)?.flatten() {
-                None => {}
+                None => targets.has_hidden |= !self.private.is_empty(),
                 // As if it were not there: who asks may be a stranger to it.
-                Some((false, _, kind, _)) => targets.has_foreign |= !self.private.has(kind),
+                Some((false, _, kind, _)) if self.private.has(kind) => targets.has_hidden = true,
+                Some((false, ..)) => targets.has_foreign = true,
                 Some((true, pubkey, kind, shard)) => {
                     targets.has_own = true;
                     match pubkey == *author {
@@ -320,6 +322,8 @@ struct Targets {
     has_own: bool,
     /// Whether it names anything of others.
     has_foreign: bool,
+    /// Whether it names anything of which nobody is told whether it is there.
+    has_hidden: bool,
 }
 
 enum Answer<'a> {

@@ -198,7 +198,12 @@ impl Case<'_> {
             for verb in ["REQ", "COUNT"] {
                 client.say(&format!("[\"{verb}\",\"q\",{}]", self.filters));
                 let heard = client.hear();
-                assert_eq!((&heard[0], &heard[1]), (&json!("CLOSED"), &json!("q")), "{}", self.name);
+                assert_eq!(
+                    (&heard[0], &heard[1]),
+                    (&json!("CLOSED"), &json!("q")),
+                    "{}",
+                    self.name
+                );
                 assert!(heard[2].as_str().unwrap().starts_with("auth-required: "), "{}", self.name);
             }
             return;
@@ -340,9 +345,7 @@ fn publishing_again_and_asking_for_deletion_tell_strangers_nothing() {
                 ("protected", "nobody") => {
                     (false, "auth-required: this event is taken from its author only")
                 }
-                ("protected", _) => {
-                    (false, "restricted: this event is taken from its author only")
-                }
+                ("protected", _) => (false, "restricted: this event is taken from its author only"),
                 _ if is_party => (true, "duplicate: already have this event"),
                 _ => (true, ""),
             };
@@ -367,7 +370,11 @@ fn publishing_again_and_asking_for_deletion_tell_strangers_nothing() {
     }
     let mut banned = rig.known(BANNED);
     assert!(banned.publish(&note(BANNED, 0, "")).1.starts_with("blocked: "));
-    assert_eq!(rig.known(RECIPIENT).ask("s", "{\"kinds\":[4,13,14,1059]}").len(), 4, "all is there");
+    assert_eq!(
+        rig.known(RECIPIENT).ask("s", "{\"kinds\":[4,13,14,1059]}").len(),
+        4,
+        "all is there"
+    );
 }
 
 /// A newer version of a private addressable event is told to its parties only, too.
@@ -397,16 +404,34 @@ fn nothing_over_http_shows_an_event() {
         .chain(["needle".into()])
         .collect();
     let paths = [
-        "/", "/stats.json", "/nip11", "/health", "/ready", "/metrics", "/export", "/events",
-        "/export.jsonl", "/api/events", "/../", "//", "/relay/policy.json", "/%2e%2e/STORE", "/?kinds=4",
+        "/",
+        "/stats.json",
+        "/nip11",
+        "/health",
+        "/ready",
+        "/metrics",
+        "/export",
+        "/events",
+        "/export.jsonl",
+        "/api/events",
+        "/../",
+        "//",
+        "/relay/policy.json",
+        "/%2e%2e/STORE",
+        "/?kinds=4",
     ];
     let mut at = 0;
     for key in [None, Some(RECIPIENT), Some(ADMIN)] {
         for path in paths {
-            for accept in ["*/*", "application/json", "application/nostr+json", "application/x-ndjson"] {
+            for accept in
+                ["*/*", "application/json", "application/nostr+json", "application/x-ndjson"]
+            {
                 at += 1;
-                let proof = key.map(|key| proof_of(key, "GET", at % 50, "", &format!("http://relay.test{path}")));
-                let proof = proof.map(|proof| format!("Authorization: {proof}\r\n")).unwrap_or_default();
+                let proof = key.map(|key| {
+                    proof_of(key, "GET", at % 50, "", &format!("http://relay.test{path}"))
+                });
+                let proof =
+                    proof.map(|proof| format!("Authorization: {proof}\r\n")).unwrap_or_default();
                 let mut stream = rig.dial();
                 let head = format!(
                     "GET {path} HTTP/1.1\r\nHost: relay.test\r\nAccept: {accept}\r\n{proof}Connection: close\r\n\r\n"
@@ -414,7 +439,8 @@ fn nothing_over_http_shows_an_event() {
                 stream.write_all(head.as_bytes()).unwrap();
                 let mut answer = String::new();
                 stream.read_to_string(&mut answer).unwrap();
-                let answered = answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 404");
+                let answered =
+                    answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 404");
                 assert!(answered, "{path}: {answer}");
                 let shown = secrets.iter().find(|secret| answer.contains(*secret));
                 assert_eq!(shown, None, "{key:?} {path} {accept}");

@@ -47,7 +47,11 @@ impl Client {
     }
 
     /// Compares `own` with what matches `filter`: what only this side has, and what only the relay has.
-    pub(super) fn compare(&mut self, filter: &str, own: &NegentropyStorageVector) -> [BTreeSet<[u8; 32]>; 2] {
+    pub(super) fn compare(
+        &mut self,
+        filter: &str,
+        own: &NegentropyStorageVector,
+    ) -> [BTreeSet<[u8; 32]>; 2] {
         let mut client = Negentropy::borrowed(own, 8_000).unwrap();
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let first = const_hex::encode(client.initiate().unwrap());

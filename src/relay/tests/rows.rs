@@ -55,7 +55,9 @@ fn is_seen(client: &mut Client, event: &Event) -> bool {
     let id = const_hex::encode(event.id());
     let by_id = !client.ask("i", &format!("{{\"ids\":[\"{id}\"]}}")).is_empty();
     let author = const_hex::encode(event.pubkey());
-    let asked = !client.ask("a", &format!("{{\"authors\":[\"{author}\"],\"kinds\":[{}]}}", event.kind())).is_empty();
+    let asked = !client
+        .ask("a", &format!("{{\"authors\":[\"{author}\"],\"kinds\":[{}]}}", event.kind()))
+        .is_empty();
     client.say(&format!("[\"COUNT\",\"c\",{{\"ids\":[\"{id}\"]}}]"));
     let counted = client.hear()[2]["count"] == 1;
     let [_, need] = client.compare("{}", &negentropy::twin([]));
@@ -122,7 +124,8 @@ fn who_vanishes_is_gone_in_every_way() {
 fn what_expires_is_refused_late_and_never_served_from_then_on() {
     let (rig, clock) = rig_at_t0(|_| {});
     let mut client = rig.client();
-    let ending = |at: u64, content| event(1, 1, 0, &[["expiration", &(T0 + at).to_string()]], content);
+    let ending =
+        |at: u64, content| event(1, 1, 0, &[["expiration", &(T0 + at).to_string()]], content);
     assert!(client.publish(&ending(0, "needle")).1.starts_with("invalid: "));
     let event = ending(10, "needle soon");
     assert_eq!(client.publish(&event), accepted(""));
@@ -162,7 +165,8 @@ fn ephemeral_events_are_in_no_file() {
 fn a_call_without_proof_is_refused_whatever_its_body_is() {
     let (rig, _clock) = managed(|_| {});
     let url = "wss://relay.test";
-    let post = |authorization: &str, body: &str| raw_post(&rig, "relay.test", authorization, body).0;
+    let post =
+        |authorization: &str, body: &str| raw_post(&rig, "relay.test", authorization, body).0;
     for body in ["", "{", "[[[[[[", "\0\0", r#"{"method":"banpubkey"}"#] {
         assert_eq!(post("", body), 401, "{body}");
         assert_eq!(post("Nostr ", body), 401, "{body}");
@@ -211,15 +215,34 @@ fn a_subscription_id_means_nothing_to_another_connection() {
 fn tricks_with_paths_hosts_and_origins_open_nothing() {
     let rig = rig();
     let status = |lines: &str| http(&rig, lines).0[9..12].to_string();
-    for path in ["/../../etc/passwd", "/..%2f..%2fetc/passwd", "/%00", "/STORE", "/shard-00/", "/metrics", "/relay/policy.json", "//etc/passwd"] {
+    for path in [
+        "/../../etc/passwd",
+        "/..%2f..%2fetc/passwd",
+        "/%00",
+        "/STORE",
+        "/shard-00/",
+        "/metrics",
+        "/relay/policy.json",
+        "//etc/passwd",
+    ] {
         assert_eq!(status(&format!("GET {path} HTTP/1.1")), "404", "{path}");
     }
-    for headers in ["Origin: https://evil.test", "Origin: null", "X-Forwarded-Host: evil.test", "X-Original-URL: /metrics", "X-HTTP-Method-Override: DELETE"] {
+    for headers in [
+        "Origin: https://evil.test",
+        "Origin: null",
+        "X-Forwarded-Host: evil.test",
+        "X-Original-URL: /metrics",
+        "X-HTTP-Method-Override: DELETE",
+    ] {
         let (head, body) = http(&rig, &format!("GET / HTTP/1.1\n{headers}"));
         assert!(head.starts_with("http/1.1 200"), "{headers}: {head}");
         assert!(!body.contains("evil.test") && !head.contains("evil.test"), "{headers}");
     }
     // Browsers may connect from any page, as Nostr wants it; nothing is remembered for them that a page could use.
     assert!(!http(&rig, "GET / HTTP/1.1").0.contains("set-cookie"));
-    assert_eq!(status("POST / HTTP/1.1\nContent-Type: application/nostr+json+rpc"), "405", "nobody manages it");
+    assert_eq!(
+        status("POST / HTTP/1.1\nContent-Type: application/nostr+json+rpc"),
+        "405",
+        "nobody manages it"
+    );
 }

@@ -13,7 +13,8 @@ pub(super) fn all(scale: usize) {
 /// Clients with a broad subscription that never read, while events are posted: dropped one after the other, all
 /// together holding no more than they may.
 fn unread(scale: usize) {
-    let mut siege = Siege::begin(&["--max-queue-total", "16 MiB", "--sync", "never", "--close-timeout", "1 s"]);
+    let mut siege =
+        Siege::begin(&["--max-queue-total", "16 MiB", "--sync", "never", "--close-timeout", "1 s"]);
     let count = 20 * scale;
     // What all may hold, a 16th of what each may, what is being written to each, and what the store caches.
     let most = 16 + (count / 4) as u64 + 64;
@@ -128,15 +129,16 @@ fn descriptors() {
 #[test]
 fn clients_leave_descriptors_to_the_store() {
     let dir = tempfile::tempdir().unwrap();
-    let limited = ["--nofile=200:200", env!("CARGO_BIN_EXE_ratite")];
+    let limited = ["--nofile=400:400", env!("CARGO_BIN_EXE_ratite")];
     if Command::new("prlimit").arg("--version").output().is_err() {
         println!("skipped: there is no prlimit here");
         return;
     }
-    let mut relay = Relay::start_by(Command::new("prlimit").args(limited), dir.path(), &["--sync", "never"]);
+    let mut relay =
+        Relay::start_by(Command::new("prlimit").args(limited), dir.path(), &["--sync", "never"]);
     assert!(relay.said().contains("no more connections are let in"), "{}", relay.said());
     let mut inside = Socket::connect(&relay.url);
-    let open: Vec<TcpStream> = (0..400).map(|_| connect(&relay)).collect();
+    let open: Vec<TcpStream> = (0..600).map(|_| connect(&relay)).collect();
     // Log files and segments are opened meanwhile: 20 MiB of events in memtables of 1 MiB and log files of 8.
     let long = "x".repeat(40_000);
     for n in 0..500 {
@@ -145,7 +147,7 @@ fn clients_leave_descriptors_to_the_store() {
         assert_eq!(heard[2], true, "{heard}");
     }
     let used = std::fs::read_dir(format!("/proc/{}/fd", relay.child.id())).unwrap().count();
-    assert!(used < 200, "{used}");
+    assert!(used < 400, "{used}");
     drop(open);
     drop(inside);
     relay.stop();

@@ -108,6 +108,7 @@ impl Siege {
     /// A websocket of an attacker, behind its handshake.
     fn wire(&self) -> TcpStream {
         let mut stream = connect(&self.relay);
+        stream.set_write_timeout(Some(crate::clients::DEADLINE / 4)).unwrap();
         switch(&mut stream);
         stream
     }
@@ -185,7 +186,9 @@ impl Drop for Over<'_> {
 fn honest(url: &str, over: &AtomicBool) -> Vec<Duration> {
     let (mut client, mut listener) = (Socket::connect(url), Socket::connect(url));
     let author = const_hex(signer(1).pubkey());
-    listener.send(format!("[\"REQ\",\"live\",{{\"authors\":[\"{author}\"],\"limit\":0}}]")).unwrap();
+    listener
+        .send(format!("[\"REQ\",\"live\",{{\"authors\":[\"{author}\"],\"limit\":0}}]"))
+        .unwrap();
     assert_eq!(listener.next().unwrap()[0], "EOSE");
     let mut rounds = Vec::new();
     while !over.load(SeqCst) || rounds.len() < ROUNDS_MIN {
@@ -253,7 +256,9 @@ fn without_abuse_nothing_is_said_of_it() {
     let mut siege = Siege::begin(&[]);
     siege.beside("nobody else", 32, |_| ());
     assert!(!siege.relay.said().contains("sent away"));
-    for name in ["slow_clients", "silent_clients", "frames_refused", "heads_refused", "rate_limited"] {
+    for name in
+        ["slow_clients", "silent_clients", "frames_refused", "heads_refused", "rate_limited"]
+    {
         assert_eq!(siege.metric(&format!("ratite_relay_{name}_total")), 0, "{name}");
     }
     siege.end();

@@ -77,15 +77,24 @@ fn no_proof_and_no_private_content_is_ever_logged() {
         .sign(&signer(1));
     // Right, with another id, without an end.
     let json = crate::clients::json(&dm);
-    for text in [json.clone(), json.replace("tell-nobody", "tell-nobody!"), json[..json.len() - 9].into()] {
+    for text in
+        [json.clone(), json.replace("tell-nobody", "tell-nobody!"), json[..json.len() - 9].into()]
+    {
         socket.send(tungstenite::Message::text(format!("[\"EVENT\",{text}]"))).unwrap();
         let _answer = socket.read().unwrap();
     }
-    socket.send(tungstenite::Message::text("[\"REQ\",\"s\",{\"search\":\"tell-nobody\"}]")).unwrap();
+    socket
+        .send(tungstenite::Message::text("[\"REQ\",\"s\",{\"search\":\"tell-nobody\"}]"))
+        .unwrap();
     let _answer = socket.read().unwrap();
     secrets.push(("what a message says", "tell-nobody".into()));
     let body = r#"{"method":"banpubkey","params":["00","a-reason-for-nobody"]}"#;
-    for (by, url, said) in [(ADMIN, "wss://relay.test", body), (1, "wss://relay.test", body), (ADMIN, "wss://evil.test", body), (ADMIN, "wss://relay.test", "{}")] {
+    for (by, url, said) in [
+        (ADMIN, "wss://relay.test", body),
+        (1, "wss://relay.test", body),
+        (ADMIN, "wss://evil.test", body),
+        (ADMIN, "wss://relay.test", "{}"),
+    ] {
         let proof = proof(by, url, said);
         let _answer = call(&relay, &proof, body);
         secrets.push(("an Authorization", proof[..80].into()));
@@ -93,7 +102,9 @@ fn no_proof_and_no_private_content_is_ever_logged() {
     drop(socket);
     let log = {
         let pid = relay.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
+        );
         relay.child.wait().unwrap();
         relay.said()
     };
@@ -126,7 +137,10 @@ fn a_ban_outlives_a_kill_right_after_its_answer() {
         for banned in 100..=author {
             client.publish(&note(banned, now(), "again")).unwrap();
             let heard = client.next().unwrap();
-            assert!(heard[3].as_str().unwrap().starts_with("blocked: "), "{round}, {banned}: {heard}");
+            assert!(
+                heard[3].as_str().unwrap().starts_with("blocked: "),
+                "{round}, {banned}: {heard}"
+            );
         }
         client.publish(&note(99, now(), "")).unwrap();
         assert_eq!(client.next().unwrap()[2], true);

@@ -2,8 +2,8 @@
 
 use super::kind::{Built, Kind, Word};
 use super::table::{
-    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, TIB, count, list, size, text, time, word,
-    words,
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, TIB, count, list, size, text, time,
+    word, words,
 };
 use ratite::nostr::requests::normal_url;
 use ratite::relay::{AuthMode, Metrics};

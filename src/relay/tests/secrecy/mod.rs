@@ -91,9 +91,20 @@ fn scripts_reach_every_verb_and_every_answer() {
         });
     }
     for shape in [
-        "EVENT", "EOSE", "COUNT", "COUNT hll", "NEG-MSG", "NEG-ERR blocked", "NEG-ERR auth-required",
-        "CLOSED auth-required", "OK true", "OK true duplicate", "OK false invalid", "OK false blocked",
-        "OK false auth-required", "OK false restricted",
+        "EVENT",
+        "EOSE",
+        "COUNT",
+        "COUNT hll",
+        "NEG-MSG",
+        "NEG-ERR blocked",
+        "NEG-ERR auth-required",
+        "CLOSED auth-required",
+        "OK true",
+        "OK true duplicate",
+        "OK false invalid",
+        "OK false blocked",
+        "OK false auth-required",
+        "OK false restricted",
     ] {
         assert!(heard.get(shape).is_some_and(|count| *count >= 3), "{shape}: {heard:?}");
     }

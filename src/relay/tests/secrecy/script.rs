@@ -92,7 +92,7 @@ impl Cast {
         let limits = &mut config.limits;
         (limits.limit_default, limits.limit_max) = (5 + rng.below(20), 30 + rng.below(300));
         limits.hll_events = 5 + rng.below(30) as usize;
-        limits.negentropy_items = 20 + rng.below(200) as usize;
+        limits.negentropy_items = 5 + rng.below(60) as usize;
         Box::leak(Box::new(config))
     }
 
@@ -171,13 +171,7 @@ impl Cast {
     }
 
     /// An event of one of these kinds.
-    fn event(
-        &self,
-        rng: &mut Rng,
-        by: u8,
-        kinds: &[u16],
-        mut tags: Vec<[String; 2]>,
-    ) -> Event {
+    fn event(&self, rng: &mut Rng, by: u8, kinds: &[u16], mut tags: Vec<[String; 2]>) -> Event {
         let kind = pick(rng, kinds);
         let words: Vec<&str> = (0..1 + rng.below(5)).map(|_| pick(rng, &WORDS)).collect();
         if rng.chance(4) {
