@@ -203,8 +203,10 @@ impl Client {
     }
 }
 
-/// What a refusal may begin with: the words of NIP-01, 42, 50 and 77.
-const PREFIXES: [&str; 11] = [
+/// What a refusal may begin with: the words of NIP-01, 42, 50 and 77, and that of a plugin of these tests, whose words are
+/// passed on.
+const PREFIXES: [&str; 12] = [
+    "spam",
     "duplicate",
     "pow",
     "blocked",

@@ -182,7 +182,7 @@ fn broken(scale: usize) {
     let event = crate::clients::json(&note(3, now(), "x"));
     let messages = [
         deep("[", "]"),
-        deep("{\"a\":", "}"),
+        "{\"a\":".repeat(20_000) + &"}".repeat(20_000),
         "[".repeat(130_000),
         format!("[\"EVENT\",{}]", deep("[", "]")),
         format!("[\"EVENT\",{{\"x\":{},{}]", deep("[", "]"), &event[1..]),

@@ -106,7 +106,7 @@ fn scripts_reach_every_verb_and_every_answer() {
         "OK false auth-required",
         "OK false restricted",
     ] {
-        assert!(heard.get(shape).is_some_and(|count| *count >= 3), "{shape}: {heard:?}");
+        assert!(heard.get(shape).is_some_and(|count| *count >= 2), "{shape}: {heard:?}");
     }
 }
 

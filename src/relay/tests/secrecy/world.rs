@@ -9,8 +9,8 @@ use crate::relay::front::{Front, Gate};
 use crate::relay::outbox::Outbox;
 use crate::relay::rounds::turn;
 use crate::relay::session::Session;
-use crate::relay::{Config, Policy};
-use crate::shard::Tail;
+use crate::relay::{self, Config};
+use crate::shard::{Policy, Tail};
 use crate::store::Options;
 use ::negentropy::{Id, Negentropy, NegentropyStorageVector};
 use futures_util::FutureExt;
@@ -24,6 +24,14 @@ use tokio::sync::mpsc;
 
 /// Seconds since 1970 when a world begins.
 pub(super) const NOW: u64 = 1_704_067_200;
+
+/// A store that flushes and merges nothing by itself: which of the dead still count in the order of a search follows from
+/// when that is done, and so from how much there is.
+fn options() -> Options {
+    let compaction = Policy { fan_in: 1_000, garbage_percent: 100, ..Policy::default() };
+    let options = Options { memtable_bytes: Some(1 << 20), compaction, ..Options::tiny() };
+    Options { memory_bytes: 64 << 20, log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options }
+}
 
 /// What every connection is asked to sign.
 pub(super) const CHALLENGE: &str = "07070707070707070707070707070707";
@@ -62,12 +70,12 @@ impl World {
         let chance =
             Arc::new(Chance { seeded: SeededEntropy::new(1), is_same: AtomicBool::new(false) });
         let env = Env { disk, clock: clock.clone(), entropy: chance.clone() };
-        let store = EventStore::open_in(Path::new("/store"), &Options::tiny(), env).unwrap();
+        let store = EventStore::open_in(Path::new("/store"), &options(), env).unwrap();
         let store = Arc::new(store);
         store.keep_private(&config.private_kinds);
         let engine = store.engine();
         let policy =
-            Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir()).unwrap();
+            relay::Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir()).unwrap();
         let items = Arc::new(crate::relay::budget::ItemBudget::new(&config.limits));
         let gate = Gate { policy: Arc::new(policy), plugin: None, manager: None, items };
         let bell: Arc<dyn Wake> = Arc::new(Bell::new(engine.env().clock.clone()));
