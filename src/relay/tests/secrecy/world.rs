@@ -75,7 +75,8 @@ impl World {
         store.keep_private(&config.private_kinds);
         let engine = store.engine();
         let policy =
-            relay::Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir()).unwrap();
+            relay::Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
+                .unwrap();
         let items = Arc::new(crate::relay::budget::ItemBudget::new(&config.limits));
         let gate = Gate { policy: Arc::new(policy), plugin: None, manager: None, items };
         let bell: Arc<dyn Wake> = Arc::new(Bell::new(engine.env().clock.clone()));
