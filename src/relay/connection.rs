@@ -148,6 +148,8 @@ async fn serve(
                 match frame {
                     Some(Ok(Message::Text(text))) => session.take(&text),
                     Some(Ok(Message::Ping(_))) => {
+                        // Else nobody noticed that its answers are not read, and they would pile up.
+                        outbox.ask_flush();
                         blind_pings = if outbox.is_blocked() { blind_pings + 1 } else { 0 };
                         if blind_pings > BLIND_PINGS_MAX {
                             return End::Slow;
@@ -188,13 +190,23 @@ async fn write(
     outbox: Rc<Outbox>,
     deflate: Option<Rc<RefCell<Deflate>>>,
 ) -> Result<Sink, WsError> {
-    while let Some(message) = outbox.take().await {
-        outbox.set_blocked(true);
-        let message = match &deflate {
-            Some(deflate) => compressed(&mut deflate.borrow_mut(), message),
-            None => message,
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = outbox.take() => match message {
+                Some(message) => Some(message),
+                None => break,
+            },
+            () = outbox.flush_asked() => None,
         };
-        sink.feed(message).await?;
+        outbox.set_blocked(true);
+        let message = match (&deflate, message) {
+            (Some(deflate), Some(message)) => Some(compressed(&mut deflate.borrow_mut(), message)),
+            (_, message) => message,
+        };
+        if let Some(message) = message {
+            sink.feed(message).await?;
+        }
         if outbox.is_drained() {
             sink.flush().await?;
         }

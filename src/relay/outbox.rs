@@ -53,6 +53,8 @@ pub(super) struct Outbox {
     finished: Cell<bool>,
     /// The writer waits for the socket.
     blocked: Cell<bool>,
+    /// The socket is to be flushed, whether anything is queued or not.
+    flush: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     counters: Arc<Counters>,
 }
@@ -71,6 +73,7 @@ impl Outbox {
             stopping: Cell::new(false),
             finished: Cell::new(false),
             blocked: Cell::new(false),
+            flush: Cell::new(false),
             waker: RefCell::default(),
             counters,
         }
@@ -145,6 +148,18 @@ impl Outbox {
 
     pub(super) fn set_blocked(&self, blocked: bool) {
         self.blocked.set(blocked);
+    }
+
+    /// Has the writer flush: something was written to the socket beside this queue, as the answer to a ping is.
+    pub(super) fn ask_flush(&self) {
+        self.flush.set(true);
+        self.wake();
+    }
+
+    /// Waits until that is asked.
+    pub(super) async fn flush_asked(&self) {
+        poll_fn(|context| if self.flush.take() { Poll::Ready(()) } else { self.wait(context) })
+            .await
     }
 
     /// Drops what is queued: the client does not read it.

@@ -127,8 +127,8 @@ fn fragments(scale: usize) {
 
 /// Pings whose answers nobody reads, pongs that nobody asked for.
 fn controls(scale: usize) {
-    let siege = Siege::begin(&[]);
-    siege.beside("pings and pongs", 32, |siege| {
+    let mut siege = Siege::begin(&[]);
+    siege.beside("pings and pongs", 12, |siege| {
         for first in [0x89, 0x8a] {
             let mut stream = siege.wire();
             let some = frame(first, &[b'p'; 125]).repeat(1_000);
@@ -138,8 +138,12 @@ fn controls(scale: usize) {
                     break;
                 }
             }
+            if first == 0x89 {
+                siege.until("ratite_relay_slow_clients_total", 1);
+            }
         }
     });
+    siege.said("this client reads too slowly");
     siege.end();
 }
 
