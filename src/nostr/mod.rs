@@ -9,7 +9,8 @@
 //! Files, lowest first: `format` (bytes of a body), `event` (views), `json` (scanner, parser,
 //! writer), `id`, `verify`, `build` (events from parts), `filter`, `filter_json`, `terms`, `rules`,
 //! `expiration`, `requests`, `search` (words of events, and their rank), `retention` (which events go, and when), `hll` and
-//! `negentropy` (comparing with other relays), `generate` (events for tests and benches), `deletions`, `ranked`, `store`, `sets`
+//! `negentropy` (comparing with other relays), `generate` (events for tests and benches), `private` (kinds of which strangers
+//! are told nothing), `deletions`, `ranked`, `store`, `sets`
 //! (what is stored, for comparing); for embedders `batch`, `streams`, `hub` and `subscribe`, `changes`, `open`, and by
 //! feature `types` (from and to the `nostr` crate) and `database` (its `NostrDatabase`). A later rule adds a probe
 //! and a step in `rules`; nothing else here knows them.
@@ -38,6 +39,7 @@ pub mod json;
 pub mod negentropy;
 mod open;
 mod plan;
+mod private;
 mod ranked;
 pub mod requests;
 pub mod retention;

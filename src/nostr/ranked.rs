@@ -7,13 +7,15 @@
 //! ```
 //!
 //! I1. What is scored is the matches of the engine's own cursor: nothing that it hides is ranked or given.
-//! I2. Only keys are kept of what is ranked. Its events are read again, from the same snapshot, one at a time.
+//! I2. What weighs words counts no event of a private kind, or the order would tell that one is there.
+//! I3. Only keys are kept of what is ranked. Its events are read again, from the same snapshot, one at a time.
 
 use super::event::{Event, EventRef};
 use super::expiration;
 use super::filter::Filter;
 use super::plan::selects_at;
-use super::search::{Found, Search, Weights, best_first};
+use super::private::PrivateKinds;
+use super::search::{Found, Search, SearchKinds, Weights, best_first};
 use super::store::damaged;
 use super::terms;
 use crate::base::{Key, Result, Terms};
@@ -28,6 +30,34 @@ pub const SCORED_MIN: usize = 512;
 
 /// How many times its limit are scored, if that is more.
 const SCORED_TIMES: usize = 4;
+
+/// What is counted to weigh words.
+#[derive(Clone, Copy)]
+pub(super) struct Corpus<'a> {
+    /// Not counted (I2).
+    pub(super) private: &'a PrivateKinds,
+    /// The kinds that have words.
+    pub(super) searched: &'a SearchKinds,
+}
+
+impl Corpus<'_> {
+    /// How many records stand under each of these words, and how many there are. Nothing, if private kinds have words:
+    /// then all words weigh the same.
+    fn count(&self, snapshot: &StoreSnapshot, search: &Search) -> Result<(Vec<u64>, u64)> {
+        if self.searched.kinds().iter().any(|kind| self.private.has(*kind)) {
+            return Ok((vec![0; search.words().len()], 0));
+        }
+        let mut words = Terms::new();
+        search.words().iter().for_each(|word| terms::word(word, &mut words));
+        let words: Vec<&[u8]> = words.iter().collect();
+        let private = self.private.terms();
+        let private: Vec<&[u8]> = private.iter().collect();
+        let hidden: u64 = query::postings(&private, snapshot.shards())?.iter().sum();
+        let frequencies = query::postings(&words, snapshot.shards())?;
+        // What is being written may stand in a list that the snapshot does not count yet.
+        Ok((frequencies, snapshot.records().saturating_sub(hidden)))
+    }
+}
 
 /// How the answer to a query comes.
 pub(super) enum Answer {
@@ -55,12 +85,12 @@ impl Ranked {
         snapshot: &StoreSnapshot,
         filters: &[Filter],
         order: Order,
-        now: u64,
+        (now, corpus): (u64, Corpus<'_>),
     ) -> Result<Ranked> {
         let (mut best, mut given) = (Vec::new(), HashSet::new());
         for filter in filters {
             let Some(search) = filter.ranked() else { continue };
-            let found = rank(store, snapshot, (filter, search), now)?;
+            let found = rank(store, snapshot, (filter, search), (now, corpus))?;
             best.extend(found.into_iter().filter(|key| given.insert(key.id)));
         }
         let plain = filters.iter().filter(|filter| filter.ranked().is_none());
@@ -115,7 +145,7 @@ fn rank(
     store: &Store,
     snapshot: &StoreSnapshot,
     (filter, search): (&Filter, &Search),
-    now: u64,
+    (now, corpus): (u64, Corpus<'_>),
 ) -> Result<Vec<Key>> {
     let Some(mut what) = selects_at(std::slice::from_ref(filter), now).pop() else {
         return Ok(Vec::new());
@@ -125,11 +155,8 @@ fn rank(
         return Ok(Vec::new());
     }
     what.limit = what.limit.map(|limit| limit.saturating_mul(SCORED_TIMES).max(SCORED_MIN));
-    let mut words = Terms::new();
-    search.words().iter().for_each(|word| terms::word(word, &mut words));
-    let words: Vec<&[u8]> = words.iter().collect();
-    let frequencies = query::postings(&words, snapshot.shards())?;
-    let mut weights = Weights::new(search, &frequencies, snapshot.records(), now);
+    let (frequencies, records) = corpus.count(snapshot, search)?;
+    let mut weights = Weights::new(search, &frequencies, records, now);
     let mut matches = store.query_at(snapshot, &[what], Order::Newest)?;
     let found = std::iter::from_fn(|| {
         let mut scored = |record| {

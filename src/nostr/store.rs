@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::format::FormatError;
 use super::hub::Hub;
 use super::plan::selects_at;
-use super::ranked::{Answer, Ranked};
+use super::ranked::{Answer, Corpus, Ranked};
 use super::rules::{self, EventModel};
 use super::search::SearchKinds;
 use super::{expiration, requests};
@@ -164,6 +164,13 @@ impl EventStore {
             filter.search = filter.search.take().map(|search| search.among(&self.search));
         }
         Ok(())
+    }
+
+    /// From here on, and until it is closed, no answer that speaks of events which were not asked for depends on events
+    /// of these kinds: requests to delete that name them are taken as if they were not there, and they do not count in
+    /// the order of a search. Who serves strangers and keeps kinds from them says so here.
+    pub fn keep_private(&self, kinds: &[u16]) {
+        self.deleter.private.add(kinds);
     }
 
     pub(super) fn adopted<'a>(&self, filters: &'a [Filter]) -> Result<Cow<'a, [Filter]>> {
@@ -355,7 +362,9 @@ impl EventStore {
             let selects = selects_at(&filters, now);
             Answer::Ordered(self.engine().query_at(snapshot, &selects, order)?)
         } else {
-            Answer::Ranked(Box::new(Ranked::open(self.engine(), snapshot, &filters, order, now)?))
+            let corpus = Corpus { private: &self.deleter.private, searched: &self.search };
+            let ranked = Ranked::open(self.engine(), snapshot, &filters, order, (now, corpus))?;
+            Answer::Ranked(Box::new(ranked))
         };
         Ok(Events { answer, last: None })
     }

@@ -35,7 +35,7 @@ impl Client {
         match spent.iter().all(|spent| front.policy.take(&self.meter, *spent, now)) {
             true => Ok(()),
             false => {
-                front.counters.rate_limited.add();
+                front.send_away(&front.counters.rate_limited, self.address, TOO_FAST.0);
                 Err(TOO_FAST)
             }
         }

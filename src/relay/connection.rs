@@ -12,6 +12,7 @@
 use super::client::Client;
 use super::deflate::Deflate;
 use super::front::Front;
+use super::held::Halves;
 use super::limits::Limits;
 use super::outbox::{Ending, Outbox};
 use super::reply;
@@ -20,6 +21,7 @@ use super::transport::Transport;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -74,34 +76,47 @@ enum End {
 }
 
 /// Serves a client until it leaves, breaks a rule, or the relay stops. `is_compressed`: what was agreed.
-pub(super) async fn run(front: Rc<Front>, socket: Socket, client: Client, is_compressed: bool) {
+pub(super) async fn run(
+    front: Rc<Front>,
+    (socket, incoming): (Socket, Rc<Halves>),
+    client: Client,
+    is_compressed: bool,
+) {
     front.counters.websockets.add();
     let outbox = front.connect();
     let (sink, mut frames) = socket.split();
     let deflate = is_compressed.then(|| front.deflate.clone());
     let mut writer = pin!(write(sink, outbox.clone(), deflate));
+    let from = client.address;
     let mut session = Session::new(front.clone(), outbox.clone(), client);
-    let end = serve(&front, &mut session, &outbox, &mut frames, writer.as_mut()).await;
+    let end = serve(&front, &mut session, &outbox, (&mut frames, &incoming), writer.as_mut()).await;
     let closing = front.limits().closing;
     let frame = match end {
         End::Gone => return,
-        End::Silent => return front.counters.silent_clients.add(),
+        End::Silent => {
+            let why = "this client does not answer a ping";
+            return front.send_away(&front.counters.silent_clients, from, why);
+        }
         End::Closed => {
             // Reading on answers the client's close frame.
             let _ = timeout(closing, async { while frames.next().await.is_some() {} }).await;
             return;
         }
         End::Slow => {
-            front.counters.slow_clients.add();
+            let why = "error: this client reads too slowly";
+            front.send_away(&front.counters.slow_clients, from, why);
             outbox.clear();
-            farewell(CloseCode::Policy, "error: this client reads too slowly")
+            farewell(CloseCode::Policy, why)
         }
         End::Stop => {
             // Whoever asked for the stop closes the store next: what is under way ends before.
             let _ = timeout(closing, session.finish_writes()).await;
             farewell(CloseCode::Away, "error: the relay is stopping")
         }
-        End::Refused(code, text) => farewell(code, text),
+        End::Refused(code, text) => {
+            front.send_away(&front.counters.frames_refused, from, text);
+            farewell(code, text)
+        }
     };
     drop(session);
     let (notice, close) = frame;
@@ -118,7 +133,7 @@ async fn serve(
     front: &Front,
     session: &mut Session,
     outbox: &Outbox,
-    frames: &mut SplitStream<Socket>,
+    (frames, incoming): (&mut SplitStream<Socket>, &Halves),
     mut writer: Pin<&mut impl Future<Output = Result<Sink, WsError>>>,
 ) -> End {
     let mut pulse = Pulse::new(front.limits());
@@ -129,9 +144,12 @@ async fn serve(
         tokio::select! {
             frame = frames.next(), if may_read => {
                 pulse.heard = Instant::now();
+                incoming.is_whole();
                 match frame {
                     Some(Ok(Message::Text(text))) => session.take(&text),
                     Some(Ok(Message::Ping(_))) => {
+                        // Else nobody noticed that its answers are not read, and they would pile up.
+                        outbox.ask_flush();
                         blind_pings = if outbox.is_blocked() { blind_pings + 1 } else { 0 };
                         if blind_pings > BLIND_PINGS_MAX {
                             return End::Slow;
@@ -172,13 +190,23 @@ async fn write(
     outbox: Rc<Outbox>,
     deflate: Option<Rc<RefCell<Deflate>>>,
 ) -> Result<Sink, WsError> {
-    while let Some(message) = outbox.take().await {
-        outbox.set_blocked(true);
-        let message = match &deflate {
-            Some(deflate) => compressed(&mut deflate.borrow_mut(), message),
-            None => message,
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = outbox.take() => match message {
+                Some(message) => Some(message),
+                None => break,
+            },
+            () = outbox.flush_asked() => None,
         };
-        sink.feed(message).await?;
+        outbox.set_blocked(true);
+        let message = match (&deflate, message) {
+            (Some(deflate), Some(message)) => Some(compressed(&mut deflate.borrow_mut(), message)),
+            (_, message) => message,
+        };
+        if let Some(message) = message {
+            sink.feed(message).await?;
+        }
         if outbox.is_drained() {
             sink.flush().await?;
         }
@@ -220,6 +248,10 @@ fn refused(error: &WsError) -> End {
     match error {
         WsError::Capacity(_) => End::Refused(CloseCode::Size, "invalid: the message is too large"),
         WsError::Utf8(_) => End::Refused(CloseCode::Invalid, "invalid: a message is UTF-8"),
+        WsError::Io(error) if error.kind() == ErrorKind::QuotaExceeded => End::Refused(
+            CloseCode::Again,
+            "error: too much is sent here by halves; try again later",
+        ),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
         WsError::Protocol(_) => {
             End::Refused(CloseCode::Protocol, "invalid: this breaks the websocket protocol")

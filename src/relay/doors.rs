@@ -5,6 +5,7 @@
 use super::limits::Limits;
 use super::policy::Network;
 use dashmap::DashMap;
+use rustix::process::{Resource, getrlimit};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -28,7 +29,7 @@ impl Doors {
     pub(super) fn new(limits: &Limits) -> Arc<Doors> {
         Arc::new(Doors {
             total: AtomicUsize::new(0),
-            total_max: AtomicUsize::new(limits.connections),
+            total_max: AtomicUsize::new(room(limits)),
             by_address: DashMap::new(),
             by_address_max: AtomicUsize::new(limits.connections_per_address),
         })
@@ -36,7 +37,7 @@ impl Doors {
 
     /// Other limits from now on. Who is in stays in.
     pub(super) fn change(&self, limits: &Limits) {
-        self.total_max.store(limits.connections, Relaxed);
+        self.total_max.store(room(limits), Relaxed);
         self.by_address_max.store(limits.connections_per_address, Relaxed);
     }
 
@@ -49,6 +50,11 @@ impl Doors {
         // From here on the entry gives back what it took.
         let mut entry = Entry { doors: self.clone(), from, address: None };
         entry.count_as(from).then_some(entry)
+    }
+
+    /// Connections that may be in.
+    pub(super) fn most(&self) -> usize {
+        self.total_max.load(Relaxed)
     }
 
     /// Connections that are in.
@@ -99,6 +105,15 @@ impl Drop for Entry {
         self.doors.total.fetch_sub(1, Relaxed);
         self.forget_address();
     }
+}
+
+/// How many there may be: as many as the limit says, if that leaves a quarter of the process's descriptors. A store that
+/// cannot open its next file takes no more writes, and that must not be a stranger's to bring about.
+fn room(limits: &Limits) -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current;
+    let descriptors =
+        descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    limits.connections.min(descriptors - descriptors / 4)
 }
 
 /// What connections of an address are counted under; `None` if they are not.

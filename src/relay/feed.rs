@@ -85,7 +85,8 @@ pub(super) async fn follow(
     }
 }
 
-fn poll(front: &Front, tail: &mut Tail, shard: ShardId) {
+/// Delivers what a tail has.
+pub(super) fn poll(front: &Front, tail: &mut Tail, shard: ShardId) {
     if front.has_no_subscriptions() {
         tail.poll(&mut |_, _| {});
         return;

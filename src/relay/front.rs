@@ -5,20 +5,23 @@ use super::auth::Identity;
 use super::budget::ItemBudget;
 use super::config::{Config, Current};
 use super::deflate::Deflate;
+use super::held::Tally;
 use super::limits::Limits;
 use super::live::{Live, Position};
 use super::manage::Manager;
 use super::message::SubId;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, PRESSED};
 use super::plugin::Plugin;
 use super::policy::Policy;
 use super::rounds::Rounds;
-use super::stats::Counters;
+use super::sent_away::SentAway;
+use super::stats::{Counter, Counters};
 use super::subscriptions::{SubKey, Subscriptions};
 use super::visibility::may_see;
 use crate::nostr::{Event, EventRef, EventStore, Filter, expiration, write_event};
 use crate::store::StoreSnapshot;
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -64,6 +67,14 @@ pub(super) struct Front {
     /// The outboxes of the clients that are connected.
     clients: RefCell<Vec<Weak<Outbox>>>,
     stopping: Cell<bool>,
+    /// Values of the filters of all requests of this thread's clients, waiting or live.
+    pub(super) values: Tally,
+    /// Bytes of the events of this thread's clients that wait for the store.
+    pub(super) event_bytes: Tally,
+    /// Bytes of this thread's clients of messages that are not whole yet.
+    pub(super) incoming: Tally,
+    /// What of it the log has been told.
+    sent_away: SentAway,
     /// Between two slices of a request.
     pub(super) rounds: Rc<Rounds>,
 }
@@ -93,12 +104,24 @@ impl Front {
             json: RefCell::default(),
             clients: RefCell::default(),
             stopping: Cell::new(false),
+            values: Tally::default(),
+            event_bytes: Tally::default(),
+            incoming: Tally::default(),
+            sent_away: SentAway::default(),
             rounds: Rc::default(),
         }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    /// What of values one connection may hold now: less, if all clients of this thread hold too many. Then those who
+    /// hold few are served as ever.
+    pub(super) fn values_max(&self) -> usize {
+        let all = self.limits().total_values / self.config.threads.max(1);
+        let divisor = if self.values.sum() > all { PRESSED } else { 1 };
+        self.limits().connection_values / divisor
     }
 
     /// Seconds since the Unix epoch.
@@ -111,9 +134,15 @@ impl Front {
         self.store.engine().env().clock.monotonic_nanos()
     }
 
+    /// Counts a client that was sent away, or a message of it, and tells the log.
+    pub(super) fn send_away(&self, counter: &Counter, from: IpAddr, why: &str) {
+        self.sent_away.note(counter, self.nanos(), from, why);
+    }
+
     /// The outbox of a client that has connected.
     pub(super) fn connect(&self) -> Rc<Outbox> {
-        let outbox = Rc::new(Outbox::new(self.limits(), self.counters.clone()));
+        let outbox =
+            Rc::new(Outbox::new(self.limits(), self.config.threads, self.counters.clone()));
         if self.stopping.get() {
             outbox.stop();
         }

@@ -18,6 +18,7 @@ use super::connection::{self, websocket_config};
 use super::deflate;
 use super::doors::Entry;
 use super::front::Front;
+use super::held::Halves;
 use super::linger::Lingering;
 use super::manage;
 use super::metrics::{Asked, MEDIA_TYPE, Vitals};
@@ -61,7 +62,9 @@ pub(super) async fn serve(
 ) {
     let limits = front.limits();
     let (upgrade, entry) = (Cell::new(None), RefCell::new(entry));
+    let is_answered = Cell::new(false);
     let service = service_fn(async |request| {
+        is_answered.set(true);
         Ok::<_, Infallible>(respond(&front, &vitals, request, &entry, &upgrade).await)
     });
     let connection = http1::Builder::new()
@@ -73,8 +76,16 @@ pub(super) async fn serve(
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     tokio::select! {
-        // How plain HTTP ended is between the client and its own log.
-        _ = timeout(limits.http, connection) => {}
+        ended = timeout(limits.http, connection) => {
+            let why = match ended {
+                Err(_) => Some("no request came in time"),
+                Ok(ended) => ended.err().as_ref().and_then(unread),
+            };
+            // Who was answered and stays silent behind it does nothing unusual.
+            if let Some(why) = why.filter(|_| !is_answered.get()) {
+                front.send_away(&front.counters.heads_refused, entry.borrow().from(), why);
+            }
+        }
         _ = stop.wait_for(|stop| *stop) => return,
     }
     let Some((upgrade, is_compressed)) = upgrade.take() else { return };
@@ -83,11 +94,22 @@ pub(super) async fn serve(
     let frames = || Frames::new(front.deflate.clone(), limits.message_bytes);
     let frames = is_compressed.then(frames);
     let stream = parts.io.into_inner().into_inner();
-    let transport = Transport::new(stream, &parts.read_buf, frames);
+    let incoming = Halves::of(&front.incoming);
+    let transport = Transport::new(stream, &parts.read_buf, frames, incoming.clone());
     let config = Some(websocket_config(limits));
     let socket = WebSocketStream::from_raw_socket(transport, Role::Server, config).await;
     let client = Client::new(&front.policy, entry.borrow().from());
-    connection::run(front, socket, client, is_compressed).await;
+    connection::run(front, (socket, incoming), client, is_compressed).await;
+}
+
+/// What was wrong with what came instead of a request; nothing, if the client just went.
+fn unread(error: &hyper::Error) -> Option<&'static str> {
+    match error {
+        error if error.is_timeout() => Some("no request came in time"),
+        error if error.is_parse_too_large() => Some("the head of a request is too long"),
+        error if error.is_parse() => Some("what came is no request"),
+        _ => None,
+    }
 }
 
 async fn respond(
@@ -105,7 +127,8 @@ async fn respond(
     if let Some(manager) = &front.manager
         && manage::is_call(request.method(), headers)
     {
-        let (status, json) = manage::answer(front, manager, request).await;
+        let from = entry.borrow().from();
+        let (status, json) = manage::answer(front, manager, (request, from)).await;
         let mut response = open(answer(status, "application/json", json));
         if status == StatusCode::UNAUTHORIZED {
             put(&mut response, header::WWW_AUTHENTICATE, "Nostr");
@@ -232,7 +255,7 @@ fn turn_away(
     let mut entry = entry.borrow_mut();
     let from = front.policy.proxies().client(entry.from(), headers);
     let refused = |status, text: &'static str| {
-        front.counters.connections_refused.add();
+        front.send_away(&front.counters.connections_refused, from, text);
         Some(answer(status, "text/plain", text))
     };
     match front.policy.admit_address(from) {

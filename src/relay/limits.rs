@@ -15,6 +15,20 @@ pub const SUBID_CHARS_MAX: usize = 64;
 /// Keys that one connection may authenticate, at most. Each is a term more in the selections of its
 /// requests; a client for a family or a bot with several accounts has a handful.
 pub const AUTH_KEYS_MAX: usize = 16;
+/// Bytes of the events of one thread's clients that may wait for the store: some hundred of the largest. Beyond, only
+/// those are read who have none there.
+pub(super) const EVENT_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of messages that one thread's clients have sent half. Beyond, who has sent more than a few is sent away: a
+/// message of each of ten thousand would be a GiB, and those who never end it are not told from those who will.
+pub(super) const INCOMING_BYTES_MAX: usize = 64 << 20;
+
+/// A few: most messages are smaller.
+pub(super) const INCOMING_BYTES_FEW: usize = 8 << 10;
+
+/// What a filter counts for beside its values.
+pub(super) const FILTER_VALUES: usize = 8;
+
 /// Bytes, in halves, of what is around a negentropy message: verb and subscription id.
 const NEGENTROPY_ENVELOPE_BYTES: usize = 512;
 
@@ -45,6 +59,9 @@ pub struct Limits {
     /// Values of all filters of one connection's subscriptions. Default 50,000: each value is filed
     /// under a term in the live index, in some 150 bytes.
     pub connection_values: usize,
+    /// Values of all filters of the relay, those of requests that wait included. Default 10,000,000: 2 GB, if it comes
+    /// to that. Beyond it each connection has a 16th of `connection_values`.
+    pub total_values: usize,
     /// Stored events for a filter that has no `limit`. Default 500.
     pub limit_default: u64,
     /// Stored events for any filter. A larger `limit` is lowered to it. Default 1,000.
@@ -66,7 +83,11 @@ pub struct Limits {
     /// Bytes queued for one client, at most. Default 4 MiB. A client whose queue live events would
     /// overflow is dropped; answers to its own requests wait for room at a quarter of it.
     pub outbound_bytes: usize,
-    /// Connections in total. Default 10,000: an idle one takes some 30 KiB and one descriptor.
+    /// Bytes queued for all clients together, more or less. Default 256 MiB. Beyond it each client has a 16th of
+    /// its own: who reads is not touched, and those who do not are dropped that much sooner.
+    pub outbound_total_bytes: usize,
+    /// Connections in total. Default 10,000: an idle one takes some 30 KiB and one descriptor. Never more than three
+    /// quarters of the descriptors that the process may have: the others are the store's.
     pub connections: usize,
     /// Connections from one IPv4 address or IPv6 /64 network. Default 256: many people share an
     /// address. Loopback is exempt: a proxy on this machine brings everyone.
@@ -99,6 +120,7 @@ impl Default for Limits {
             filters: 20,
             filter_values: 2_000,
             connection_values: 50_000,
+            total_values: 10_000_000,
             limit_default: 500,
             limit_max: 1_000,
             writes: 256,
@@ -108,6 +130,7 @@ impl Default for Limits {
             negentropy_items_total: 4_000_000,
             negentropy_idle: Duration::from_secs(300),
             outbound_bytes: 4 * 1024 * 1024,
+            outbound_total_bytes: 256 * 1024 * 1024,
             connections: 10_000,
             connections_per_address: 256,
             rates: Rates::default(),
@@ -135,6 +158,7 @@ impl Limits {
             (self.filters, "filters"),
             (self.filter_values, "filter_values"),
             (self.connection_values, "connection_values"),
+            (self.total_values, "total_values"),
             (self.writes, "writes"),
             (self.negentropy_sessions, "negentropy_sessions"),
             (self.negentropy_items, "negentropy_items"),
@@ -151,6 +175,8 @@ impl Limits {
         refuse(session_fits, "negentropy_items", "it is over negentropy_items_total")?;
         let queue_fits = self.outbound_bytes >= self.message_bytes;
         refuse(queue_fits, "outbound_bytes", "it is less than message_bytes")?;
+        let total_fits = self.outbound_total_bytes >= self.outbound_bytes;
+        refuse(total_fits, "outbound_total_bytes", "it is less than outbound_bytes")?;
         refuse(self.head_bytes >= HEAD_BYTES_MIN, "head_bytes", "it is under 8,192")
     }
 
@@ -182,6 +208,7 @@ mod tests {
         assert!(refused(|l| l.event.json_bytes = 1 << 20).contains("message_bytes"));
         assert!(refused(|l| l.limit_default = 2_000).contains("limit_default"));
         assert!(refused(|l| l.outbound_bytes = 1).contains("outbound_bytes"));
+        assert!(refused(|l| l.outbound_total_bytes = 1).contains("outbound_total_bytes"));
         assert!(refused(|l| l.negentropy_items_total = 9).contains("negentropy_items"));
         assert!(refused(|l| l.head_bytes = 100).contains("head_bytes"));
     }

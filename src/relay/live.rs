@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_the_snapshot_holds_is_not_live_and_live_comes_behind_eose_unless_it_expired() {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
-        let outbox = Rc::new(Outbox::new(&Limits::default(), Arc::default()));
+        let outbox = Rc::new(Outbox::new(&Limits::default(), 1, Arc::default()));
         let held = RefCell::new(Some(Vec::new()));
         let live =
             Live { id, outbox: outbox.clone(), viewer: nobody(), after: [5, 0].into(), held };
@@ -151,6 +151,7 @@ mod tests {
         let Ok(ClientMessage::Close(id)) = parse(b"[\"CLOSE\",\"s\"]", 1) else { panic!() };
         let outbox = Rc::new(Outbox::new(
             &Limits { outbound_bytes: 60, ..Limits::default() },
+            1,
             Arc::default(),
         ));
         for _ in 0..3 {

@@ -21,7 +21,7 @@
 //!
 //! Files, lowest first: `limits`, `config`, `metrics`, `stats`, `split` (JSON arrays as ranges), `message`
 //! (what clients say), `reply` (what is said to them), `outbox`, `visibility`, `auth`, `live`, `subscriptions`, `doors`,
-//! `budget`, `rounds`, `policy`, `plugin`, `background`, `front`, `client`, `feed`, `publish`, `request`, `negentropy`, `session`,
+//! `budget`, `rounds`, `policy`, `plugin`, `background`, `sent_away` (counted and logged), `held`, `front`, `client`, `feed`, `publish`, `request`, `negentropy`, `session`,
 //! `connection`, `info`, `page`, `linger`, `deflate`, `transport`, `manage`, `http`, `runtime`, `scrape`, `server`.
 //!
 //! I1. `OK true` is sent only after the store has answered; an event's bytes are never sent changed.
@@ -43,6 +43,7 @@ mod feed;
 mod front;
 #[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
 pub(crate) mod fuzz;
+mod held;
 mod http;
 mod info;
 mod limits;
@@ -62,6 +63,7 @@ mod request;
 mod rounds;
 mod runtime;
 mod scrape;
+mod sent_away;
 mod server;
 mod session;
 pub(crate) mod split;

@@ -83,6 +83,12 @@ impl Syncs {
         self.running.is_some() || !self.waiting.is_empty() || !self.open.is_empty()
     }
 
+    /// Whether a message waits for its answer.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.waiting.is_empty()
+    }
+
     /// A NEG-OPEN.
     pub(super) fn begin(
         &mut self,

@@ -9,6 +9,8 @@
 //!     taking, room and overflow alike, and each looks again when it is woken.
 //! I2. Live events never make the queue longer than its limit: the one that would ends the client.
 //!     Answers may: whoever gives them stops at `is_full`, which is far below the limit.
+//! I3. All queues of a thread have a limit together. Beyond it both limits of each client are a 16th of what they are:
+//!     a client that reads has little queued and does not notice, and ten thousand that do not read hold what a few may.
 
 use super::limits::Limits;
 use super::stats::Counters;
@@ -18,6 +20,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio_tungstenite::tungstenite::protocol::Message;
+
+/// What is left of a client's limits when all of its thread hold too much (I3): 256 KiB and 64 KiB of the defaults,
+/// more than any one event.
+pub(super) const PRESSED: usize = 16;
 
 /// Why a connection ends that its client did not end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +43,8 @@ pub(super) struct Outbox {
     held_bytes: Cell<usize>,
     bytes_max: usize,
     full_bytes: usize,
+    /// What all queues of the thread may hold.
+    thread_bytes_max: u64,
     /// A live event found no room.
     overflown: Cell<bool>,
     /// The relay stops.
@@ -45,22 +53,27 @@ pub(super) struct Outbox {
     finished: Cell<bool>,
     /// The writer waits for the socket.
     blocked: Cell<bool>,
+    /// The socket is to be flushed, whether anything is queued or not.
+    flush: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     counters: Arc<Counters>,
 }
 
 impl Outbox {
-    pub(super) fn new(limits: &Limits, counters: Arc<Counters>) -> Outbox {
+    /// That of a client of one of so many threads.
+    pub(super) fn new(limits: &Limits, threads: usize, counters: Arc<Counters>) -> Outbox {
         Outbox {
             messages: RefCell::default(),
             queued_bytes: Cell::new(0),
             held_bytes: Cell::new(0),
             bytes_max: limits.outbound_bytes,
             full_bytes: limits.outbound_full_bytes(),
+            thread_bytes_max: (limits.outbound_total_bytes / threads.max(1)) as u64,
             overflown: Cell::new(false),
             stopping: Cell::new(false),
             finished: Cell::new(false),
             blocked: Cell::new(false),
+            flush: Cell::new(false),
             waker: RefCell::default(),
             counters,
         }
@@ -86,6 +99,7 @@ impl Outbox {
         let room = self.has_room_for(message);
         if room {
             self.held_bytes.set(self.held_bytes.get() + message.len());
+            self.counters.queued_bytes.add_many(message.len());
         }
         room
     }
@@ -93,12 +107,13 @@ impl Outbox {
     /// Ends the account of a message that was held.
     pub(super) fn release(&self, message: &Message) {
         self.held_bytes.set(self.held_bytes.get() - message.len());
+        self.counters.unqueued_bytes.add_many(message.len());
     }
 
     fn has_room_for(&self, message: &Message) -> bool {
         let bytes = self.queued_bytes.get() + self.held_bytes.get();
         // A single event may be larger than the limit; that is no fault of the client.
-        let fits = bytes == 0 || bytes + message.len() <= self.bytes_max;
+        let fits = bytes == 0 || bytes + message.len() <= self.bytes_max / self.divisor();
         if !fits {
             self.overflown.set(true);
             self.wake();
@@ -109,7 +124,16 @@ impl Outbox {
 
     /// Whether who answers the client's own requests has to wait.
     pub(super) fn is_full(&self) -> bool {
-        self.queued_bytes.get() >= self.full_bytes
+        self.queued_bytes.get() >= self.full_bytes / self.divisor()
+    }
+
+    /// By what a client's limits are divided now (I3). Nobody but this thread changes what is compared.
+    fn divisor(&self) -> usize {
+        let (queued, gone) = (&self.counters.queued_bytes, &self.counters.unqueued_bytes);
+        match queued.get().saturating_sub(gone.get()) > self.thread_bytes_max {
+            true => PRESSED,
+            false => 1,
+        }
     }
 
     /// Whether a live event found no room: the client is to be dropped, and gets no more of them.
@@ -124,6 +148,18 @@ impl Outbox {
 
     pub(super) fn set_blocked(&self, blocked: bool) {
         self.blocked.set(blocked);
+    }
+
+    /// Has the writer flush: something was written to the socket beside this queue, as the answer to a ping is.
+    pub(super) fn ask_flush(&self) {
+        self.flush.set(true);
+        self.wake();
+    }
+
+    /// Waits until that is asked.
+    pub(super) async fn flush_asked(&self) {
+        poll_fn(|context| if self.flush.take() { Poll::Ready(()) } else { self.wait(context) })
+            .await
     }
 
     /// Drops what is queued: the client does not read it.
@@ -211,7 +247,38 @@ mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(&Limits { outbound_bytes: 40, ..Limits::default() }, Arc::default())
+        Outbox::new(&Limits { outbound_bytes: 40, ..Limits::default() }, 1, Arc::default())
+    }
+
+    /// Two clients of a thread: what one leaves unread makes little difference to the other, while it reads.
+    #[test]
+    fn when_all_hold_too_much_each_may_hold_less() {
+        let limits =
+            Limits { outbound_bytes: 3_200, outbound_total_bytes: 4_000, ..Limits::default() };
+        let counters: Arc<Counters> = Arc::default();
+        let outbox = || Outbox::new(&limits, 2, counters.clone());
+        let (one, two) = (outbox(), outbox());
+        let message = || Message::text("x".repeat(100));
+        // Its share is 2,000 bytes, those of both clients, held ones included.
+        (0..15).for_each(|_| one.push_live(message()));
+        (0..5).for_each(|_| assert!(two.hold(&message())));
+        assert!(!one.is_overflown() && one.is_full() && !two.is_overflown());
+        two.push(message());
+        assert!(two.is_full(), "a 16th of 800");
+        for _ in 0..6 {
+            assert!(taken(&two).is_ready() || !two.is_full());
+        }
+        (0..5).for_each(|_| two.release(&message()));
+        two.push_live(message());
+        assert!(!two.is_overflown(), "who reads is not touched");
+        (0..6).for_each(|_| two.push_live(message()));
+        assert!(two.is_overflown(), "a 16th of 3,200");
+        drop(one);
+        let three = outbox();
+        (0..14).for_each(|_| three.push_live(message()));
+        assert!(!three.is_overflown(), "what one held is given back");
+        drop((two, three));
+        assert_eq!(counters.queued_bytes.get(), counters.unqueued_bytes.get());
     }
 
     fn taken(outbox: &Outbox) -> Poll<Option<Message>> {

@@ -28,6 +28,8 @@ pub(super) struct Sender {
     pub(super) address: IpAddr,
     /// The first key that the client has proved to be its own.
     pub(super) key: Option<[u8; 32]>,
+    /// Whether it may know that the event was there before.
+    pub(super) is_party: bool,
 }
 
 /// What is to be done about an EVENT message.
@@ -127,7 +129,7 @@ fn broadcast(front: &Front, event: Event) -> Message {
         Ok(None) => {}
         refused => {
             let refused = refused.map(|inserted| inserted.unwrap_or(Inserted::Ephemeral));
-            return answer(front, event.id(), refused);
+            return answer(front, event.id(), refused, true);
         }
     }
     front.counters.events_ephemeral.add();
@@ -147,7 +149,7 @@ pub(super) async fn store(front: Rc<Front>, event: Event, sender: Sender) -> Mes
     let (began, _under_way) = (front.nanos(), WriteUnderWay::begin(&front.counters));
     let inserted = front.store.insert_async(&event.as_ref()).await;
     front.counters.latencies.insert.record(front.nanos().saturating_sub(began));
-    answer(&front, event.id(), inserted)
+    answer(&front, event.id(), inserted, sender.is_party)
 }
 
 /// Asks the plugin, if there is one; the answer to the client if the event is not to be stored.
@@ -178,11 +180,14 @@ async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
     unwanted(front, &event.as_ref()).map(|text| reply::ok(event.id(), false, &text))
 }
 
-/// The answer to the client once the store has given its own.
-fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>) -> Message {
+/// The answer to the client once the store has given its own. That a private event was there, or a newer version of it,
+/// is told to its parties only: who is none, and has it from elsewhere, would learn that this relay has it.
+fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>, is_party: bool) -> Message {
     let counters = &front.counters;
     let (counter, accepted, text) = match inserted {
         Ok(Inserted::Stored | Inserted::Replaced) => (&counters.events_stored, true, ""),
+        Ok(Inserted::Duplicate) if !is_party => (&counters.events_duplicate, true, ""),
+        Ok(Inserted::Older) if !is_party => (&counters.events_older, true, ""),
         Ok(Inserted::Duplicate) => {
             (&counters.events_duplicate, true, "duplicate: already have this event")
         }

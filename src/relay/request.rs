@@ -9,6 +9,7 @@
 //! I2. A step that is given up half-way did nothing; it can be tried again.
 
 use super::front::Front;
+use super::held::Held;
 use super::limits::Limits;
 use super::live::Live;
 use super::message::SubId;
@@ -36,6 +37,9 @@ pub(super) struct Request {
     pub(super) keys: Box<[[u8; 32]]>,
     /// When it came.
     pub(super) asked_nanos: u64,
+    /// The values of its filters.
+    pub(super) values: usize,
+    pub(super) held: Held,
 }
 
 /// What is asked for.
@@ -196,6 +200,7 @@ impl Stored {
 pub(super) struct Counting {
     id: SubId,
     answer: Answer<(u64, Option<Hll>)>,
+    _held: Held,
 }
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
@@ -217,7 +222,7 @@ impl Counting {
     /// Counts what matches one of `asked`, which is what of `filters` the client may see.
     pub(super) fn new(
         front: &Front,
-        id: SubId,
+        (id, held): (SubId, Held),
         filters: Vec<Filter>,
         asked: Vec<Filter>,
     ) -> Counting {
@@ -229,7 +234,7 @@ impl Counting {
             };
             Ok((store.count(&asked)?, hll))
         };
-        Counting { id, answer: beside(front, count) }
+        Counting { id, answer: beside(front, count), _held: held }
     }
 }
 

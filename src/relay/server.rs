@@ -99,6 +99,7 @@ impl Relay {
         listener: Option<std::net::TcpListener>,
     ) -> Result<Relay> {
         config.check()?;
+        store.keep_private(&config.private_kinds);
         let count = config.threads;
         let counters: Vec<Arc<Counters>> = (0..=count).map(|_| Arc::default()).collect();
         let cannot_listen = |error| Error::io("listen on", config.listen.to_string(), error);
@@ -107,11 +108,15 @@ impl Relay {
             None => bind(config.listen, count).map_err(cannot_listen)?,
         };
         // After the binding: what may fail first costs no start of a plugin.
-        let (gate, background) = gate(&store, &config, counters[count].clone())?;
+        let (gate, background) = gate(&store, (&config, address), counters[count].clone())?;
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(EPHEMERAL_MAX)).unzip();
         let hosts: Arc<[String]> = auth::hosts(&config, address).into();
         let doors = Doors::new(&config.limits);
+        let (most, asked) = (doors.most(), config.limits.connections);
+        if most < asked {
+            tracing::warn!(most, asked, "no more connections are let in than descriptors allow");
+        }
         let vitals = Arc::new(Vitals::new(store.clone(), counters.clone(), doors.clone()));
         let scrape = Scrape::start(&config, &vitals)?;
         let (stop, stopped) = watch::channel(false);
@@ -258,13 +263,13 @@ fn share(listener: &std::net::TcpListener, count: usize) -> io::Result<(SocketAd
 /// Makes what decides on what is let in, and starts what works for it.
 fn gate(
     store: &Arc<EventStore>,
-    config: &Config,
+    (config, address): (&Config, SocketAddr),
     counters: Arc<Counters>,
 ) -> Result<(Gate, Background)> {
     let engine = store.engine();
     let policy = Policy::open(&config.policy, &config.limits.rates, engine.env(), engine.dir())
         .map(Arc::new)?;
-    let manager = Manager::new(config, &policy, store).map(Arc::new);
+    let manager = Manager::new((config, address), &policy, store).map(Arc::new);
     let plugin = &config.policy.plugin;
     let (plugin, served) = match plugin.is_there() {
         false => (None, None),
@@ -365,8 +370,8 @@ async fn accept(
                         clients.spawn_local(client(front, vitals, stream, entry, stopped.clone()));
                     }
                     None => {
-                        front.counters.connections_refused.add();
-                        tracing::debug!(from = %from.ip(), "no room for a connection");
+                        let counter = &front.counters.connections_refused;
+                        front.send_away(counter, from.ip(), "no room for a connection");
                     }
                 },
                 // The client was gone before it was let in.

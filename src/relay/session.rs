@@ -15,6 +15,8 @@ use super::auth::{self, Identity};
 use super::client::Client;
 use super::config::AuthMode;
 use super::front::Front;
+use super::held::{Held, Tally};
+use super::limits::{EVENT_BYTES_MAX, FILTER_VALUES};
 use super::message::{ClientMessage, Refused, SubId, parse};
 use super::negentropy::Syncs;
 use super::outbox::Outbox;
@@ -23,9 +25,9 @@ use super::publish::{self, Publish, Sender};
 use super::reply;
 use super::request::{self, Counting, Kind, Request, Running, Stored};
 use super::subscriptions::SubKey;
-use super::visibility::{Narrowed, asks_private_only};
+use super::visibility::{Narrowed, asks_private_only, may_see};
 use crate::base::Result;
-use crate::nostr::Filter;
+use crate::nostr::{EventRef, Filter};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashMap, VecDeque};
@@ -52,11 +54,15 @@ pub(super) struct Session {
     live: HashMap<SubId, Subscribed>,
     /// Values of all filters of `live`.
     live_values: usize,
+    /// What this client's part is of what all of the thread hold.
+    own_values: Tally,
+    own_bytes: Tally,
 }
 
 struct Subscribed {
     key: SubKey,
     values: usize,
+    _held: Held,
 }
 
 impl Session {
@@ -77,13 +83,18 @@ impl Session {
             syncs: Syncs::default(),
             live: HashMap::new(),
             live_values: 0,
+            own_values: Tally::default(),
+            own_bytes: Tally::default(),
         }
     }
 
     /// Whether the next message may be read (I2).
     pub(super) fn may_read(&self) -> bool {
         let limits = self.front.limits();
+        let crowded = self.front.event_bytes.sum() >= EVENT_BYTES_MAX;
         self.writes.len() < limits.writes
+            && (self.own_bytes.sum() == 0 || !crowded)
+            && self.waiting_values() < limits.connection_values
             && self.waiting.len() < limits.subscriptions
             && self.syncs.may_read(limits)
             && !self.outbox.is_full()
@@ -99,9 +110,13 @@ impl Session {
                 match publish::receive(&self.front, &self.client, &self.identity, json) {
                     Publish::Answer(answer) => self.outbox.push(answer),
                     Publish::Store(event) => {
-                        let key = self.identity.keys().first().copied();
-                        let sender = Sender { address: self.client.address, key };
+                        let sender = self.sender(&event.as_ref());
+                        let held = self.front.event_bytes.hold(&self.own_bytes, json.len());
                         let write = publish::store(self.front.clone(), event, sender);
+                        let write = async {
+                            let _held = held;
+                            write.await
+                        };
                         self.writes.push(Box::pin(write));
                     }
                 }
@@ -146,6 +161,13 @@ impl Session {
         }
     }
 
+    /// Who sends this event.
+    fn sender(&self, event: &EventRef<'_>) -> Sender {
+        let (keys, private) = (self.identity.keys(), &self.front.config.private_kinds);
+        let is_party = may_see(event, private, &keys);
+        Sender { address: self.client.address, key: keys.first().copied(), is_party }
+    }
+
     /// A message of NIP-77.
     fn compare(&mut self, message: ClientMessage<'_>) {
         let Session { front, outbox, identity, syncs, client, .. } = self;
@@ -165,6 +187,13 @@ impl Session {
             ClientMessage::NegClose(id) => syncs.end(&id),
             _ => {}
         }
+    }
+
+    /// Whether nothing is under way: then [`Session::work`] waits for ever, or for a session to have been silent.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let asked = self.running.is_some() || !self.waiting.is_empty();
+        !asked && self.writes.is_empty() && !self.syncs.is_busy()
     }
 
     /// Goes on with what is under way until some of it is done. Dropping it half-way loses nothing;
@@ -217,6 +246,13 @@ impl Session {
             return self.refuse(&id, "auth-required: these kinds are shown to their parties only");
         }
         let values: usize = filters.iter().map(request::values).sum();
+        let all = values + FILTER_VALUES * filters.len();
+        // The limit itself is for what stays, below; less than it is for all.
+        let most = self.front.values_max();
+        if most < limits.connection_values && self.own_values.sum() + all > most {
+            let text = "error: this relay holds as many filters as it can; try again later";
+            return self.refuse(&id, text);
+        }
         if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
             let text = format!(
                 "restricted: a connection has at most {} subscriptions",
@@ -224,13 +260,16 @@ impl Session {
             );
             return self.refuse(&id, &text);
         }
-        if kind == Kind::Events && self.live_values + values > limits.connection_values {
+        if kind == Kind::Events
+            && self.live_values + self.waiting_values() + values > limits.connection_values
+        {
             let max = limits.connection_values;
             let text = format!("restricted: a connection's filters have at most {max} values");
             return self.refuse(&id, &text);
         }
         let (keys, asked_nanos) = (Box::from(&*self.identity.keys()), self.front.nanos());
-        self.waiting.push_back(Request { id, filters, kind, keys, asked_nanos });
+        let held = self.front.values.hold(&self.own_values, all);
+        self.waiting.push_back(Request { id, filters, kind, keys, asked_nanos, values, held });
     }
 
     fn refuse(&self, id: &SubId, text: &str) {
@@ -242,24 +281,35 @@ impl Session {
         self.live.len() + self.waiting.iter().filter(|r| r.kind == Kind::Events).count()
     }
 
+    /// Values of the requests that wait.
+    fn waiting_values(&self) -> usize {
+        self.waiting.iter().map(|request| request.values).sum()
+    }
+
     /// Starts the request that has waited longest.
     fn begin_next(&mut self) {
         let Some(next) = self.waiting.pop_front() else { return };
-        let Request { id, filters, kind, keys, asked_nanos } = next;
+        let Request { id, filters, kind, keys, asked_nanos, values, held } = next;
         self.asked_nanos = asked_nanos;
         let asked = Narrowed::new(&filters, &self.front.config.private_kinds, &keys);
         self.running = Some(match kind {
-            Kind::Count => Running::Count(Counting::new(&self.front, id, filters, asked.filters)),
-            Kind::Events => self.begin_events(id, filters, asked),
+            Kind::Count => {
+                Running::Count(Counting::new(&self.front, (id, held), filters, asked.filters))
+            }
+            Kind::Events => self.begin_events((id, values, held), filters, asked),
         });
     }
 
-    fn begin_events(&mut self, id: SubId, filters: Vec<Filter>, asked: Narrowed) -> Running {
-        let values = filters.iter().map(request::values).sum();
+    fn begin_events(
+        &mut self,
+        (id, values, held): (SubId, usize, Held),
+        filters: Vec<Filter>,
+        asked: Narrowed,
+    ) -> Running {
         let (key, live, snapshot) =
             self.front.subscribe(id.clone(), filters, &self.outbox, &self.identity);
-        self.live.insert(id, Subscribed { key, values });
         self.live_values += values;
+        self.live.insert(id, Subscribed { key, values, _held: held });
         Running::Events(Stored::new(live, snapshot, asked))
     }
 
@@ -297,7 +347,7 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, id: &SubId) {
-        if let Some(Subscribed { key, values }) = self.live.remove(id) {
+        if let Some(Subscribed { key, values, .. }) = self.live.remove(id) {
             self.front.unsubscribe(key);
             self.live_values -= values;
         }

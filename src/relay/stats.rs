@@ -193,6 +193,10 @@ counters! {
     slow_clients,
     /// Clients dropped because they did not answer a ping.
     silent_clients,
+    /// Clients dropped because they broke the websocket protocol, or sent too large a message.
+    frames_refused,
+    /// Connections ended before they were websockets: no request came in time, or one that is none.
+    heads_refused,
     /// Bytes of the messages of clients.
     received_bytes,
     /// Bytes of the messages sent to clients.

@@ -13,6 +13,7 @@
 //! I2. One message is inflated at a time, and nothing more is read before it was taken.
 
 use super::deflate::{Deflate, Unfit};
+use super::held::Halves;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -40,12 +41,18 @@ pub(super) struct Transport {
     raw: Vec<u8>,
     /// Where compression was agreed on.
     frames: Option<Frames>,
+    incoming: Rc<Halves>,
 }
 
 impl Transport {
     /// A socket of which `read` was read already.
-    pub(super) fn new(stream: TcpStream, read: &[u8], frames: Option<Frames>) -> Transport {
-        Transport { stream, raw: read.to_vec(), frames }
+    pub(super) fn new(
+        stream: TcpStream,
+        read: &[u8],
+        frames: Option<Frames>,
+        incoming: Rc<Halves>,
+    ) -> Transport {
+        Transport { stream, raw: read.to_vec(), frames, incoming }
     }
 
     /// The socket itself.
@@ -77,16 +84,32 @@ impl AsyncRead for Transport {
             }
             if this.frames.is_none() {
                 this.raw = Vec::new();
-                return Pin::new(&mut this.stream).poll_read(context, buf);
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(context, buf))?;
+                return Poll::Ready(taken(&this.incoming, buf.filled().len() - before));
             }
             let mut bytes = [0; READ_BYTES];
             let mut read = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut this.stream).poll_read(context, &mut read))?;
             match read.filled() {
                 [] => return Poll::Ready(Ok(())),
-                bytes => this.raw.extend_from_slice(bytes),
+                bytes => {
+                    taken(&this.incoming, bytes.len())?;
+                    this.raw.extend_from_slice(bytes);
+                }
             }
         }
+    }
+}
+
+/// Counts what was read.
+///
+/// # Errors
+/// `QuotaExceeded`, if the clients of this thread have sent too much of messages that are not whole.
+fn taken(incoming: &Halves, bytes: usize) -> io::Result<()> {
+    match incoming.add(bytes) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::QuotaExceeded.into()),
     }
 }
 

@@ -8,6 +8,8 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(feature = "tool")]
+mod abuse;
+#[cfg(feature = "tool")]
 mod clients;
 mod compare;
 #[cfg(feature = "tool")]

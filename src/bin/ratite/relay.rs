@@ -12,6 +12,7 @@ use crate::{retain, service};
 use ratite::nostr::{EventStore, Filter};
 use ratite::relay::Relay;
 use ratite::shard::SyncMode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Options of `ratite relay`: its own are rows of `config/rows_relay.rs` and `config/rows_retention.rs`.
 #[derive(clap::Args, Debug)]
@@ -29,6 +30,7 @@ pub fn run(args: &Args, settings: &Settings, log: &Log) -> Outcome<()> {
     config.relay_urls.clone_from(&settings.built.relay_urls);
     let options = args.store.options()?;
     let signals = Signals::listen_for_changes()?;
+    take_descriptors();
     // Taken first: clients who come from here on wait for this relay.
     let listener = service::listener()?;
     let store = args.store.open(&options)?;
@@ -57,6 +59,14 @@ fn serve(mut running: Running<'_>, signals: &Signals) -> Outcome<()> {
     let line = format!("listening on ws://{}\n", relay.local_addr());
     service::until_signal(Some(&line), signals, "closing connections", || running.reload());
     Ok(relay.stop()?)
+}
+
+/// Takes as many descriptors as the process may have: by default it is told to do with 1,024.
+fn take_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, ..limit.clone() };
+    // Where that is refused it goes on with what it has; the relay then lets fewer clients in.
+    let _refused = setrlimit(Resource::Nofile, most);
 }
 
 fn introduce(store: &EventStore, sync: SyncMode) -> Outcome<()> {

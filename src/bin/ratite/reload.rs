@@ -16,7 +16,7 @@ use ratite::retention::Retention;
 use std::sync::Arc;
 
 /// What a running relay takes; `Relay::change` says what of it counts for whom.
-const CHANGES: [&str; 32] = [
+const CHANGES: [&str; 34] = [
     "retention.rules",
     "retention.interval",
     "retention.rate",
@@ -32,12 +32,14 @@ const CHANGES: [&str; 32] = [
     "relay.reject-older",
     "relay.max-message",
     "relay.max-queue",
+    "relay.max-queue-total",
     "relay.max-limit",
     "relay.default-limit",
     "relay.max-subscriptions",
     "relay.max-filters",
     "relay.max-filter-values",
     "relay.max-connection-values",
+    "relay.max-total-values",
     "relay.max-writes",
     "relay.max-connections",
     "relay.max-connections-per-address",

@@ -5,6 +5,7 @@
 use super::super::event::EventRef;
 use super::super::filter::{Filter, TagValue};
 use super::super::plan::select;
+use super::super::private::PrivateKinds;
 use super::super::rules::{self, EventModel};
 use super::super::store::Inserted;
 use super::super::{expiration, requests, terms};
@@ -38,6 +39,8 @@ pub(crate) struct Deleter {
     pub(crate) requests: Requests,
     /// Whether requests that name events of others only are refused.
     refuse_foreign: bool,
+    /// Kinds of which such a refusal would say that they are there.
+    pub(crate) private: PrivateKinds,
     /// Without threads, whoever asks works.
     way: Way,
 }
@@ -58,7 +61,8 @@ impl Deleter {
         let requests = Requests::new(model.clone());
         let (queue, jobs) = Queue::new();
         let way = if has_threads { Way::Queue(queue) } else { Way::Inline(Mutex::default()) };
-        let deleter = Arc::new(Deleter { store, model, requests, refuse_foreign, way });
+        let private = PrivateKinds::default();
+        let deleter = Arc::new(Deleter { store, model, requests, refuse_foreign, private, way });
         let own = deleter.clone();
         let thread = has_threads.then(|| threads::spawn("ratite-delete", move || own.run(&jobs)));
         (deleter, thread)
@@ -177,8 +181,9 @@ impl Deleter {
 
     fn prepare_deletion(&self, event: &EventRef<'_>) -> Result<Option<Inserted>> {
         // c
-        let Targets { mut own, wraps, addresses, has_own, has_foreign } = self.targets(event)?;
-        if has_foreign && !has_own && self.refuse_foreign {
+        let Targets { mut own, wraps, addresses, has_own, has_foreign, has_hidden } =
+            self.targets(event)?;
+        if has_foreign && !has_own && !has_hidden && self.refuse_foreign {
             return Ok(Some(Inserted::InvalidDelete));
         }
         // d
@@ -211,7 +216,9 @@ impl Deleter {
                 Some((requests::may_delete(author, &found), *found.pubkey(), found.kind(), shard))
             };
             match self.store.get(&id, look)?.flatten() {
-                None => {}
+                None => targets.has_hidden |= !self.private.is_empty(),
+                // As if it were not there: who asks may be a stranger to it.
+                Some((false, _, kind, _)) if self.private.has(kind) => targets.has_hidden = true,
                 Some((false, ..)) => targets.has_foreign = true,
                 Some((true, pubkey, kind, shard)) => {
                     targets.has_own = true;
@@ -332,6 +339,8 @@ struct Targets {
     has_own: bool,
     /// Whether it names anything of others.
     has_foreign: bool,
+    /// Whether it names anything of which nobody is told whether it is there.
+    has_hidden: bool,
 }
 
 enum Answer<'a> {

@@ -12,6 +12,7 @@ use super::base64;
 use crate::nostr::{Event, JsonLimits, id, verify};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 /// The kind of such events.
@@ -40,7 +41,7 @@ pub(super) enum Refused {
 pub(super) struct Request<'a> {
     /// The `Authorization` header.
     pub(super) header: Option<&'a str>,
-    /// The URLs that it may have been made to; of one, only a host and a path may be known.
+    /// The URLs that it may have been made to.
     pub(super) urls: &'a [Url],
     pub(super) body: &'a [u8],
     /// Seconds since 1970.
@@ -73,8 +74,15 @@ impl Url {
         (!host.is_empty()).then_some(known)
     }
 
-    /// What is known of a URL from the request itself.
-    pub(super) fn of(host: &str, path: &str) -> Url {
+    /// That of a relay on this host, at the port of this address.
+    pub(super) fn on(host: &str, address: SocketAddr) -> Url {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.into() };
+        let port = Some(address.port()).filter(|port| *port != 80);
+        let port = port.map_or(String::new(), |port| format!(":{port}"));
+        Url::of(&format!("{host}{port}"), "")
+    }
+
+    fn of(host: &str, path: &str) -> Url {
         let path = path.trim_end_matches('/').to_string();
         Url { secure: None, host: host.to_ascii_lowercase(), path }
     }
@@ -286,6 +294,11 @@ mod tests {
         let of = |host, path, other: &str| Url::of(host, path).is(&Url::parse(other).unwrap());
         assert!(of("a.b", "/", "wss://a.b") && of("a.b:99", "/x", "http://a.b:99/x"));
         assert!(!of("a.b", "/", "wss://a.c"));
+        let on = |host, address: &str, other: &str| {
+            Url::on(host, address.parse().unwrap()).is(&Url::parse(other).unwrap())
+        };
+        assert!(on("a.b", "127.0.0.1:80", "ws://a.b") && on("::1", "[::1]:7", "http://[::1]:7/"));
+        assert!(!on("a.b", "127.0.0.1:8", "ws://a.b") && !on("a.b", "127.0.0.1:8", "ws://c:8"));
         assert_eq!(
             (Url::parse("a.b"), Url::parse("ftp://a"), Url::parse("http://")),
             (None, None, None)

@@ -18,6 +18,7 @@ mod call;
 #[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
 pub(super) mod fuzz;
 
+use super::auth::hosts as auth_hosts;
 use super::config::Config;
 use super::front::Front;
 use super::policy::{Policy, Subject};
@@ -30,6 +31,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The content type of a call.
@@ -41,7 +43,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Who may manage a relay, and what they manage.
 pub(super) struct Manager {
     guard: Guard,
-    /// What clients know the relay by; none: whatever host a request names.
+    /// What clients know the relay by; without any of its own, the address that it listens on. Never what a request
+    /// names as its host: a relay that an admin manages too could pass on here what was signed for it.
     urls: Vec<Url>,
     policy: Arc<Policy>,
     store: Arc<EventStore>,
@@ -57,12 +60,15 @@ fn error(status: StatusCode, text: impl Into<String>) -> Answer {
 impl Manager {
     /// `None` if nobody may.
     pub(super) fn new(
-        config: &Config,
+        (config, address): (&Config, SocketAddr),
         policy: &Arc<Policy>,
         store: &Arc<EventStore>,
     ) -> Option<Manager> {
         let admins = config.policy.admins.clone();
-        let urls = config.relay_urls.iter().filter_map(|url| Url::parse(url)).collect();
+        let urls = match &config.relay_urls[..] {
+            [] => auth_hosts(config, address).iter().map(|host| Url::on(host, address)).collect(),
+            urls => urls.iter().filter_map(|url| Url::parse(url)).collect(),
+        };
         let (policy, store) = (policy.clone(), store.clone());
         (!admins.is_empty()).then(|| Manager { guard: Guard::new(admins), urls, policy, store })
     }
@@ -71,7 +77,7 @@ impl Manager {
     fn serve(&self, proof: &Proof, body: &[u8]) -> Answer {
         let request = auth::Request {
             header: proof.header.as_deref(),
-            urls: if self.urls.is_empty() { std::slice::from_ref(&proof.url) } else { &self.urls },
+            urls: &self.urls,
             body,
             now: proof.now,
         };
@@ -132,7 +138,6 @@ impl Manager {
 /// What of a request's head is looked at.
 struct Proof {
     header: Option<String>,
-    url: Url,
     now: u64,
 }
 
@@ -147,16 +152,14 @@ pub(super) fn is_call(method: &Method, headers: &HeaderMap) -> bool {
 pub(super) async fn answer(
     front: &Front,
     manager: &Arc<Manager>,
-    request: Request<Incoming>,
+    (request, from): (Request<Incoming>, IpAddr),
 ) -> (StatusCode, Vec<u8>) {
     front.counters.management_calls.add();
     let text = |name| {
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());
         value.map(str::to_string)
     };
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let url = Url::of(&text(header::HOST).unwrap_or_default(), path);
-    let proof = Proof { header: text(header::AUTHORIZATION), url, now: front.now() };
+    let proof = Proof { header: text(header::AUTHORIZATION), now: front.now() };
     let (status, json) = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
         Err(_) => error(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -172,7 +175,8 @@ pub(super) async fn answer(
         }
     };
     if status != StatusCode::OK {
-        front.counters.management_refused.add();
+        let why = json["error"].as_str().unwrap_or("a call was refused");
+        front.send_away(&front.counters.management_refused, from, why);
     }
     (status, json.to_string().into_bytes())
 }

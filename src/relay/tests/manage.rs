@@ -6,30 +6,46 @@ use crate::relay::manage::base64;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
-const ADMIN: u8 = 200;
+pub(super) const ADMIN: u8 = 200;
 
-fn managed(change: impl FnOnce(&mut Config)) -> (Rig, Arc<ManualClock>) {
+pub(super) fn managed(change: impl FnOnce(&mut Config)) -> (Rig, Arc<ManualClock>) {
     rig_at_t0(|config| {
         config.policy.admins = vec![*signer(ADMIN).pubkey()];
+        config.relay_urls = ["wss://relay.test", "ws://relay.test"].map(String::from).to_vec();
         change(config);
     })
 }
 
 /// The Authorization of a call; `at` is seconds after [`T0`].
 fn proof(signer_of: u8, at: u64, body: &str, url: &str) -> String {
+    proof_of(signer_of, "POST", at, body, url)
+}
+
+/// The Authorization of a request of this method.
+pub(super) fn proof_of(signer_of: u8, method: &str, at: u64, body: &str, url: &str) -> String {
     let signer = signer(signer_of);
     let payload = const_hex::encode(Sha256::digest(body));
-    let tags = [["u", url], ["method", "POST"], ["payload", &payload]];
+    let tags = [["u", url], ["method", method], ["payload", &payload]];
     let event = Event::from_parts(*signer.pubkey(), T0 + at, 27_235, &tags, "").sign(&signer);
     format!("Nostr {}", base64::encode(&event.to_json()))
 }
 
 /// Status, head and body of the answer to a call.
 fn post(rig: &Rig, authorization: &str, body: &str) -> (u16, String, Value) {
+    raw_post(rig, "relay.test", authorization, body)
+}
+
+/// The same, to a host of any name.
+pub(super) fn raw_post(
+    rig: &Rig,
+    host: &str,
+    authorization: &str,
+    body: &str,
+) -> (u16, String, Value) {
     let mut stream = rig.dial();
     let length = body.len();
     let head = format!(
-        "POST / HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\nAuthorization: {authorization}\r\n\
+        "POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: {authorization}\r\n\
          Content-Type: application/nostr+json+rpc\r\nContent-Length: {length}\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).unwrap();

@@ -8,13 +8,16 @@ mod compression;
 mod events;
 mod live;
 mod manage;
+mod matrix;
 mod metrics;
 mod negentropy;
 mod plugin;
 mod policy;
 mod private;
 mod requests;
+mod rows;
 mod searches;
+mod secrecy;
 mod web;
 
 use super::{AuthMode, Config, Relay};
@@ -144,7 +147,7 @@ impl Client {
     fn hear(&mut self) -> Value {
         loop {
             match self.socket.read().unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Text(text) => return checked(serde_json::from_str(&text).unwrap()),
                 Message::Ping(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -190,12 +193,49 @@ impl Client {
         let mut said = Vec::new();
         loop {
             match self.socket.read().unwrap() {
-                Message::Text(text) => said.push(serde_json::from_str(&text).unwrap()),
+                Message::Text(text) => {
+                    said.push(checked(serde_json::from_str(&text).unwrap()));
+                }
                 Message::Close(frame) => return (said, frame.unwrap().code),
                 _ => {}
             }
         }
     }
+}
+
+/// What a refusal may begin with: the words of NIP-01, 42, 50 and 77, and that of a plugin of these tests, whose words are
+/// passed on.
+const PREFIXES: [&str; 12] = [
+    "spam",
+    "duplicate",
+    "pow",
+    "blocked",
+    "rate-limited",
+    "invalid",
+    "restricted",
+    "mute",
+    "error",
+    "auth-required",
+    "unsupported",
+    "closed",
+];
+
+/// A message of the relay, which has the form that its verb demands, and a word that programs can read if it refuses.
+fn checked(message: Value) -> Value {
+    let (elements, refuses) = match message[0].as_str().unwrap() {
+        "OK" => (4, message[2] == false || message[3] != ""),
+        "CLOSED" | "NEG-ERR" => (3, true),
+        "NOTICE" => (2, true),
+        "EVENT" | "COUNT" | "NEG-MSG" => (3, false),
+        "EOSE" | "AUTH" => (2, false),
+        other => panic!("{other}: {message}"),
+    };
+    let list = message.as_array().unwrap();
+    assert_eq!(list.len(), elements, "{message}");
+    let text = list[elements - 1].as_str().unwrap_or_default();
+    let word = text.split_once(": ").map(|(word, _)| word);
+    assert!(!refuses || word.is_some_and(|word| PREFIXES.contains(&word)), "{message}");
+    message
 }
 
 fn signer(n: u8) -> Signer {

@@ -22,7 +22,7 @@ fn put(rig: &Rig, range: std::ops::Range<u64>) -> Vec<Event> {
     events
 }
 
-fn twin<'a>(events: impl IntoIterator<Item = &'a Event>) -> NegentropyStorageVector {
+pub(super) fn twin<'a>(events: impl IntoIterator<Item = &'a Event>) -> NegentropyStorageVector {
     let mut storage = NegentropyStorageVector::new();
     for event in events {
         storage.insert(event.created_at(), Id::from_byte_array(*event.id())).unwrap();
@@ -39,7 +39,7 @@ impl Client {
         const_hex::decode(answer[2].as_str().unwrap()).unwrap()
     }
 
-    fn refusal(&mut self, message: &str) -> String {
+    pub(super) fn refusal(&mut self, message: &str) -> String {
         self.say(message);
         let answer = self.hear();
         assert_eq!(answer[0], "NEG-ERR", "{answer}");
@@ -47,7 +47,11 @@ impl Client {
     }
 
     /// Compares `own` with what matches `filter`: what only this side has, and what only the relay has.
-    fn compare(&mut self, filter: &str, own: &NegentropyStorageVector) -> [BTreeSet<[u8; 32]>; 2] {
+    pub(super) fn compare(
+        &mut self,
+        filter: &str,
+        own: &NegentropyStorageVector,
+    ) -> [BTreeSet<[u8; 32]>; 2] {
         let mut client = Negentropy::borrowed(own, 8_000).unwrap();
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let first = const_hex::encode(client.initiate().unwrap());
@@ -61,7 +65,7 @@ impl Client {
     }
 }
 
-fn ids<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeSet<[u8; 32]> {
+pub(super) fn ids<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeSet<[u8; 32]> {
     events.into_iter().map(|event| *event.id()).collect()
 }
 

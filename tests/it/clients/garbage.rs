@@ -7,7 +7,7 @@ use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Heads of requests that are refused, with the status that says so; 0 is an end without a word.
@@ -57,14 +57,14 @@ fn frames() -> Vec<(&'static str, Vec<u8>, u16)> {
     ]
 }
 
-fn connect(relay: &Relay) -> TcpStream {
+pub(crate) fn connect(relay: &Relay) -> TcpStream {
     let stream = TcpStream::connect(relay.address()).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
 /// What comes until the end, which may be a reset.
-fn rest(mut stream: TcpStream) -> Vec<u8> {
+pub(crate) fn rest(mut stream: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
         assert_ne!(error.kind(), ErrorKind::WouldBlock, "it neither answers nor hangs up");
@@ -73,7 +73,7 @@ fn rest(mut stream: TcpStream) -> Vec<u8> {
 }
 
 /// Reads the head of the answer to a handshake, a byte at a time to leave what follows.
-fn switch(stream: &mut TcpStream) {
+pub(crate) fn switch(stream: &mut TcpStream) {
     stream.write_all(UPGRADE.as_bytes()).unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -85,7 +85,7 @@ fn switch(stream: &mut TcpStream) {
 }
 
 /// The code of the close frame among short frames of a server.
-fn close_code(mut frames: &[u8]) -> Option<u16> {
+pub(crate) fn close_code(mut frames: &[u8]) -> Option<u16> {
     while let [head, length, rest @ ..] = frames {
         let (extended, length) = match length {
             126 => (2, usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]))),
@@ -101,7 +101,7 @@ fn close_code(mut frames: &[u8]) -> Option<u16> {
 }
 
 /// The resident memory of the relay, in KiB.
-fn resident_kib(relay: &Relay) -> u64 {
+pub(crate) fn resident_kib(relay: &Relay) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", relay.child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()

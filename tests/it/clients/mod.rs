@@ -13,7 +13,7 @@
 mod collect;
 mod collect_kill;
 mod follow;
-mod garbage;
+pub(crate) mod garbage;
 mod kill;
 mod nostr_tools;
 mod peer;
@@ -37,21 +37,27 @@ use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
 /// After this a message that did not come is a failure; far more than any needs.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// `ratite relay` as a process, on small files; it ends with the test.
-struct Relay {
-    child: Child,
+pub(crate) struct Relay {
+    pub(crate) child: Child,
     out: BufReader<ChildStdout>,
     err: File,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Relay {
     /// Starts it on the store in `dir` and waits until clients can connect.
-    fn start(dir: &Path, more: &[&str]) -> Relay {
+    pub(crate) fn start(dir: &Path, more: &[&str]) -> Relay {
+        Relay::start_by(&mut ratite(&[]), dir, more)
+    }
+
+    /// The same, by a command of which the program is the end.
+    pub(crate) fn start_by(command: &mut Command, dir: &Path, more: &[&str]) -> Relay {
         let err = tempfile::tempfile().unwrap();
-        let mut child = ratite(&["relay", "--data", dir.to_str().unwrap()])
+        let mut child = command
+            .args(["relay", "--data", dir.to_str().unwrap()])
             .args(["--listen", "127.0.0.1:0"])
             .args(["--shards", "2", "--threads", "2"])
             .args(["--log-file", "8 MiB", "--memtable", "1 MiB", "--memory", "96 MiB"])
@@ -70,7 +76,7 @@ impl Relay {
     }
 
     /// What it said on standard error so far.
-    fn said(&mut self) -> String {
+    pub(crate) fn said(&mut self) -> String {
         let mut text = String::new();
         self.err.rewind().unwrap();
         self.err.read_to_string(&mut text).unwrap();
@@ -78,12 +84,12 @@ impl Relay {
     }
 
     /// The address without the `ws://`.
-    fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("ws://").unwrap()
     }
 
     /// Stops it as a service manager does; it has to end well.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.child.wait().unwrap();
@@ -92,7 +98,7 @@ impl Relay {
     }
 
     /// kill -9.
-    fn kill(&mut self) -> ExitStatus {
+    pub(crate) fn kill(&mut self) -> ExitStatus {
         self.child.kill().unwrap();
         self.child.wait().unwrap()
     }
@@ -107,10 +113,10 @@ impl Drop for Relay {
 }
 
 /// A websocket that speaks JSON and waits for its answers.
-struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket(pub(crate) WebSocket<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    fn connect(url: &str) -> Socket {
+    pub(crate) fn connect(url: &str) -> Socket {
         let (socket, _response) = tungstenite::connect(url).unwrap();
         let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("{url}") };
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -118,16 +124,16 @@ impl Socket {
     }
 
     /// Sends a message as it is.
-    fn send(&mut self, text: String) -> tungstenite::Result<()> {
+    pub(crate) fn send(&mut self, text: String) -> tungstenite::Result<()> {
         self.0.send(Message::text(text))
     }
 
-    fn publish(&mut self, event: &Event) -> tungstenite::Result<()> {
+    pub(crate) fn publish(&mut self, event: &Event) -> tungstenite::Result<()> {
         self.send(format!("[\"EVENT\",{}]", json(event)))
     }
 
     /// The next message, the relay's challenge aside.
-    fn next(&mut self) -> tungstenite::Result<Value> {
+    pub(crate) fn next(&mut self) -> tungstenite::Result<Value> {
         loop {
             if let Message::Text(text) = self.0.read()? {
                 let message: Value = serde_json::from_str(&text).unwrap();
@@ -139,7 +145,7 @@ impl Socket {
     }
 
     /// The stored events of one filter, newest first.
-    fn query(&mut self, filter: &Value) -> Vec<Value> {
+    pub(crate) fn query(&mut self, filter: &Value) -> Vec<Value> {
         self.send(format!("[\"REQ\",\"q\",{filter}]")).unwrap();
         let mut events = Vec::new();
         loop {
@@ -155,13 +161,13 @@ impl Socket {
     }
 
     /// How many events match a filter.
-    fn count(&mut self, filter: &Value) -> u64 {
+    pub(crate) fn count(&mut self, filter: &Value) -> u64 {
         self.send(format!("[\"COUNT\",\"c\",{filter}]")).unwrap();
         let message = self.next().unwrap();
         message[2]["count"].as_u64().unwrap_or_else(|| panic!("{message}"))
     }
 }
 
-fn json(event: &Event) -> String {
+pub(crate) fn json(event: &Event) -> String {
     String::from_utf8(event.to_json()).unwrap()
 }

@@ -58,10 +58,16 @@ const LIMIT_MAX: Number = number("relay.max-limit", |b| b.relay.limits.limit_max
 const EVENT_MAX: Number = number("relay.max-event", |b| b.relay.limits.event.json_bytes as u64);
 const MESSAGE_MAX: Number = number("relay.max-message", |b| b.relay.limits.message_bytes as u64);
 const QUEUE_MAX: Number = number("relay.max-queue", |b| b.relay.limits.outbound_bytes as u64);
+const QUEUE_TOTAL: Number =
+    number("relay.max-queue-total", |b| b.relay.limits.outbound_total_bytes as u64);
 
 /// Options of which the first may not be over the second.
-const AT_MOST: [[Number; 2]; 3] =
-    [[LIMIT_DEFAULT, LIMIT_MAX], [EVENT_MAX, MESSAGE_MAX], [MESSAGE_MAX, QUEUE_MAX]];
+const AT_MOST: [[Number; 2]; 4] = [
+    [LIMIT_DEFAULT, LIMIT_MAX],
+    [EVENT_MAX, MESSAGE_MAX],
+    [MESSAGE_MAX, QUEUE_MAX],
+    [QUEUE_MAX, QUEUE_TOTAL],
+];
 
 impl Settings {
     /// The effective configuration, with these flags, and the file that `--config` names.

@@ -2,8 +2,8 @@
 
 use super::kind::{Built, Kind, Word};
 use super::table::{
-    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, count, list, size, text, time, word,
-    words,
+    DAY, GIB, KIB, LONG, MIB, MS, SECOND, Section, Setting, TIB, count, list, size, text, time,
+    word, words,
 };
 use ratite::nostr::requests::normal_url;
 use ratite::relay::{AuthMode, Metrics};
@@ -66,7 +66,14 @@ fn max_message(built: &mut Built, bytes: usize) {
     let limits = &mut built.relay.limits;
     limits.message_bytes = bytes;
     // And a message the queue of a client.
-    limits.outbound_bytes = limits.outbound_bytes.max(4 * bytes);
+    max_queue(built, built.relay.limits.outbound_bytes.max(4 * bytes));
+}
+
+fn max_queue(built: &mut Built, bytes: usize) {
+    let limits = &mut built.relay.limits;
+    limits.outbound_bytes = bytes;
+    // And that what all have together.
+    limits.outbound_total_bytes = limits.outbound_total_bytes.max(bytes);
 }
 
 fn max_limit(built: &mut Built, most: u64) {
@@ -251,9 +258,16 @@ pub static RELAY: &[Setting] = &[
     .word(),
     relay(
         "max-queue",
-        size(KIB, GIB, |b, n| b.relay.limits.outbound_bytes = n),
+        size(KIB, GIB, max_queue),
         "auto",
         "Answers that may wait for a slow client; auto: 4 MiB, more if max-message is over 1 MiB",
+    )
+    .word(),
+    relay(
+        "max-queue-total",
+        size(KIB, TIB, |b, n| b.relay.limits.outbound_total_bytes = n),
+        "auto",
+        "Answers that may wait for all clients, before each may have a 16th of max-queue; auto: 256 MiB, or max-queue if that is more",
     )
     .word(),
     relay(
@@ -292,6 +306,12 @@ pub static RELAY: &[Setting] = &[
         count("values", 1, 100_000_000, |b, n| b.relay.limits.connection_values = n as usize),
         "50000",
         "Values of all filters of one connection; each takes some 150 bytes",
+    ),
+    relay(
+        "max-total-values",
+        count("values", 1, 1_000_000_000_000, |b, n| b.relay.limits.total_values = n as usize),
+        "10000000",
+        "Values of all filters of the relay, 8 more for each filter, before each connection may have a 16th of max-connection-values",
     ),
     relay(
         "max-writes",
