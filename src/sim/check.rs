@@ -7,7 +7,7 @@ use crate::base::Key;
 use crate::io::sim::SimDisk;
 use crate::io::{Disk, Rng};
 use crate::query::{Order, Select};
-use crate::store::Store;
+use crate::store::{Options, Store};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,6 +76,26 @@ fn walk(
         take(record.key, record.body)?;
     }
     Ok(keys)
+}
+
+/// Whether opening has read no more than the log, a few times, and what else there is once: its work is bounded by the
+/// log, which is bounded by the memtables.
+///
+/// # Errors
+/// What was read.
+pub fn reads(disk: &SimDisk, store: &Store, options: &Options, read: u64) -> Result<(), String> {
+    let mut logs = 0;
+    for shard in 0..store.shard_count() {
+        let dir = store.dir().join(format!("shard-{shard:02}"));
+        let names = disk.list(&dir).map_err(|error| error.to_string())?;
+        logs += names.iter().filter(|name| name.starts_with("wal-")).count();
+    }
+    // Headers, blocks, traces behind the end, what is settled.
+    let most = disk.used_bytes() + 3 * (logs * options.log_file_bytes) as u64;
+    if read > most {
+        return Err(format!("opening read {read} bytes, with {logs} log files {most} at most"));
+    }
+    Ok(())
 }
 
 /// Whether the files are those of the store and no others.

@@ -1,12 +1,12 @@
 //! Crashes: each moment of a run, cut off in each way, opened and checked; some of them cut off once more.
 
-use super::check::{check, files};
+use super::check::{check, files, reads};
 use super::history::Expect;
 use super::run::Run;
 use super::subject::Subject;
-use crate::base::hash64;
+use crate::base::{Error, hash64};
 use crate::io::sim::{Moment, Survivors};
-use crate::io::{Env, ManualClock, Rng, SeededEntropy, SimDisk};
+use crate::io::{Env, Faults, ManualClock, Rng, SeededEntropy, SimDisk};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +74,36 @@ impl<S: Subject> Run<S> {
     }
 }
 
+/// Opens the store while reads, writes or syncs fail by chance, or the disk is full: it opens, or says so and opens once
+/// that is over.
+///
+/// # Errors
+/// Another error than that of the disk; an error when nothing fails any more.
+fn in_trouble<S: Subject>(
+    run: &mut Run<S>,
+    env: &Env,
+    disk: &SimDisk,
+    rng: &mut Rng,
+) -> Result<S::Open, String> {
+    let usual = disk.faults();
+    let one_in = 1 + rng.below(12) as u32;
+    disk.set_faults(match rng.below(4) {
+        0 => Faults { eio_read: one_in, ..usual },
+        1 => Faults { eio_write: one_in, ..usual },
+        2 => Faults { eio_sync: one_in, ..usual },
+        _ => Faults { quota: Some(disk.used_bytes()), ..usual },
+    });
+    let opened = run.subject.open(env);
+    disk.set_faults(usual);
+    match opened {
+        Ok(open) => return Ok(open),
+        Err(Error::Io { .. }) => run.stats.refused += 1,
+        Err(error) => return Err(format!("opening, while the disk fails: {error}")),
+    }
+    disk.kill();
+    run.subject.open(env).map_err(|error| format!("opening, after the disk failed: {error}"))
+}
+
 /// One state: opened, checked, and, by a draw, cut off again within the opening or right after it.
 ///
 /// # Errors
@@ -99,7 +129,14 @@ fn state<S: Subject>(
         disk.record(rng.below(typical), 1);
     }
     // 1. Recovery.
-    let open = run.subject.open(&env).map_err(|error| format!("opening: {error}"))?;
+    let before = disk.read_bytes();
+    let open = if rng.chance(40) {
+        in_trouble(run, &env, &disk, &mut rng)?
+    } else {
+        let open = run.subject.open(&env).map_err(|error| format!("opening: {error}"))?;
+        reads(&disk, S::store(&open), run.subject.options(), disk.read_bytes() - before)?;
+        open
+    };
     let (mut moments, passed) = disk.recorded();
     if within {
         run.recovery_moments = passed;

@@ -10,7 +10,8 @@
 //!            one of the crashed disks --> the next epoch of the run
 //! ```
 //!
-//! Reading order: `subject` (what is simulated), `toy` (the engine's own), `history`, `run`, `crash`, `check`.
+//! Reading order: `subject` (what is simulated), `toy` (the engine's own model; `nostr` and `logs` are the others),
+//! `history`, `run`, `crash`, `check`.
 //!
 //! S1. A seed decides everything, on one thread: two runs of it do the same to the disk, byte for byte.
 //! S2. A state is an image of the disk, by hash. One that was met before, in a run, is held against what was found
@@ -19,6 +20,10 @@
 mod check;
 mod crash;
 mod history;
+#[cfg(feature = "logs")]
+mod logs;
+#[cfg(feature = "nostr")]
+mod nostr;
 mod run;
 mod subject;
 #[cfg(test)]
@@ -41,6 +46,8 @@ pub struct Stats {
     pub in_recovery: u64,
     /// Of those, what a crash right after recovery left.
     pub after_recovery: u64,
+    /// Openings that a failing disk refused, and that went well when it failed no more.
+    pub refused: u64,
     /// Images that were met before.
     pub repeated: u64,
     /// Runs.
@@ -84,6 +91,7 @@ impl Stats {
             states: self.states + other.states,
             in_recovery: self.in_recovery + other.in_recovery,
             after_recovery: self.after_recovery + other.after_recovery,
+            refused: self.refused + other.refused,
             repeated: self.repeated + other.repeated,
             seeds: self.seeds + other.seeds,
             deeds: self.deeds + other.deeds,

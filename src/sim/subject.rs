@@ -3,6 +3,7 @@
 use super::history::Rows;
 use crate::base::{Error, Result};
 use crate::io::{Env, Rng};
+use crate::shard::{Compress, Policy, SyncMode};
 use crate::store::{Options, Store};
 
 /// What a deed is answered.
@@ -63,4 +64,39 @@ pub trait Subject: Sized {
         rows: &Rows,
         rng: &mut Rng,
     ) -> std::result::Result<(), String>;
+}
+
+/// The smallest store there can be, of one shard: small files make rare states common, and opening cheap.
+pub fn small_options(rng: &mut Rng) -> Options {
+    let sync = match rng.below(6) {
+        0 => SyncMode::BATCH,
+        1 => SyncMode::Never,
+        _ => SyncMode::Always,
+    };
+    let compress = [Compress::Never, Compress::Full, Compress::Always][rng.below(3) as usize];
+    let mut options = Options {
+        shards: Some(1),
+        sync,
+        memtable_bytes: Some(64 << 10),
+        memtable_records: Some(4 + rng.below(12) as u32),
+        log_file_bytes: 64 << 10,
+        ring_bytes: 16 << 10,
+        in_flight: 16,
+        compaction: Policy {
+            records_max: 1000,
+            fan_in: 2 + rng.below(3) as usize,
+            garbage_percent: 30,
+            inputs_max: 4,
+            compress,
+            span: None,
+        },
+        ..Options::tiny()
+    };
+    options.memory_bytes = options.memory_bytes_min(1).max(1 << 20);
+    options
+}
+
+/// One of `items`.
+pub fn any_of<'a, T>(rng: &mut Rng, items: &'a [T]) -> Option<&'a T> {
+    (!items.is_empty()).then(|| &items[rng.below(items.len() as u64) as usize])
 }

@@ -61,15 +61,32 @@ fn simulate<S: Subject>(states: u64) -> Stats {
     stats
 }
 
-#[test]
-fn toy() {
-    let stats = simulate::<Toy>(1_000_000);
+/// Whether everything happened that is to be cut off.
+fn assert_rich(stats: &Stats) {
     assert!(stats.in_recovery * 5 > stats.states, "{stats:?}");
-    let happened = [stats.flushes, stats.merges, stats.drops, stats.mishaps];
+    let happened = [stats.flushes, stats.merges, stats.drops, stats.mishaps, stats.refused];
     assert!(happened.iter().all(|&count| count * 20 > stats.seeds), "{stats:?}");
 }
 
-/// The toy until `RATITE_SECONDS` are over, from a seed that nobody chose.
+/// With the other two, a million states.
+#[test]
+fn toy() {
+    assert_rich(&simulate::<Toy>(700_000));
+}
+
+#[cfg(feature = "nostr")]
+#[test]
+fn nostr() {
+    assert_rich(&simulate::<super::nostr::Nostr>(200_000));
+}
+
+#[cfg(feature = "logs")]
+#[test]
+fn logs() {
+    assert_rich(&simulate::<super::logs::Logs>(100_000));
+}
+
+/// The models in turn until `RATITE_SECONDS` are over, from a seed that nobody chose.
 #[test]
 #[ignore = "runs for hours"]
 fn for_hours() {
@@ -77,11 +94,19 @@ fn for_hours() {
     let end = clock.monotonic_nanos() + number("RATITE_SECONDS").unwrap_or(60) * 1_000_000_000;
     let first = number("RATITE_SEED").unwrap_or(clock.unix_micros());
     println!("from seed {first} on");
+    let models: &[fn(Range<u64>, u64) -> std::result::Result<Stats, Box<Failure>>] = &[
+        hunt,
+        #[cfg(feature = "nostr")]
+        hunt_in::<super::nostr::Nostr>,
+        #[cfg(feature = "logs")]
+        hunt_in::<super::logs::Logs>,
+    ];
     let one = |thread: u64| {
         let (mut all, mut seed) = (Stats::default(), first + thread * SEEDS_A_THREAD);
         while clock.monotonic_nanos() < end {
-            let found = hunt_in::<Toy>(seed..seed + 1, u64::MAX);
-            all = all.and(found.unwrap_or_else(|failure| panic!("{failure}")));
+            for hunt in models {
+                all = all.and(hunt(seed..seed + 1, u64::MAX).unwrap_or_else(|f| panic!("{f}")));
+            }
             seed += 1;
         }
         all
@@ -97,12 +122,19 @@ fn for_hours() {
 
 #[test]
 fn a_seed_does_the_same_to_every_disk_when_it_is_run_again() {
-    let mut seen = std::collections::BTreeSet::new();
-    for seed in 0..100 {
-        let [one, two] = [(); 2].map(|()| hunt(seed..seed + 1, 100).unwrap());
-        assert_eq!(one, two, "seed {seed}");
-        assert!(seen.insert(one.io_hash), "seed {seed} does what another does");
+    fn twice<S: Subject>(seeds: Range<u64>) {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in seeds {
+            let [one, two] = [(); 2].map(|()| hunt_in::<S>(seed..seed + 1, 60).unwrap());
+            assert_eq!(one, two, "seed {seed}");
+            assert!(seen.insert(one.io_hash), "seed {seed} does what another does");
+        }
     }
+    twice::<Toy>(0..100);
+    #[cfg(feature = "nostr")]
+    twice::<super::nostr::Nostr>(0..20);
+    #[cfg(feature = "logs")]
+    twice::<super::logs::Logs>(0..20);
 }
 
 /// The toy on a store that answers before it syncs, and says that it does not.

@@ -9,12 +9,12 @@
 //! The rules stand here twice: as a `Model` for the engine, and as `Toy::apply` over a list.
 
 use super::history::Rows;
-use super::subject::{Answer, Subject, Told};
+use super::subject::{Answer, Subject, Told, any_of, small_options};
 use crate::base::{Key, Result, Terms, hash64};
 use crate::io::{Env, Rng};
 use crate::model::{ByBlock, Decision, Model, Probes, Record};
 use crate::query::{Order, Select};
-use crate::shard::{Compress, Outcome, Policy, SyncMode};
+use crate::shard::Outcome;
 use crate::store::{Options, Pending, Store};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub struct Toy {
 }
 
 impl Toy {
-    pub fn set_sync(&mut self, sync: SyncMode) {
+    pub fn set_sync(&mut self, sync: crate::shard::SyncMode) {
         self.options.sync = sync;
     }
 
@@ -130,32 +130,9 @@ impl Subject for Toy {
     const NAME: &'static str = "toy";
 
     fn new(rng: &mut Rng) -> Toy {
-        let sync = match rng.below(6) {
-            0 => SyncMode::BATCH,
-            1 => SyncMode::Never,
-            _ => SyncMode::Always,
-        };
-        let compress = [Compress::Never, Compress::Full, Compress::Always][rng.below(3) as usize];
-        let mut options = Options {
-            shards: Some(if rng.chance(8) { 2 } else { 1 }),
-            sync,
-            memtable_bytes: Some(64 << 10),
-            memtable_records: Some(4 + rng.below(12) as u32),
-            log_file_bytes: 64 << 10,
-            ring_bytes: 16 << 10,
-            in_flight: 16,
-            compaction: Policy {
-                records_max: 1000,
-                fan_in: 2 + rng.below(3) as usize,
-                garbage_percent: 30,
-                inputs_max: 4,
-                compress,
-                span: None,
-            },
-            ..Options::tiny()
-        };
-        let least = options.memory_bytes_min(options.shards.unwrap_or(1));
-        options.memory_bytes = least.max(1 << 20);
+        let shards = if rng.chance(8) { 2 } else { 1 };
+        let mut options = Options { shards: Some(shards), ..small_options(rng) };
+        options.memory_bytes = options.memory_bytes_min(shards).max(1 << 20);
         Toy { options, by_block: rng.chance(3), past: Vec::new() }
     }
 
@@ -293,7 +270,7 @@ impl Subject for Toy {
             }
         }
         for _ in 0..2 {
-            let Some((key, body)) = rng_item(rng, &self.past) else { break };
+            let Some((key, body)) = any_of(rng, &self.past) else { break };
             let found = store.get(&key.id, |record| record.body == &body[..]);
             let expected = rows.contains_key(key).then_some(true);
             match found {
@@ -303,10 +280,6 @@ impl Subject for Toy {
         }
         Ok(())
     }
-}
-
-fn rng_item<'a, T>(rng: &mut Rng, items: &'a [T]) -> Option<&'a T> {
-    (!items.is_empty()).then(|| &items[rng.below(items.len() as u64) as usize])
 }
 
 fn slot_of(body: &[u8]) -> u64 {

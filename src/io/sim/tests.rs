@@ -92,6 +92,104 @@ fn names_after_a_cut(faults: Faults, sync: bool) -> BTreeSet<Vec<String>> {
     (0..200).map(names).collect()
 }
 
+/// Two writes, a rename and a sync, with a mark before each; then `after`.
+fn recorded(seed: u64, after: impl FnOnce(&Env, &SimDisk)) -> Vec<Moment> {
+    let (env, disk) = machine(seed, Faults::default());
+    let file = durable_file(&env, "a", 4);
+    disk.record(0, u64::MAX);
+    for step in 0..2 {
+        disk.mark(step);
+        file.write_at(step * SECTOR as u64, &bytes(2 * SECTOR, 1 + step as u8)).unwrap();
+    }
+    disk.mark(2);
+    env.disk.rename(&path("a"), &path("b")).unwrap();
+    env.disk.sync_dir("/d".as_ref()).unwrap();
+    disk.mark(3);
+    file.sync().unwrap();
+    after(&env, &disk);
+    let (moments, passed) = disk.recorded();
+    assert_eq!(moments.len() as u64, passed);
+    moments
+}
+
+#[test]
+fn a_moment_is_taken_after_each_write_and_before_each_sync_with_its_mark() {
+    let moments = recorded(1, |_, _| ());
+    assert_eq!(moments.iter().map(Moment::mark).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let has = |moment: &Moment| (moment.has_unsynced_bytes(), moment.has_unsynced_names());
+    let has: Vec<_> = moments.iter().map(has).collect();
+    assert_eq!(has, [(true, false), (true, false), (true, true), (true, false)]);
+    // Some go by, and of the others some are taken.
+    let (_, disk) = machine(1, Faults::default());
+    let file = disk.create(&path("a"), 512).unwrap();
+    disk.record(1, 2);
+    for byte in 1..5 {
+        file.write_at(0, &bytes(SECTOR, byte)).unwrap();
+    }
+    let (moments, passed) = disk.recorded();
+    let kept = moments.iter().map(|moment| moment.crash(1, Survivors::All, Survivors::All));
+    let kept: Vec<u8> = kept.map(|disk| first_bytes(&disk, "a")[0]).collect();
+    assert_eq!((kept, passed), (vec![2, 3], 4));
+}
+
+#[test]
+fn a_moment_does_not_change_with_the_disk_it_was_taken_from() {
+    let crashed = |moments: &[Moment]| -> Vec<u64> {
+        use Survivors::{All, None, Some};
+        let ways = [(None, None), (None, All), (All, None), (All, All), (Some, Some)];
+        let crash =
+            |moment: &Moment| ways.map(|(bytes, names)| moment.crash(9, bytes, names).image_hash());
+        moments.iter().flat_map(crash).collect()
+    };
+    let alone = crashed(&recorded(2, |_, _| ()));
+    let mut moments = recorded(2, |env, disk| {
+        let file = env.disk.open(&path("b")).unwrap();
+        file.write_at(0, &bytes(4 * SECTOR, 9)).unwrap();
+        env.disk.remove(&path("b")).unwrap();
+        disk.power_loss();
+    });
+    moments.truncate(4);
+    assert_eq!(crashed(&moments), alone);
+    let distinct: BTreeSet<u64> = alone.iter().copied().collect();
+    assert!(distinct.len() > 6, "{alone:?}");
+}
+
+#[test]
+fn a_crash_at_a_moment_leaves_what_a_power_cut_there_may_leave() {
+    use Survivors::{All, None, Some};
+    let moments = recorded(3, |_, _| ());
+    // At the rename: both writes are pending.
+    let crash = |seed, bytes, names| {
+        let disk = moments[2].crash(seed, bytes, names);
+        let name = if disk.contents(path("a")).is_some() { "a" } else { "b" };
+        assert!(disk.contents(path(if name == "a" { "b" } else { "a" })).is_none());
+        (name, first_bytes(&disk, name))
+    };
+    assert_eq!(crash(1, None, None), ("a", vec![0; 4]));
+    assert_eq!(crash(1, All, None), ("a", vec![1, 2, 2, 0]));
+    assert_eq!(crash(1, None, All), ("b", vec![0; 4]));
+    let drawn: BTreeSet<_> = (0..300).map(|seed| crash(seed, Some, Some)).collect();
+    let cut: BTreeSet<_> = (0..600)
+        .map(|seed| {
+            let (env, disk) = machine(seed, Faults::default());
+            let file = durable_file(&env, "a", 4);
+            file.write_at(0, &bytes(2 * SECTOR, 1)).unwrap();
+            file.write_at(SECTOR as u64, &bytes(2 * SECTOR, 2)).unwrap();
+            env.disk.rename(&path("a"), &path("b")).unwrap();
+            disk.power_loss();
+            let name = if disk.contents(path("a")).is_some() { "a" } else { "b" };
+            (name, first_bytes(&disk, name))
+        })
+        .collect();
+    assert_eq!(drawn, cut, "the same subsets of sectors and names");
+    // It is a disk like any other.
+    let disk = moments[2].crash(5, All, All);
+    let file = disk.open(&path("b")).unwrap();
+    file.write_at(0, &bytes(SECTOR, 7)).unwrap();
+    assert_eq!(first_bytes(&disk, "b")[0], 7);
+    assert_eq!(crash(1, All, All).1, [1, 2, 2, 0], "and another is none the wiser");
+}
+
 #[test]
 fn names_survive_as_a_prefix_or_as_any_subset_unless_synced() {
     let all = BTreeSet::from([vec!["a".to_owned(), "b".into(), "c".into()]]);
