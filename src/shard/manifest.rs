@@ -7,11 +7,14 @@
 //!
 //! I1. A manifest's name is durable only after its contents and the names of all segments it lists.
 //! I2. Nothing that the newest durable manifest, or the one before it, needs is removed.
+//! I3. A manifest that is found whole may yet not be durable, since the sync that failed behind it is why the store
+//!     was opened again. It is written once more, the same bytes to the same place, before anything is removed that
+//!     it does without.
 
 use super::config::Config;
 use super::format::Manifest;
 use crate::base::{Error, Result};
-use crate::io::{Buf, Disk};
+use crate::io::{Buf, Disk, File};
 use std::path::Path;
 
 const PREFIX: &str = "manifest-";
@@ -92,15 +95,36 @@ pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
     failure.map_or(Ok(None), Err)
 }
 
+/// Makes the manifest of this generation, which was found whole, durable under a durable name (I3).
+pub(crate) fn settle(disk: &dyn Disk, config: &Config, generation: u64) -> Result<()> {
+    let file = disk.open(&config.dir.join(name(generation)))?;
+    let buf = contents(&*file)?;
+    file.write_at(0, &buf)?;
+    file.sync()?;
+    disk.sync_dir(&config.dir)
+}
+
+/// Whether there is a newer one than that of `generation`, of this shard, which cannot be read now. It may be next
+/// time.
+pub(crate) fn has_newer(disk: &dyn Disk, config: &Config, generation: u64) -> Result<bool> {
+    let newer = list(disk, config)?.into_iter().filter(|&other| other > generation);
+    let is_ours = |other| !matches!(read_one(disk, config, other), Err(Error::Mismatch { .. }));
+    Ok(newer.map(is_ours).any(|ours| ours))
+}
+
+fn contents(file: &dyn File) -> Result<Buf> {
+    let align = file.align();
+    let bytes = usize::try_from(file.len())
+        .map_err(|_| Error::corrupt(file.path(), 0, "no manifest is that long"))?;
+    let mut buf = Buf::zeroed(bytes / align * align, align);
+    file.read_at(0, &mut buf)?;
+    Ok(buf)
+}
+
 /// The manifest of one generation.
 pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
     let path = config.dir.join(name(generation));
-    let file = disk.open(&path)?;
-    let align = file.align();
-    let bytes = usize::try_from(file.len())
-        .map_err(|_| Error::corrupt(&path, 0, "no manifest is that long"))?;
-    let mut buf = Buf::zeroed(bytes / align * align, align);
-    file.read_at(0, &mut buf)?;
+    let buf = contents(&*disk.open(&path)?)?;
     let manifest = Manifest::decode(&path, &buf, config.store, config.shard)?;
     if manifest.generation != generation {
         return Err(Error::corrupt(path, 0, "the manifest is of another generation than its name"));

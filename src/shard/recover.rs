@@ -1,7 +1,7 @@
 //! Opening a shard: what the manifest names, then what the log adds.
 //!
 //! ```text
-//!   1 newest whole manifest        4 sync what was replayed: what is shown once is never lost
+//!   1 newest whole manifest        4 sync what was found: what is shown once is never lost
 //!   2 open its segments            5 remove what a crash left half-done
 //!   3 replay the log behind it     6 begin a new log file, never behind a torn tail
 //! ```
@@ -97,6 +97,8 @@ pub(super) fn open(
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
     // 4
+    manifest::settle(&*shared.env.disk, &shared.config, manifest.generation)?;
+    let passed_over = manifest::has_newer(&*shared.env.disk, &shared.config, manifest.generation)?;
     let in_use = manifest.log_start.file()..=replayed.end.file();
     let numbers = files.list()?;
     let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
@@ -109,8 +111,10 @@ pub(super) fn open(
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
-    // 5
-    remove_orphans(&shared, &replay.segments)?;
+    // 5. A newer manifest that could not be read may name them.
+    if !passed_over {
+        remove_orphans(&shared, &replay.segments)?;
+    }
     let in_use = log_start.file()..=replayed.end.file();
     let mut unneeded: Vec<u32> = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
     while unneeded.len() > 2 {

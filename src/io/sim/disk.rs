@@ -14,6 +14,7 @@
 
 use super::faults::{Faults, PendingWrite, Regime, put, sectors, survive};
 use super::names::{Dir, NameChange};
+use super::plan::{Act, Failure, Plan};
 use crate::base::{Error, Result, hash64};
 use crate::io::Rng;
 use crate::io::signal::Signal;
@@ -53,6 +54,7 @@ pub(super) struct State {
     pub cut_in: Option<u64>,
     pub counted: u64,
     pub hash: u64,
+    pub plan: Plan,
 }
 
 impl State {
@@ -72,6 +74,7 @@ impl State {
             cut_in: None,
             counted: 0,
             hash: 0,
+            plan: Plan::default(),
         }
     }
 
@@ -125,17 +128,29 @@ impl State {
         }
         let len = self.inodes.get(&held.inode).map_or(0, |inode| inode.visible.len() as u64);
         self.check_room("write", &held.path, end.saturating_sub(len))?;
-        if self.rng.chance(self.faults.eio_write) {
-            let write = PendingWrite { offset, bytes: bytes.to_vec() };
-            let sectors = sectors(&write);
-            let survivors = self.rng.below(sectors.len() as u64 + 1) as usize;
-            for (offset, range) in sectors.into_iter().take(survivors) {
-                self.apply(held.inode, offset, &write.bytes[range]);
+        let planned = self.planned(Act::Write, "write", &held.path);
+        if let Some(failure) = planned {
+            if failure != Failure::Again {
+                self.apply_prefix(held.inode, offset, bytes);
             }
+            return Err(failure.error("write", &held.path));
+        }
+        if self.rng.chance(self.faults.eio_write) {
+            self.apply_prefix(held.inode, offset, bytes);
             return Err(eio("write", &held.path));
         }
         self.apply(held.inode, offset, bytes);
         Ok(())
+    }
+
+    /// Some of the sectors, from the first on.
+    fn apply_prefix(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
+        let write = PendingWrite { offset, bytes: bytes.to_vec() };
+        let sectors = sectors(&write);
+        let survivors = self.rng.below(sectors.len() as u64 + 1) as usize;
+        for (offset, range) in sectors.into_iter().take(survivors) {
+            self.apply(inode, offset, &write.bytes[range]);
+        }
     }
 
     fn apply(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
@@ -156,7 +171,11 @@ impl State {
             self.cut();
             return Err(self.gone_error("sync", &held.path));
         }
-        let fails = self.rng.chance(self.faults.eio_sync);
+        let planned = self.planned(Act::Sync, "sync", &held.path);
+        if planned == Some(Failure::Again) {
+            return Err(Failure::Again.error("sync", &held.path));
+        }
+        let fails = self.rng.chance(self.faults.eio_sync) || planned.is_some();
         let State { rng, inodes, .. } = self;
         let Some(inode) = inodes.get_mut(&held.inode) else { return Ok(()) };
         for write in std::mem::take(&mut inode.pending) {
@@ -175,6 +194,7 @@ impl State {
 
     fn read_unlogged(&mut self, held: &Held, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.check_alive("read", &held.path, held.epoch)?;
+        self.fails(Act::Read, "read", &held.path)?;
         if self.rng.chance(self.faults.eio_read) {
             return Err(eio("read", &held.path));
         }
