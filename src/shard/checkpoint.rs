@@ -15,7 +15,7 @@ use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::write::Core;
 use super::{Shared, flush, manifest};
-use crate::base::{Lsn, Result, Seq};
+use crate::base::{Lsn, Result, Seq, planted};
 use crate::io::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl Core {
     /// Asks the worker for a manifest of the current view.
     pub(super) fn checkpoint(&mut self, obsolete: Vec<PathBuf>) {
         // What is removed must be named by neither of the two newest manifests.
-        self.generation += if obsolete.is_empty() { 1 } else { 2 };
+        let once = obsolete.is_empty() || planted!(InputRemovedWhileNamed);
+        self.generation += if once { 1 } else { 2 };
         let checkpoint = Checkpoint {
             generation: self.generation,
             manifest_start: self.log_start,
@@ -109,7 +110,10 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
     let segments = checkpoint.segments.iter().map(|live| ManifestSegment {
         id: live.segment.info().id,
         records: live.segment.records(),
-        dead: live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
+        dead: match planted!(CheckpointDropsTombstones) {
+            true => Vec::new(),
+            false => live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
+        },
     });
     let mut manifest = Manifest {
         generation: checkpoint.generation,
@@ -117,7 +121,7 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
         segments: segments.collect(),
     };
     let disk = &*shared.env.disk;
-    if checkpoint.obsolete.is_empty() {
+    if checkpoint.obsolete.is_empty() || planted!(InputRemovedWhileNamed) {
         return manifest::write(disk, &shared.config, &manifest);
     }
     // Twice, so that there are two whole ones that do without what is removed (manifest, I2).

@@ -13,7 +13,7 @@
 
 use super::config::Config;
 use super::format::Manifest;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, planted};
 use crate::io::{Buf, Disk, File};
 use std::path::Path;
 
@@ -40,13 +40,17 @@ pub(crate) fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
 
 /// Writes `manifest` durably, then drops all but the two newest.
 pub(crate) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
-    put(disk, config, manifest)?;
-    for old in list(disk, config)? {
-        if old + 1 < manifest.generation {
-            disk.remove(&config.dir.join(name(old)))?;
-        }
+    if planted!(ManifestSwappedTooSoon) {
+        drop_old(disk, config, manifest.generation + 1)?;
     }
-    Ok(())
+    put(disk, config, manifest)?;
+    drop_old(disk, config, manifest.generation)
+}
+
+/// Drops all before the two that end with `newest`.
+fn drop_old(disk: &dyn Disk, config: &Config, newest: u64) -> Result<()> {
+    let old = list(disk, config)?.into_iter().filter(|old| old + 1 < newest);
+    old.map(|old| disk.remove(&config.dir.join(name(old)))).collect()
 }
 
 /// Writes `manifest` durably, beside whatever others there are.
@@ -72,8 +76,10 @@ pub(crate) fn put_as(
     let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
     buf[..bytes.len()].copy_from_slice(&bytes);
     file.write_at(0, &buf)?;
-    file.sync()?;
-    disk.sync_dir(&config.dir)
+    if !planted!(ManifestNotSynced) {
+        file.sync()?;
+    }
+    if planted!(ManifestNameNotSynced) { Ok(()) } else { disk.sync_dir(&config.dir) }
 }
 
 /// The newest whole manifest, or `None` if the directory has none at all.
@@ -97,6 +103,9 @@ pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
 
 /// Makes the manifest of this generation, which was found whole, durable under a durable name (I3).
 pub(crate) fn settle(disk: &dyn Disk, config: &Config, generation: u64) -> Result<()> {
+    if planted!(ManifestNotSettled) {
+        return Ok(());
+    }
     let file = disk.open(&config.dir.join(name(generation)))?;
     let buf = contents(&*file)?;
     file.write_at(0, &buf)?;
@@ -104,12 +113,25 @@ pub(crate) fn settle(disk: &dyn Disk, config: &Config, generation: u64) -> Resul
     disk.sync_dir(&config.dir)
 }
 
-/// Whether there is a newer one than that of `generation`, of this shard, which cannot be read now. It may be next
-/// time.
-pub(crate) fn has_newer(disk: &dyn Disk, config: &Config, generation: u64) -> Result<bool> {
-    let newer = list(disk, config)?.into_iter().filter(|&other| other > generation);
-    let is_ours = |other| !matches!(read_one(disk, config, other), Err(Error::Mismatch { .. }));
-    Ok(newer.map(is_ours).any(|ours| ours))
+/// Removes manifests newer than that of `generation` that are damaged, durably: a write that was torn, mostly. Whether
+/// one is left that cannot be read now and may be next time.
+pub(crate) fn drop_damaged(disk: &dyn Disk, config: &Config, generation: u64) -> Result<bool> {
+    let (mut left, mut removed) = (false, false);
+    for newer in list(disk, config)?.into_iter().filter(|&other| other > generation) {
+        match read_one(disk, config, newer) {
+            Err(Error::Corrupt { .. }) => {
+                disk.remove(&config.dir.join(name(newer)))?;
+                removed = true;
+            }
+            // Of the store that a reshard replaces.
+            Err(Error::Mismatch { .. }) => {}
+            _ => left = true,
+        }
+    }
+    if removed {
+        disk.sync_dir(&config.dir)?;
+    }
+    Ok(left)
 }
 
 fn contents(file: &dyn File) -> Result<Buf> {

@@ -16,7 +16,7 @@ use super::work::{Worker, log_files};
 use super::write::{Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
-use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
+use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms, planted};
 use crate::io::{Env, GONE};
 use crate::memtable::{self, Memtable};
 use crate::model::Model;
@@ -98,11 +98,10 @@ pub(super) fn open(
     shared.stats.replayed.store(replayed.entries, Relaxed);
     // 4
     manifest::settle(&*shared.env.disk, &shared.config, manifest.generation)?;
-    let passed_over = manifest::has_newer(&*shared.env.disk, &shared.config, manifest.generation)?;
     let in_use = manifest.log_start.file()..=replayed.end.file();
     let numbers = files.list()?;
     let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
-    for &number in &chain {
+    for &number in chain.iter().filter(|_| !planted!(RecoveryNotSynced)) {
         shared.env.disk.open(&files.path(number))?.sync()?;
     }
     if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
@@ -111,8 +110,8 @@ pub(super) fn open(
     let generation = replay.finish(manifest.generation)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
-    // 5. A newer manifest that could not be read may name them.
-    if !passed_over {
+    // 5. Unless a newer manifest, which cannot be read now, may name them.
+    if !manifest::drop_damaged(&*shared.env.disk, &shared.config, manifest.generation)? {
         remove_orphans(&shared, &replay.segments)?;
     }
     let in_use = log_start.file()..=replayed.end.file();
@@ -125,6 +124,8 @@ pub(super) fn open(
     let file = files.prepare(number, unneeded.pop())?;
     let log_align = file.align();
     let log = wal::Writer::new(&files, file, number, replayed.end);
+    #[cfg(test)]
+    let log = wal::go_on_in_the_torn_file(&files, log, &replayed)?;
     let worker = Worker::new(shared.clone(), number + 1, unneeded);
     let memtable = replay.writer;
     let sealed = VecDeque::new();
