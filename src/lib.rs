@@ -83,6 +83,8 @@ pub mod relay;
 pub mod retention;
 pub mod segment;
 pub mod shard;
+#[cfg(test)]
+mod sim;
 pub mod store;
 #[cfg(feature = "relay")]
 pub mod sync;

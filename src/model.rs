@@ -187,4 +187,7 @@ impl<M: Model> Model for ByBlock<M> {
     fn decide(&self, record: Record<'_>, hits: &[Record<'_>], now: u64) -> Decision {
         self.0.decide(record, hits, now)
     }
+    fn dies(&self, record: Record<'_>, found: Record<'_>) -> bool {
+        self.0.dies(record, found)
+    }
 }

@@ -66,6 +66,38 @@ pub enum Bug {
     FlushBelievesUncommittedDeaths,
 }
 
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 26] = [
+        Bug::AckBeforeSync,
+        Bug::LogNameNotSynced,
+        Bug::RecycledWithoutGeneration,
+        Bug::TornTailNotEnded,
+        Bug::TornTailReadOn,
+        Bug::NoCrcOnEntries,
+        Bug::SegmentNotSynced,
+        Bug::SegmentNameNotSynced,
+        Bug::ManifestNotSynced,
+        Bug::ManifestNameNotSynced,
+        Bug::ManifestNotSettled,
+        Bug::ManifestSwappedTooSoon,
+        Bug::StoreNameNotSynced,
+        Bug::LogRecycledBeforeManifest,
+        Bug::CompactionDropsTombstones,
+        Bug::CompactionLosesLateDeaths,
+        Bug::CheckpointDropsTombstones,
+        Bug::FailedSyncRetried,
+        Bug::ReplaySkipsEntry,
+        Bug::RecoveryNotSynced,
+        Bug::InputRemovedBeforeManifest,
+        Bug::InputRemovedWhileNamed,
+        Bug::BatchInTwoBlocks,
+        Bug::DropComesBack,
+        Bug::KillsNotLogged,
+        Bug::FlushBelievesUncommittedDeaths,
+    ];
+}
+
 thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
 }

@@ -12,9 +12,11 @@
 //! handle of an older epoch does nothing but fail; 3. an inode lives while a name, durable or
 //! visible, or an open handle refers to it.
 
-use super::faults::{Faults, PendingWrite, Regime, put, sectors, survive};
-use super::names::{Dir, NameChange};
+use super::faults::{Content, Faults, PendingWrite, Survivors, sectors, survive};
+use super::image::Image;
+use super::names::Dir;
 use super::plan::{Act, Failure, Plan};
+use super::record::{Moment, Recorder};
 use crate::base::{Error, Result, hash64};
 use crate::io::Rng;
 use crate::io::signal::Signal;
@@ -27,11 +29,13 @@ use std::sync::Weak;
 /// Bytes of the largest file: what is kept in memory must stay small.
 const FILE_BYTES_MAX: u64 = 1 << 32;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    pub durable: Vec<u8>,
-    pub visible: Vec<u8>,
-    pending: Vec<PendingWrite>,
+    pub durable: Image,
+    pub visible: Image,
+    pub pending: Vec<PendingWrite>,
+    /// A sync failed and forgot some writes: what is visible is more than the durable and the pending.
+    pub forgotten: bool,
     pub open: usize,
 }
 
@@ -55,6 +59,12 @@ pub(super) struct State {
     pub counted: u64,
     pub hash: u64,
     pub plan: Plan,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// If moments are taken down.
+    pub recorder: Option<Recorder>,
+    /// Of the operation at hand, kept for its memory.
+    line: Vec<u8>,
 }
 
 impl State {
@@ -75,14 +85,24 @@ impl State {
             counted: 0,
             hash: 0,
             plan: Plan::default(),
+            read_bytes: 0,
+            recorder: None,
+            line: Vec::new(),
         }
     }
 
     /// Adds an operation and its outcome to the hash of the run.
-    pub fn log<T>(&mut self, op: &str, on: &str, numbers: [u64; 2], outcome: &Result<T>) {
+    pub fn log<T>(&mut self, op: &str, on: &[&[u8]], numbers: [u64; 2], outcome: &Result<T>) {
         let code = outcome.as_ref().map_or_else(Error::code, |_| "ok");
-        let line = format!("{:x} {op} {on} {numbers:?} {code}", self.hash);
-        self.hash = hash64(line.as_bytes());
+        self.line.clear();
+        self.line.extend_from_slice(&self.hash.to_le_bytes());
+        for part in [op.as_bytes()].iter().chain(on) {
+            self.line.extend_from_slice(part);
+            self.line.push(0);
+        }
+        numbers.iter().for_each(|number| self.line.extend_from_slice(&number.to_le_bytes()));
+        self.line.extend_from_slice(code.as_bytes());
+        self.hash = hash64(&self.line);
     }
 
     /// Fails if the machine, or the process that had a handle of `epoch`, is gone.
@@ -108,21 +128,29 @@ impl State {
     // ------------------------------------------------------------------ bytes
 
     pub fn write(&mut self, held: &Held, offset: u64, bytes: &[u8]) -> Result<()> {
-        let result = self.write_unlogged(held, offset, bytes);
-        let numbers = [offset, hash64(bytes)];
-        self.log("write", &held.inode.to_string(), numbers, &result);
+        self.put(held, PendingWrite { offset, content: Content::Bytes(bytes.into()) })
+    }
+
+    pub fn put(&mut self, held: &Held, write: PendingWrite) -> Result<()> {
+        let what = match &write.content {
+            Content::Bytes(bytes) => hash64(bytes),
+            Content::Zeros(count) => *count as u64,
+        };
+        let numbers = [write.offset, what];
+        let result = self.put_unlogged(held, write);
+        self.log("write", &[&held.inode.to_le_bytes()], numbers, &result);
         result
     }
 
-    fn write_unlogged(&mut self, held: &Held, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn put_unlogged(&mut self, held: &Held, write: PendingWrite) -> Result<()> {
         self.check_alive("write", &held.path, held.epoch)?;
-        let Some(end) = offset.checked_add(bytes.len() as u64).filter(|&end| end < FILE_BYTES_MAX)
-        else {
+        let end = write.offset.checked_add(write.len() as u64);
+        let Some(end) = end.filter(|&end| end < FILE_BYTES_MAX) else {
             let too_far = std::io::Error::from(ErrorKind::FileTooLarge);
             return Err(Error::io("write", &held.path, too_far));
         };
         if self.tick() {
-            self.apply(held.inode, offset, bytes);
+            self.apply(held.inode, write);
             self.cut();
             return Err(self.gone_error("write", &held.path));
         }
@@ -131,37 +159,42 @@ impl State {
         let planned = self.planned(Act::Write, "write", &held.path);
         if let Some(failure) = planned {
             if failure != Failure::Again {
-                self.apply_prefix(held.inode, offset, bytes);
+                self.fail_write(held, &write);
             }
             return Err(failure.error("write", &held.path));
         }
         if self.rng.chance(self.faults.eio_write) {
-            self.apply_prefix(held.inode, offset, bytes);
+            self.fail_write(held, &write);
             return Err(eio("write", &held.path));
         }
-        self.apply(held.inode, offset, bytes);
+        self.apply(held.inode, write);
+        self.record();
         Ok(())
     }
 
-    /// Some of the sectors, from the first on.
-    fn apply_prefix(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
-        let write = PendingWrite { offset, bytes: bytes.to_vec() };
-        let sectors = sectors(&write);
+    /// Writes some of the first sectors, as a write that fails may have.
+    fn fail_write(&mut self, held: &Held, write: &PendingWrite) {
+        let sectors = sectors(write);
         let survivors = self.rng.below(sectors.len() as u64 + 1) as usize;
-        for (offset, range) in sectors.into_iter().take(survivors) {
-            self.apply(inode, offset, &write.bytes[range]);
+        for (offset, part) in sectors.into_iter().take(survivors) {
+            let content = match &write.content {
+                Content::Bytes(bytes) => Content::Bytes(bytes[part].into()),
+                Content::Zeros(_) => Content::Zeros(part.len()),
+            };
+            self.apply(held.inode, PendingWrite { offset, content });
         }
+        self.record();
     }
 
-    fn apply(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
+    fn apply(&mut self, inode: u64, write: PendingWrite) {
         let Some(inode) = self.inodes.get_mut(&inode) else { return };
-        put(&mut inode.visible, offset, bytes);
-        inode.pending.push(PendingWrite { offset, bytes: bytes.to_vec() });
+        write.put(&mut inode.visible, 0..write.len());
+        inode.pending.push(write);
     }
 
     pub fn sync(&mut self, held: &Held) -> Result<()> {
         let result = self.sync_unlogged(held);
-        self.log("sync", &held.inode.to_string(), [0; 2], &result);
+        self.log("sync", &[&held.inode.to_le_bytes()], [0; 2], &result);
         result
     }
 
@@ -175,20 +208,30 @@ impl State {
         if planned == Some(Failure::Again) {
             return Err(Failure::Again.error("sync", &held.path));
         }
+        // Names may have changed since the last write.
+        self.record();
         let fails = self.rng.chance(self.faults.eio_sync) || planned.is_some();
         let State { rng, inodes, .. } = self;
         let Some(inode) = inodes.get_mut(&held.inode) else { return Ok(()) };
-        for write in std::mem::take(&mut inode.pending) {
-            if !fails || rng.chance(2) {
-                put(&mut inode.durable, write.offset, &write.bytes);
-            }
+        let pending = std::mem::take(&mut inode.pending);
+        if fails {
+            let kept = pending.iter().filter(|_| rng.chance(2));
+            kept.for_each(|write| write.put(&mut inode.durable, 0..write.len()));
+            inode.forgotten |= !pending.is_empty();
+            return Err(eio("sync", &held.path));
         }
-        if fails { Err(eio("sync", &held.path)) } else { Ok(()) }
+        if inode.forgotten {
+            pending.iter().for_each(|write| write.put(&mut inode.durable, 0..write.len()));
+        } else {
+            inode.durable.clone_from(&inode.visible);
+        }
+        Ok(())
     }
 
     pub fn read(&mut self, held: &Held, offset: u64, buf: &mut [u8]) -> Result<()> {
         let result = self.read_unlogged(held, offset, buf);
-        self.log("read", &held.inode.to_string(), [offset, buf.len() as u64], &result);
+        let numbers = [offset, buf.len() as u64];
+        self.log("read", &[&held.inode.to_le_bytes()], numbers, &result);
         result
     }
 
@@ -199,45 +242,54 @@ impl State {
             return Err(eio("read", &held.path));
         }
         let Some(inode) = self.inodes.get(&held.inode) else { return Ok(()) };
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.visible.len());
-        let there = &inode.visible[start..];
-        if there.len() < buf.len() {
-            let what =
-                format!("file ends early: {} of {} bytes at {offset}", there.len(), buf.len());
-            return Err(Error::corrupt(
-                &held.path,
-                offset.saturating_add(there.len() as u64),
-                what,
-            ));
+        self.read_bytes += buf.len() as u64;
+        if inode.visible.get(offset, buf) {
+            return Ok(());
         }
-        buf.copy_from_slice(&there[..buf.len()]);
-        Ok(())
+        let there = (inode.visible.len() as u64).saturating_sub(offset);
+        let what = format!("file ends early: {there} of {} bytes at {offset}", buf.len());
+        Err(Error::corrupt(&held.path, offset.saturating_add(there), what))
     }
 
     fn check_room(&self, op: &'static str, path: &Path, more: u64) -> Result<()> {
-        let Some(quota) = self.faults.quota.filter(|_| more > 0) else { return Ok(()) };
+        match self.faults.quota.filter(|_| more > 0) {
+            Some(quota) if self.used_bytes() + more > quota => {
+                Err(Error::io(op, path, std::io::Error::from_raw_os_error(libc::ENOSPC)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the files that have a name or are open.
+    pub fn used_bytes(&self) -> u64 {
         let mut counted: BTreeSet<u64> =
             self.dirs.values().flat_map(|dir| dir.visible.values().copied()).collect();
         counted.extend(self.inodes.iter().filter(|(_, inode)| inode.open > 0).map(|(&id, _)| id));
         let sizes = counted.iter().filter_map(|id| self.inodes.get(id));
-        let used: u64 = sizes.map(|inode| inode.visible.len() as u64).sum();
-        if used + more > quota {
-            return Err(Error::io(op, path, std::io::Error::from_raw_os_error(libc::ENOSPC)));
-        }
-        Ok(())
+        sizes.map(|inode| inode.visible.len() as u64).sum()
     }
 
     // ------------------------------------------------------------------ the end
 
     /// The power fails.
     pub fn cut(&mut self) {
+        let bytes = Survivors::draw(&mut self.rng);
+        self.cut_as(bytes, Survivors::Some);
+    }
+
+    /// The power fails, and so much survives.
+    pub fn cut_as(&mut self, bytes: Survivors, names: Survivors) {
         let State { rng, faults, dirs, inodes, .. } = self;
-        let regime = Regime::draw(rng);
         for dir in dirs.values_mut() {
             let changes = std::mem::take(&mut dir.pending);
-            let prefix = rng.below(changes.len() as u64 + 1) as usize;
+            let prefix = match names {
+                Survivors::None => 0,
+                Survivors::All => changes.len(),
+                Survivors::Some => rng.below(changes.len() as u64 + 1) as usize,
+            };
+            let any_subset = faults.names_any_subset && names == Survivors::Some;
             for (index, change) in changes.iter().enumerate() {
-                if if faults.names_any_subset { rng.chance(2) } else { index < prefix } {
+                if if any_subset { rng.chance(2) } else { index < prefix } {
                     change.apply(&mut dir.durable);
                 }
             }
@@ -245,8 +297,9 @@ impl State {
         }
         for inode in inodes.values_mut() {
             let pending = std::mem::take(&mut inode.pending);
-            survive(rng, regime, &mut inode.durable, pending);
+            survive(rng, bytes, &mut inode.durable, pending);
             inode.visible.clone_from(&inode.durable);
+            inode.forgotten = false;
         }
         self.off = true;
         self.end_epoch("the machine was switched off");
@@ -268,16 +321,23 @@ impl State {
             sleeper.wake();
         }
         let outcome: Result<()> = Ok(());
-        self.log(gone, "", [self.epoch, 0], &outcome);
+        self.log(gone, &[], [self.epoch, 0], &outcome);
     }
 
+    /// Forgets inodes that no name and no handle refers to.
     pub fn free_unreferenced(&mut self) {
-        let mut kept = BTreeSet::new();
-        for dir in self.dirs.values() {
-            kept.extend(dir.durable.values().chain(dir.visible.values()).copied());
-            kept.extend(dir.pending.iter().filter_map(NameChange::inode));
+        let State { dirs, inodes, .. } = self;
+        inodes.retain(|id, inode| inode.open > 0 || dirs.values().any(|dir| dir.names(*id)));
+    }
+
+    /// Takes this moment down, if that is wanted.
+    pub fn record(&mut self) {
+        if self.recorder.as_mut().is_some_and(Recorder::is_due) {
+            let moment = Moment::of(self);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.take(moment);
+            }
         }
-        self.inodes.retain(|id, inode| inode.open > 0 || kept.contains(id));
     }
 
     /// Flips a bit of a file, in what is visible and in what is durable.
@@ -287,10 +347,11 @@ impl State {
         let inode = inode.ok_or_else(|| Error::io("open", path, ErrorKind::NotFound.into()))?;
         let index = usize::try_from(byte).map_err(|_| outside())?;
         let mask = 1u8.checked_shl(bit).ok_or_else(outside)?;
-        *inode.visible.get_mut(index).ok_or_else(outside)? ^= mask;
-        if let Some(durable) = inode.durable.get_mut(index) {
-            *durable ^= mask;
+        if !inode.visible.flip(index, mask) {
+            return Err(outside());
         }
+        // It may be there only since the last sync.
+        let _durable_too = inode.durable.flip(index, mask);
         Ok(())
     }
 }

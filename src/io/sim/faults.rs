@@ -18,7 +18,9 @@
 //! Synced bytes and names never go away, and nothing is read that was never written, except as above.
 //! Not modelled: misdirected writes, torn sectors, stalls.
 
+use super::image::Image;
 use crate::io::Rng;
+use std::sync::Arc;
 
 /// Bytes that the medium writes as a whole or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;
@@ -60,34 +62,53 @@ impl Default for Faults {
 #[derive(Clone, Debug)]
 pub(super) struct PendingWrite {
     pub offset: u64,
-    pub bytes: Vec<u8>,
+    pub content: Content,
 }
 
-/// Puts `bytes` at `offset` of `content`, with zeros in a gap.
-pub(super) fn put(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
-    let start = offset as usize;
-    let end = start + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
+/// What a write puts; copies share it.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Bytes(Arc<[u8]>),
+    Zeros(usize),
+}
+
+impl PendingWrite {
+    pub fn len(&self) -> usize {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Zeros(count) => *count,
+        }
     }
-    content[start..end].copy_from_slice(bytes);
+
+    /// Puts `part` of it to where it goes.
+    pub fn put(&self, image: &mut Image, part: std::ops::Range<usize>) {
+        let offset = self.offset + part.start as u64;
+        match &self.content {
+            Content::Bytes(bytes) => image.put(offset, &bytes[part]),
+            Content::Zeros(_) => image.put_zeros(offset, part.len()),
+        }
+    }
 }
 
-/// How one power cut treats unsynced writes: drawn once a cut, because independent draws over many
-/// writes would all but never lose, or keep, all of them.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Regime {
-    Lost,
-    Kept,
-    EachForItself,
+/// How much of what is not durable survives a power cut.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Survivors {
+    /// Nothing.
+    None,
+    /// Everything.
+    All,
+    /// Part of it: each for itself, as the policy says.
+    Some,
 }
 
-impl Regime {
-    pub fn draw(rng: &mut Rng) -> Regime {
+impl Survivors {
+    /// Of the bytes of one power cut: drawn once a cut, because independent draws over many writes would
+    /// all but never lose, or keep, all of them.
+    pub(super) fn draw(rng: &mut Rng) -> Survivors {
         match rng.below(4) {
-            0 => Regime::Lost,
-            1 => Regime::Kept,
-            _ => Regime::EachForItself,
+            0 => Survivors::None,
+            1 => Survivors::All,
+            _ => Survivors::Some,
         }
     }
 }
@@ -95,16 +116,16 @@ impl Regime {
 /// Lets `pending` survive in `durable` as the policy says.
 pub(super) fn survive(
     rng: &mut Rng,
-    regime: Regime,
-    durable: &mut Vec<u8>,
+    survivors: Survivors,
+    durable: &mut Image,
     pending: Vec<PendingWrite>,
 ) {
     for write in pending {
         let sectors = sectors(&write);
-        let fate = match regime {
-            Regime::Lost => 0,
-            Regime::Kept => 1,
-            Regime::EachForItself => rng.below(4),
+        let fate = match survivors {
+            Survivors::None => 0,
+            Survivors::All => 1,
+            Survivors::Some => rng.below(4),
         };
         let prefix = rng.below(sectors.len() as u64 + 1) as usize;
         let old_len = durable.len();
@@ -117,14 +138,14 @@ pub(super) fn survive(
                 _ => rng.chance(2),
             };
             if survives {
-                put(durable, sector.0, &write.bytes[sector.1]);
+                write.put(durable, sector.1);
             } else {
                 lost.push(sector);
             }
         }
-        let end = write.offset as usize + write.bytes.len();
+        let end = write.offset as usize + write.len();
         if durable.len() < end && rng.chance(4) {
-            durable.resize(end, 0);
+            durable.lengthen(end);
         }
         if rng.chance(2) {
             scribble(rng, durable, old_len, &lost);
@@ -133,12 +154,14 @@ pub(super) fn survive(
 }
 
 /// Puts garbage into lost sectors that lie in the part by which the file was lengthened.
-fn scribble(rng: &mut Rng, durable: &mut [u8], old_len: usize, lost: &[Sector]) {
+fn scribble(rng: &mut Rng, durable: &mut Image, old_len: usize, lost: &[Sector]) {
     for (offset, range) in lost {
         let start = (*offset as usize).max(old_len);
         let end = (*offset as usize + range.len()).min(durable.len());
         if start < end {
-            rng.fill(&mut durable[start..end]);
+            let mut garbage = vec![0; end - start];
+            rng.fill(&mut garbage);
+            durable.put(start as u64, &garbage);
         }
     }
 }
@@ -150,10 +173,10 @@ type Sector = (u64, std::ops::Range<usize>);
 pub(super) fn sectors(write: &PendingWrite) -> Vec<Sector> {
     let mut pieces = Vec::new();
     let mut start = 0;
-    while start < write.bytes.len() {
+    while start < write.len() {
         let offset = write.offset + start as u64;
         let room = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
-        let end = write.bytes.len().min(start + room);
+        let end = write.len().min(start + room);
         pieces.push((offset, start..end));
         start = end;
     }
@@ -166,9 +189,9 @@ mod tests {
 
     #[test]
     fn a_write_is_cut_at_the_grid_of_sectors() {
-        let write = PendingWrite { offset: 500, bytes: vec![0; 1_000] };
+        let write = PendingWrite { offset: 500, content: Content::Zeros(1_000) };
         assert_eq!(sectors(&write), [(500, 0..12), (512, 12..524), (1024, 524..1000)]);
-        assert!(sectors(&PendingWrite { offset: 3, bytes: Vec::new() }).is_empty());
+        assert!(sectors(&PendingWrite { offset: 3, content: Content::Zeros(0) }).is_empty());
     }
 
     #[test]
@@ -176,9 +199,12 @@ mod tests {
         let (mut torn, mut longer, mut garbage) = (0, 0, 0);
         for seed in 0..2_000 {
             let mut rng = Rng::new(seed);
-            let mut durable = vec![1; 2048];
-            let pending = vec![PendingWrite { offset: 1024, bytes: vec![2; 3072] }];
-            survive(&mut rng, Regime::EachForItself, &mut durable, pending);
+            let mut durable = Image::default();
+            durable.put(0, &[1; 2048]);
+            let content = Content::Bytes([2; 3072].into());
+            let pending = vec![PendingWrite { offset: 1024, content }];
+            survive(&mut rng, Survivors::Some, &mut durable, pending);
+            let durable = durable.to_vec();
             assert_eq!(&durable[..1024], [1; 1024]);
             let kinds: Vec<u8> = durable[1024..]
                 .chunks(512)

@@ -3,8 +3,9 @@
 //! ```text
 //!   program --- Disk / File / Queue ---> State (one mutex) <--- test: crash_after, power_loss, kill,
 //!                                                                   set_quota, flip_bit, contents
-//!   faults.rs: the policy   disk.rs, names.rs: the state   queue.rs: the order of completions
+//!   faults.rs: the policy   disk.rs, names.rs, image.rs: the state   queue.rs: the order of completions
 //!   plan.rs: failures of one chosen operation
+//!   record.rs: a run taken down moment by moment, each of which can be cut off in many ways
 //! ```
 //!
 //! Built after the simulated storage of TigerBeetle and the crash models of ALICE (Pillai et al.,
@@ -16,14 +17,17 @@
 
 mod disk;
 mod faults;
+mod image;
 mod names;
 mod plan;
 mod queue;
+mod record;
 #[cfg(test)]
 mod tests;
 
-pub use faults::Faults;
+pub use faults::{Faults, Survivors};
 pub use plan::Failure;
+pub use record::Moment;
 
 use super::fs::check_aligned;
 use super::{Disk, File, Guard, Queue};
@@ -138,12 +142,17 @@ impl SimDisk {
     pub fn contents(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let state = lock(&self.shared);
         let inode = state.inode_of(path.as_ref())?;
-        state.inodes.get(&inode).map(|inode| inode.visible.clone())
+        state.inodes.get(&inode).map(|inode| inode.visible.to_vec())
     }
 
     /// A hash of every operation and its outcome so far.
     pub fn io_hash(&self) -> u64 {
         lock(&self.shared).hash
+    }
+
+    /// Bytes that were read since the disk was made.
+    pub fn read_bytes(&self) -> u64 {
+        lock(&self.shared).read_bytes
     }
 
     fn file(&self, held: Held) -> Arc<dyn File> {

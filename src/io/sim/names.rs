@@ -6,6 +6,7 @@
 
 use super::Held;
 use super::disk::{Inode, State, eio};
+use super::faults::{Content, PendingWrite};
 use super::plan::Act;
 use crate::base::{Error, Result};
 use crate::io::fs::check_same_dir;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dir {
     pub durable: BTreeMap<String, u64>,
     pub visible: BTreeMap<String, u64>,
@@ -44,6 +45,18 @@ impl NameChange {
             NameChange::Link(_, inode) | NameChange::Rename(_, _, inode) => Some(*inode),
             NameChange::Unlink(_) => None,
         }
+    }
+}
+
+fn bytes_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+impl Dir {
+    /// Whether a name, durable or visible or between the two, is that of `inode`.
+    pub fn names(&self, inode: u64) -> bool {
+        self.visible.values().chain(self.durable.values()).any(|&named| named == inode)
+            || self.pending.iter().any(|change| change.inode() == Some(inode))
     }
 }
 
@@ -113,7 +126,7 @@ impl State {
 
     pub fn create(&mut self, path: &Path, bytes: u64) -> Result<Held> {
         let result = self.create_unlogged(path, bytes);
-        self.log("create", &path.to_string_lossy(), [bytes, 0], &result);
+        self.log("create", &[bytes_of(path)], [bytes, 0], &result);
         result
     }
 
@@ -122,8 +135,8 @@ impl State {
         self.fails(Act::Name, "create", path)?;
         self.link(path)?;
         let held = self.open_file(path)?;
-        let zeros = vec![0; bytes as usize];
-        let filled = self.write(&held, 0, &zeros).and_then(|()| self.sync(&held));
+        let zeros = PendingWrite { offset: 0, content: Content::Zeros(bytes as usize) };
+        let filled = self.put(&held, zeros).and_then(|()| self.sync(&held));
         if let Err(error) = filled {
             if held.epoch == self.epoch {
                 self.close(&held);
@@ -136,7 +149,7 @@ impl State {
 
     pub fn open(&mut self, path: &Path) -> Result<Held> {
         let result = self.open_unlogged(path);
-        self.log("open", &path.to_string_lossy(), [0; 2], &result);
+        self.log("open", &[bytes_of(path)], [0; 2], &result);
         result
     }
 
@@ -164,16 +177,15 @@ impl State {
         }
         if let Some(inode) = self.inodes.get_mut(&held.inode) {
             inode.open -= 1;
-            if inode.open == 0 {
-                self.free_unreferenced();
+            if inode.open == 0 && !self.dirs.values().any(|dir| dir.names(held.inode)) {
+                self.inodes.remove(&held.inode);
             }
         }
     }
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
         let result = self.rename_unlogged(from, to);
-        let names = format!("{} {}", from.display(), to.display());
-        self.log("rename", &names, [0; 2], &result);
+        self.log("rename", &[bytes_of(from), bytes_of(to)], [0; 2], &result);
         result
     }
 
@@ -194,8 +206,7 @@ impl State {
 
     pub fn hard_link(&mut self, from: &Path, to: &Path) -> Result<()> {
         let result = self.hard_link_unlogged(from, to);
-        let names = format!("{} {}", from.display(), to.display());
-        self.log("hard_link", &names, [0; 2], &result);
+        self.log("hard_link", &[bytes_of(from), bytes_of(to)], [0; 2], &result);
         result
     }
 
@@ -241,7 +252,7 @@ impl State {
         let alive = self.check_alive("remove", path, self.epoch);
         let fails = alive.and_then(|()| self.fails(Act::Other, "remove", path));
         let result = fails.and_then(|()| self.remove_unlogged(path));
-        self.log("remove", &path.to_string_lossy(), [0; 2], &result);
+        self.log("remove", &[bytes_of(path)], [0; 2], &result);
         result
     }
 
@@ -259,7 +270,7 @@ impl State {
 
     pub fn sync_dir(&mut self, dir: &Path) -> Result<()> {
         let result = self.sync_dir_unlogged(dir);
-        self.log("sync_dir", &dir.to_string_lossy(), [0; 2], &result);
+        self.log("sync_dir", &[bytes_of(dir)], [0; 2], &result);
         result
     }
 
@@ -271,6 +282,7 @@ impl State {
             return Err(self.gone_error(op, path));
         }
         let planned = self.planned(Act::Other, op, path).is_some();
+        self.record();
         let fails = self.rng.chance(self.faults.eio_sync) || planned;
         let State { rng, dirs, .. } = self;
         let Some(dir) = dirs.get_mut(path) else {
