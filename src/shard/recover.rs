@@ -111,7 +111,7 @@ pub(super) fn open(
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
     // 5. Unless a newer manifest, which cannot be read now, may name them.
-    if !manifest::drop_damaged(&*shared.env.disk, &shared.config, manifest.generation)? {
+    if !manifest::drop_damaged(&*shared.env.disk, &shared.config, generation)? {
         remove_orphans(&shared, &replay.segments)?;
     }
     let in_use = log_start.file()..=replayed.end.file();
