@@ -106,7 +106,7 @@ impl LogStore {
             for row in chosen.chunk_by(|a, b| a.shard == b.shard).flat_map(|r| r.chunks(DROPS_MAX))
             {
                 let ids: Vec<SegmentId> = row.iter().map(|meta| meta.id).collect();
-                if !self.store.drop_segments(row[0].shard, &ids)? {
+                if !self.store.drop_segments(row[0].shard, &ids, self.newest_arrival())? {
                     break; // R4: a merge came before, and all is chosen anew
                 }
                 gone.segments.extend(row);

@@ -1,8 +1,8 @@
 //! `LogStore`: the engine with log records, in their words. How they go in, is `append`'s to say.
 //!
-//! I1. At opening, arrivals go on behind the last one that is stored, and not before the clock. So no position is given
-//!     twice; only if retention has removed the newest records and the clock was set back before the next opening, one
-//!     may be.
+//! I1. At opening, arrivals go on behind the last one that is stored, behind the last one that was given when retention last
+//!     dropped something (the mark of the engine), and not before the clock. So no position is given twice, wherever the
+//!     clock is set.
 //! I2. A store in memory is the same engine on a disk that is simulated.
 
 use super::follow::Followers;
@@ -106,7 +106,8 @@ impl LogStore {
             let sealer = options.seal_age.map(|age| Sealer::start(&store, age, with_thread));
             Ok((store, sealer))
         })?;
-        let behind = last_arrival(&store.snapshot())?.map_or(1, |last| last.saturating_add(1));
+        let last = last_arrival(&store.snapshot())?.max(Some(store.mark()));
+        let behind = last.map_or(1, |last| last.saturating_add(1));
         Ok(LogStore {
             store,
             arrivals: AtomicU64::new(behind.max(clock.unix_micros())), // I1

@@ -101,6 +101,7 @@ pub fn run(
     };
     let moved = pour(&old, &new, options.in_flight, &mut tell)?;
     // 4
+    new.drop_segments(0, &[], old.mark())?;
     new.flush()?;
     // 5
     let found = digest(&new, &mut |done| tell(moved.records + done))?;

@@ -25,6 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) struct Checkpoint {
     pub(super) generation: u64,
     pub(super) manifest_start: Lsn,
+    pub(super) mark: u64,
     pub(super) segments: Vec<LiveSegment>,
     /// Tombstones count up to this number (I1).
     pub(super) at: Seq,
@@ -93,6 +94,7 @@ impl Core {
         let checkpoint = Checkpoint {
             generation: self.generation,
             manifest_start: self.log_start,
+            mark: self.shared.mark.load(Relaxed),
             segments: self.shared.published.view().segments.clone(),
             at: self.shared.published.seq(),
             unsynced: self.unsynced.iter().chain(&self.in_sync).cloned().collect(),
@@ -118,6 +120,7 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
     let mut manifest = Manifest {
         generation: checkpoint.generation,
         log_start: checkpoint.manifest_start,
+        mark: checkpoint.mark,
         segments: segments.collect(),
     };
     let disk = &*shared.env.disk;

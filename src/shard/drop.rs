@@ -17,6 +17,8 @@
 //! D3. A merge that reads one of them is given up; if it has ended meanwhile, what it made is not installed
 //!     (`compactor`). Its other inputs are as they were, and will be chosen again.
 //! D4. What died by a record that goes stays dead: its death is in the manifest with the segment that it died in.
+//! D5. With them a mark is given: a number that their owner wants kept when its records are gone, such as the last one that
+//!     it has given to any of them. It is in every manifest from then on, and never goes down.
 //!
 //! Readers see the segments go at step 2: who looks between that and a power cut before step 3 sees them come back,
 //! as nobody was answered yet.
@@ -36,25 +38,32 @@ pub(super) struct DropWaiter {
 
 impl Shard {
     /// Drops these segments with all their records, durably, if each of them is there; false, and nothing is
-    /// changed, if one is not (any more).
+    /// changed, if one is not (any more). `mark` is kept (D5).
     ///
     /// # Errors
     /// `Full` if there are more than `DROPS_MAX`; `Poisoned`, `Closed`.
-    pub(crate) fn drop_segments(&self, segments: &[SegmentId]) -> Result<bool> {
+    pub(crate) fn drop_segments(&self, segments: &[SegmentId], mark: u64) -> Result<bool> {
         if segments.len() > DROPS_MAX {
             return Err(Error::Full { what: "segments of one drop", limit: DROPS_MAX as u64 });
         }
         let mut ids: Vec<[u8; 16]> = segments.iter().map(|id| id.0).collect();
         ids.sort_unstable();
         ids.dedup();
-        Ok(self.ask(DROP, &[ids.as_flattened()])? == Outcome::Done)
+        Ok(self.ask(DROP, &[&mark.to_le_bytes(), ids.as_flattened()])? == Outcome::Done)
+    }
+
+    /// The highest mark that came with a drop, 0 if none did.
+    pub(crate) fn mark(&self) -> u64 {
+        self.shared().mark.load(Relaxed)
     }
 }
 
 impl Core {
     /// Steps 1 to 3; `ticket` is answered when they are done.
-    pub(super) fn drop_segments(&mut self, ticket: u32, ids: &[[u8; 16]]) {
+    pub(super) fn drop_segments(&mut self, ticket: u32, message: &[u8]) {
         // 1
+        let (mark, ids) = message.split_first_chunk::<8>().expect("a drop has a mark");
+        let (mark, ids) = (u64::from_le_bytes(*mark), ids.as_chunks::<16>().0);
         let view = self.shared.published.view();
         let is_named = |id: SegmentId| ids.binary_search(&id.0).is_ok();
         let (mut gone, mut segments) = (Vec::new(), Vec::new());
@@ -62,11 +71,13 @@ impl Core {
             let is_going = is_named(live.segment.info().id);
             if is_going { &mut gone } else { &mut segments }.push(live.clone());
         }
-        if gone.len() != ids.len() || gone.is_empty() {
+        let is_new = mark > self.shared.mark.load(Relaxed);
+        if gone.len() != ids.len() || gone.is_empty() && !is_new {
             let none = if ids.is_empty() { Outcome::Done } else { Outcome::Removed { records: 0 } };
             self.shared.inbox.tickets.answer(ticket, Ok(none)); // D1
             return;
         }
+        self.shared.mark.fetch_max(mark, Relaxed); // D5
         self.compactions.give_up(is_named); // D3
         // 2
         let (active, sealed) = (view.active.clone(), view.sealed.clone());

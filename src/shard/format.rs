@@ -7,7 +7,8 @@
 //!                killed id 32 * kills | body
 //!                kind 1 stores a record; kind 2 only kills, and its key is that of the first killed
 //! manifest       magic 8 | version u32 | shard u16 | 0 u16 | store id 16 | generation u64 |
-//!                log start u64 | body bytes u64 | crc64 u64 (of all before it and of the body) | body
+//!                log start u64 | mark u64 | body bytes u64 | crc64 u64 (of all before it and of the body) |
+//!                body
 //! manifest body  segments varint, then each: segment id 16 | records varint | dead varint |
 //!                dead ordinals varint (the first, then each minus the one before)
 //! ```
@@ -23,7 +24,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of the manifest and of the log entries.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// First bytes of a manifest.
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RATMANI1";
 /// Bytes of a ring message or log entry before the body, kills aside.
@@ -64,13 +65,14 @@ struct ManifestHeader {
     store: [u8; 16],
     generation: U64,
     log_start: U64,
+    mark: U64,
     body_bytes: U64,
     crc: U64,
 }
 
 const _: () = assert!(ENTRY_HEADER_BYTES == 48);
-const _: () = assert!(MANIFEST_HEADER_BYTES == 64);
-const _: () = assert!(std::mem::offset_of!(ManifestHeader, crc) == 56);
+const _: () = assert!(MANIFEST_HEADER_BYTES == 72);
+const _: () = assert!(std::mem::offset_of!(ManifestHeader, crc) == 64);
 const _: () = assert!(KILLS_PER_RECORD_MAX <= u16::MAX as usize);
 
 /// The fixed part of a ring message.
@@ -148,6 +150,8 @@ pub struct Manifest {
     pub generation: u64,
     /// Where replay of the log begins.
     pub log_start: Lsn,
+    /// What the store's owner wants kept when records go (`drop`, D5).
+    pub mark: u64,
     /// The segments, with their dead.
     pub segments: Vec<ManifestSegment>,
 }
@@ -164,6 +168,11 @@ pub struct ManifestSegment {
 }
 
 impl Manifest {
+    /// That of a shard without anything.
+    pub fn first(generation: u64) -> Manifest {
+        Manifest { generation, log_start: Lsn(0), mark: 0, segments: Vec::new() }
+    }
+
     /// The bytes of the file.
     pub fn encode(&self, store: StoreId, shard: ShardId) -> Vec<u8> {
         let mut out = vec![0; MANIFEST_HEADER_BYTES];
@@ -186,6 +195,7 @@ impl Manifest {
             store: store.0,
             generation: U64::new(self.generation),
             log_start: U64::new(self.log_start.0),
+            mark: U64::new(self.mark),
             body_bytes: U64::new((out.len() - MANIFEST_HEADER_BYTES) as u64),
             crc: U64::ZERO,
         };
@@ -223,13 +233,13 @@ impl Manifest {
             });
         }
         let segments = read_segments(body).ok_or_else(|| corrupt("the segment list is broken"))?;
-        let log_start = Lsn(header.log_start.get());
-        Ok(Manifest { generation: header.generation.get(), log_start, segments })
+        let (generation, log_start) = (header.generation.get(), Lsn(header.log_start.get()));
+        Ok(Manifest { generation, log_start, mark: header.mark.get(), segments })
     }
 }
 
 /// The fields of a manifest's header as text, whole or not; `None` if `bytes` are too short. For tools.
-pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 6]> {
+pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 7]> {
     let (header, _) = ManifestHeader::ref_from_prefix(bytes).ok()?;
     Some([
         ("version", header.version.to_string()),
@@ -237,6 +247,7 @@ pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 6]> {
         ("shard", header.shard.to_string()),
         ("generation", header.generation.to_string()),
         ("log_start", Lsn(header.log_start.get()).to_string()),
+        ("mark", header.mark.to_string()),
         ("body_bytes", header.body_bytes.to_string()),
     ])
 }
@@ -286,6 +297,7 @@ mod tests {
         Manifest {
             generation: 9,
             log_start: Lsn::new(3, 4096),
+            mark: 1 << 40,
             segments: vec![segment(1, 10, vec![0, 1, 9]), segment(2, 500, vec![])],
         }
     }

@@ -106,6 +106,8 @@ pub(crate) struct Shared {
     poison: OnceLock<(&'static str, String)>,
     /// Who wants to know of new records.
     tails: Mutex<Vec<std::sync::Weak<dyn Wake>>>,
+    /// The highest mark that came with a drop (`drop`, D5).
+    mark: AtomicU64,
     stats: Stats,
     account: memory::Account,
     /// Said once it is asked for.

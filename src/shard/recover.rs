@@ -25,7 +25,7 @@ use crate::segment;
 use crate::wal::{self, Ring};
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Log files that an open leaves to the next one. Each open begins a new file, so that many short runs
@@ -42,8 +42,7 @@ pub(super) struct Opened {
 /// Makes the first manifest of a new shard. The store records that it exists only after this.
 pub(super) fn create(env: &Env, config: &Config) -> Result<()> {
     env.disk.create_dir(&config.dir)?;
-    let first = Manifest { generation: 1, log_start: Lsn(0), segments: Vec::new() };
-    manifest::write(&*env.disk, config, &first)
+    manifest::write(&*env.disk, config, &Manifest::first(1))
 }
 
 /// Opens the shard of `config`, with `ring_reads` if a thread will carry out page reads.
@@ -68,6 +67,7 @@ pub(super) fn open(
         gate,
         poison: OnceLock::new(),
         tails: Mutex::default(),
+        mark: AtomicU64::new(manifest.mark),
         stats: Stats::default(),
         account: Default::default(),
         batch_bytes_max: OnceLock::new(),
@@ -292,6 +292,7 @@ impl Replay {
         let checkpoint = checkpoint::Checkpoint {
             generation: generation + 1,
             manifest_start: self.log_start,
+            mark: shared.mark.load(Relaxed),
             segments: self.segments.clone(),
             at: self.next_seq - 1,
             unsynced: Vec::new(),

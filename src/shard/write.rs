@@ -329,7 +329,7 @@ impl Core {
             return ControlFlow::Continue(());
         }
         if tag & DROP != 0 {
-            self.drop_segments(ticket, message.as_chunks().0);
+            self.drop_segments(ticket, message);
             return ControlFlow::Continue(());
         }
         // A batch is not divided, so that this is no limit of the memtable's own.

@@ -350,7 +350,7 @@ impl<S: Subject> Run<S> {
         self.histories[history][shard].push(Version::of(&rows));
         expect.ranges[shard].most += 1;
         self.mark(expect.clone());
-        match store.drop_segments(shard as u16, &ids) {
+        match store.drop_segments(shard as u16, &ids, 0) {
             Ok(true) => {
                 self.stats.drops += 1;
                 self.rows[shard] = rows;

@@ -13,6 +13,10 @@ impl Store {
     /// changed, if one of them is not there (any more): a merge has put another in its place, so look at a new
     /// snapshot and choose again.
     ///
+    /// `mark` is a number that the caller wants kept though the records are gone, such as the last that it has numbered
+    /// them by: [`Store::mark`] gives the highest from then on, also after a crash, a backup or a resharding. With a mark
+    /// `segments` may be empty.
+    ///
     /// Costs two manifests, whatever the segments hold. A merge that reads one of them begins anew without it.
     ///
     /// The model is not asked: what died by a record that goes stays dead, and rules that look for it (a request to
@@ -20,8 +24,13 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` if there is no such shard; `Full` if there are more than `DROPS_MAX` segments; `Poisoned`, `Closed`.
-    pub fn drop_segments(&self, shard: ShardId, segments: &[SegmentId]) -> Result<bool> {
-        self.shard(shard)?.drop_segments(segments)
+    pub fn drop_segments(&self, shard: ShardId, segments: &[SegmentId], mark: u64) -> Result<bool> {
+        self.shard(shard)?.drop_segments(segments, mark)
+    }
+
+    /// The highest mark that came with a drop, in any shard; 0 if none did.
+    pub fn mark(&self) -> u64 {
+        self.shards.iter().map(Shard::mark).max().unwrap_or(0)
     }
 
     /// As [`Store::flush`], of one shard.

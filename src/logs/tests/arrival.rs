@@ -1,7 +1,7 @@
 //! Arrivals: never twice, whatever clocks, kills and threads do.
 
 use super::*;
-use crate::io::threads;
+use crate::io::{Clock, threads};
 use std::collections::BTreeSet;
 
 #[test]
@@ -33,6 +33,33 @@ fn no_position_is_given_twice_though_the_clock_goes_back_and_the_power_goes() {
         let log = machine.open();
         assert_eq!(log.count(&Query::default()).unwrap(), given.len() as u64);
         assert!(given.iter().next_back().is_none_or(|last| log.newest_arrival() >= *last));
+    }
+}
+
+#[test]
+fn no_position_is_given_twice_though_retention_took_the_newest_and_the_clock_went_back() {
+    for seed in 0..20 {
+        let (mut rng, machine, source) = (Rng::new(seed), Machine::new(seed), named("a"));
+        let mut last = 0;
+        for _opened in 0..6 {
+            let log = machine.open();
+            let start = machine.clock.unix_micros();
+            for _ in 0..1 + rng.below(30) {
+                let record = LogRecord { ts: rng.below(5), source: &source, raw: b"x" };
+                let position = log.append(record).unwrap();
+                assert!(position.arrival > last, "seed {seed}: {position} after {last}");
+                last = position.arrival;
+            }
+            log.engine().flush().unwrap();
+            let none = LogRetention { records: Some(0), ..LogRetention::default() };
+            assert!(!log.retain(&none, start).unwrap().segments.is_empty());
+            assert_eq!(log.count(&Query::default()).unwrap(), 0);
+            drop(log);
+            if rng.chance(2) {
+                machine.disk.power_loss();
+            }
+            machine.clock.set(start - 1 - rng.below(1 << 40));
+        }
     }
 }
 

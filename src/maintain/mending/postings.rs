@@ -44,7 +44,7 @@ fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env,
     let old = manifest::read_one(&*env.disk, &config, 1);
     let log_start = old.unwrap().log_start;
     let segments = vec![ManifestSegment { id: new.id, records, dead: vec![] }];
-    let next = Manifest { generation: 2, log_start, segments };
+    let next = Manifest { log_start, segments, ..Manifest::first(2) };
     manifest::write(&*env.disk, &config, &next).unwrap();
     (env, items)
 }

@@ -51,7 +51,7 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
             return Ok(Base { manifest, highest, guessed: false });
         }
         Some(manifest) => manifest,
-        None => Manifest { generation: 0, log_start: crate::base::Lsn(0), segments: Vec::new() },
+        None => Manifest::first(0),
     };
     let path = config.dir.join(manifest::name(highest));
     if manifest.generation > 0 && reaches(bench, config, &manifest)? {

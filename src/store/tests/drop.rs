@@ -75,7 +75,7 @@ fn drops_agree_with_the_oracle_through_flushes_merges_and_reopenings() {
                     && let Some(chosen) = choose(&store, &mut rng)
                 {
                     old.push_back((store.snapshot(), oracle.clone()));
-                    if store.drop_segments(chosen.shard, &chosen.ids).unwrap() {
+                    if store.drop_segments(chosen.shard, &chosen.ids, 0).unwrap() {
                         oracle.drop_keys(&chosen.keys);
                         dropped += 1;
                     }
@@ -109,6 +109,28 @@ fn drops_agree_with_the_oracle_through_flushes_merges_and_reopenings() {
 }
 
 #[test]
+fn a_mark_is_kept_from_its_drop_on_and_never_goes_down() {
+    let (machine, mut options) = (Machine::new(5), eager());
+    options.shards = Some(2);
+    let store = machine.open(&options);
+    assert_eq!(store.mark(), 0);
+    assert!(store.drop_segments(0, &[], 7).unwrap(), "of no segment");
+    assert!(store.drop_segments(1, &[], 5).unwrap(), "lower, but of another shard");
+    assert!(store.drop_segments(0, &[], 3).unwrap());
+    assert!(!store.drop_segments(0, &[SegmentId([9; 16])], 9).unwrap(), "nothing is dropped");
+    assert_eq!(store.mark(), 7);
+    drop(store);
+    machine.disk.power_loss();
+    let store = machine.open(&options);
+    assert_eq!(store.mark(), 7, "durable when it is answered");
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    options.shards = None;
+    assert_eq!(machine.open(&options).mark(), 7, "in every later manifest");
+}
+
+#[test]
 fn what_is_not_there_any_more_is_not_dropped_and_neither_is_what_was_named_with_it() {
     let machine = Machine::new(3);
     let mut options = eager();
@@ -123,19 +145,19 @@ fn what_is_not_there_any_more_is_not_dropped_and_neither_is_what_was_named_with_
     store.flush().unwrap();
     let id = store.snapshot().shards()[0].view.segments[0].segment.info().id;
     let nobody = SegmentId([9; 16]);
-    assert!(!store.drop_segments(0, &[id, nobody]).unwrap());
-    assert!(store.drop_segments(0, &[]).unwrap());
+    assert!(!store.drop_segments(0, &[id, nobody], 0).unwrap());
+    assert!(store.drop_segments(0, &[], 0).unwrap());
     assert_same(&store, &oracle, 3);
-    assert_eq!(store.drop_segments(7, &[id]).unwrap_err().code(), "ERR_INVALID");
-    assert_eq!(store.drop_segments(0, &[nobody; 300]).unwrap_err().code(), "ERR_FULL");
-    assert!(store.drop_segments(0, &[id, id]).unwrap(), "named twice, there once");
-    assert!(!store.drop_segments(0, &[id]).unwrap());
+    assert_eq!(store.drop_segments(7, &[id], 0).unwrap_err().code(), "ERR_INVALID");
+    assert_eq!(store.drop_segments(0, &[nobody; 300], 0).unwrap_err().code(), "ERR_FULL");
+    assert!(store.drop_segments(0, &[id, id], 0).unwrap(), "named twice, there once");
+    assert!(!store.drop_segments(0, &[id], 0).unwrap());
     assert!(keys(&store).is_empty());
     // What is gone is no duplicate.
     let item = past[0].clone();
     assert!(matches!(insert(&store, &item), Outcome::Stored { .. }));
     store.close().unwrap();
-    assert!(matches!(store.drop_segments(0, &[id]), Err(Error::Closed)));
+    assert!(matches!(store.drop_segments(0, &[id], 0), Err(Error::Closed)));
 }
 
 #[test]
@@ -169,7 +191,7 @@ fn a_merge_whose_input_is_dropped_is_given_up_and_begins_anew_without_it() {
         let live = snapshot.shards()[0].view.segments.last().unwrap().clone();
         let lost = live_keys(&live);
         let before = merges(&store);
-        assert!(store.drop_segments(0, &[live.segment.info().id]).unwrap());
+        assert!(store.drop_segments(0, &[live.segment.info().id], 0).unwrap());
         oracle.drop_keys(&lost);
         assert_same(&store, &oracle, turns);
         add(&store, &mut oracle, 100);
@@ -207,7 +229,7 @@ fn power_loss_anywhere_brings_back_nothing_that_was_dropped_and_loses_nothing_el
                 {
                     let mut after = oracle.clone();
                     after.drop_keys(&chosen.keys);
-                    match store.drop_segments(chosen.shard, &chosen.ids) {
+                    match store.drop_segments(chosen.shard, &chosen.ids, 0) {
                         Ok(true) => (oracle, dropped) = (after, dropped + 1),
                         Ok(false) => {}
                         Err(_) => break after,
@@ -268,7 +290,7 @@ fn a_cut_at_every_write_of_a_drop_leaves_all_or_none_of_it() {
         after.drop_keys(&lost);
         drop(snapshot);
         machine.disk.crash_after(cut);
-        let done = store.drop_segments(0, &ids);
+        let done = store.drop_segments(0, &ids, 0);
         drop(store);
         machine.disk.power_loss();
         let store = machine.open(&options);
@@ -313,7 +335,7 @@ fn drops_beside_a_writer_and_merges_on_threads_lose_nothing_else() {
         while !over {
             over = writing.is_finished();
             if let Some(chosen) = choose(&store, &mut rng)
-                && store.drop_segments(chosen.shard, &chosen.ids).unwrap()
+                && store.drop_segments(chosen.shard, &chosen.ids, 0).unwrap()
             {
                 lost.extend(chosen.keys);
             }

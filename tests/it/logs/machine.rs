@@ -107,10 +107,12 @@ impl Machine {
     }
 
     pub fn try_open(&mut self) -> ratite::base::Result<()> {
-        // Which arrivals were given, the records and the clock tell. When retention has taken the newest records, the
-        // clock alone does, and it must not have been set back: this is where a machine's has to be.
-        let known = self.naive.lines.iter().any(|line| line.position.arrival == self.naive.last);
-        if !known {
+        // Which arrivals were given, the records, the mark of the last retention and the clock tell. When a power cut has
+        // taken the newest records, as a sync mode may, the clock alone does, and it must not have been set back: this is
+        // where a machine's has to be.
+        let last = self.naive.last;
+        let is_stored = self.naive.lines.iter().any(|line| line.position.arrival == last);
+        if !is_stored && self.naive.marked < last {
             self.clock.set(self.now().max(self.naive.last + 1));
         }
         self.store = Some(LogStore::open_in(Path::new(DIR), &self.options, self.env.clone())?);

@@ -84,6 +84,8 @@ pub struct Naive {
     pub lines: Vec<Arc<Line>>,
     /// The highest arrival that was ever answered.
     pub last: u64,
+    /// The highest that was answered when retention dropped something: no later one is below.
+    pub marked: u64,
 }
 
 impl Naive {

@@ -122,6 +122,9 @@ impl Machine {
             }
         }
         assert_eq!(gone.records(), forgotten.len() as u64);
+        if !gone.segments.is_empty() {
+            self.naive.marked = self.naive.last;
+        }
         self.forget(std::iter::once(&forgotten));
         self.segments();
     }

@@ -172,7 +172,7 @@ fn many_writers_at_once_get_places_of_their_own() {
         writers.into_iter().for_each(|writer| answered.extend(writer.join().unwrap()));
     });
     answered.sort_by_key(|line| line.position.arrival);
-    let naive = Naive { lines: answered, last: 0 };
+    let naive = Naive { lines: answered, last: 0, marked: 0 };
     assert!(naive.lines.windows(2).all(|two| two[0].position.arrival < two[1].position.arrival));
     let mut world = World::new(9);
     for ask in (0..40).map(|_| world.ask(&naive)).chain([Ask::default()]) {
