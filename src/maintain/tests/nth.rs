@@ -171,7 +171,7 @@ impl Run {
         while let Some(record) = cursor.next()? {
             gone.insert(number(record));
         }
-        let done = self.store().drop_segments(0, &[id]);
+        let done = self.store().drop_segments(0, &[id], 0);
         assert!(!matches!(done, Ok(false)), "nothing has merged it meanwhile");
         self.answered(done, |world| world.difference(&gone).copied().collect())
     }
