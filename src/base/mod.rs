@@ -7,6 +7,8 @@ mod error;
 mod hash;
 mod key;
 pub mod limits;
+#[cfg(test)]
+pub(crate) mod plant;
 mod terms;
 mod varint;
 
@@ -16,3 +18,18 @@ pub use hash::hash64;
 pub use key::{Ids, Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
 pub use terms::Terms;
 pub use varint::{get_varint, put_varint, varint_len};
+
+/// Whether this bug is planted (`plant.rs`): never, outside of tests.
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::base::plant::is($crate::base::plant::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+pub(crate) use planted;

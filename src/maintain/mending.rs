@@ -4,6 +4,7 @@
 //! hold is told by a list of what was inserted, and the rule, not by the engine.
 
 mod damage;
+mod every;
 mod faults;
 mod inspecting;
 mod postings;

@@ -15,6 +15,7 @@ use crate::segment::format as seg;
 use crate::shard::{Config, format as shard, manifest};
 use crate::store::{self, Options, birth};
 use crate::wal::{Files, survey::Survey};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +53,11 @@ impl Site {
 
     /// As all other files say, if there are some and they agree (I1).
     pub fn settle(disk: &dyn Disk, dir: &Path, model: &dyn Model) -> Option<Site> {
-        let here: Vec<usize> = (0..SHARDS_MAX).filter(|&n| holds_shard(disk, dir, n)).collect();
+        let mut here = Vec::new();
+        for n in 0..SHARDS_MAX {
+            // One that cannot be looked at is not one that is not there.
+            here.extend(holds_shard(disk, dir, n).ok()?.then_some(n));
+        }
         let shards = here.len();
         if !shards.is_power_of_two() || here.last() != Some(&(shards - 1)) {
             return None;
@@ -89,8 +94,11 @@ pub fn shard_dir(dir: &Path, shard: usize) -> PathBuf {
     dir.join(format!("shard-{shard:02}"))
 }
 
-fn holds_shard(disk: &dyn Disk, dir: &Path, shard: usize) -> bool {
-    disk.list(&shard_dir(dir, shard)).is_ok_and(|names| !names.is_empty())
+fn holds_shard(disk: &dyn Disk, dir: &Path, shard: usize) -> Result<bool> {
+    match disk.list(&shard_dir(dir, shard)) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
+        names => Ok(!names?.is_empty()),
+    }
 }
 
 /// The store that a whole manifest or log file names.
@@ -102,7 +110,8 @@ fn store_in(disk: &dyn Disk, path: &Path) -> Option<StoreId> {
     }
     let number = crate::wal::survey::number_of(path)?;
     let header = Survey::open(disk, path, number).ok()?.header().ok()??;
-    header.whole.then_some(header.store)
+    // One that waits to be written again may be left from the store that a reshard has replaced.
+    (header.whole && header.number == number).then_some(header.store)
 }
 
 /// The page size of a segment whose header is whole, nothing if it is not; `None` if the segment is of

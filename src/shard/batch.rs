@@ -21,6 +21,8 @@ use super::{Outcome, Shared};
 use crate::base::limits::{
     BATCH_BYTES_MAX, BATCH_RECORD_BYTES, GROUP_BYTES_MAX, RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX,
 };
+#[cfg(test)]
+use crate::base::planted;
 use crate::base::{Error, Key, Result};
 use crate::model::Record;
 use std::sync::atomic::Ordering::Relaxed;
@@ -110,6 +112,8 @@ impl Core {
             Ok(batch) => batch,
             Err(what) => return Applied::Answer(Err(Error::invalid("batch", what))),
         };
+        #[cfg(test)]
+        let batch = self.first_half_first(batch);
         // 1, 2
         match self.decide_many(batch) {
             Ok(None) => {}
@@ -154,6 +158,25 @@ impl Core {
         self.next_seq = seq;
         self.open.last = Some(seq - 1);
         Applied::Answer(Ok(Outcome::Stored { seq: seq - 1, replaced: 0 }))
+    }
+
+    /// The bug of a batch in two blocks, if it is planted: stores the first half, and gives the second.
+    #[cfg(test)]
+    fn first_half_first<'m>(&mut self, batch: Batch<'m>) -> Batch<'m> {
+        let count = batch.records().count();
+        let free = self.flying.is_none() && self.spare_group.is_some() && !self.rotating;
+        let fresh = free && self.group.as_ref().is_some_and(|group| group.is_empty());
+        if !planted!(BatchInTwoBlocks) || count < 2 || !fresh {
+            return batch;
+        }
+        let records: Vec<Record<'_>> = batch.records().take(count / 2).collect();
+        let first: usize = records.iter().map(|record| HEAD_BYTES + record.body.len()).sum();
+        let (first, rest) = batch.message.split_at(first);
+        if !matches!(self.apply_many(first), Applied::Answer(Ok(Outcome::Stored { .. }))) {
+            return batch;
+        }
+        self.commit();
+        read_batch(rest).unwrap_or(batch)
     }
 
     /// What the rules say: the first refusal, if there is one; and the early terms of all.

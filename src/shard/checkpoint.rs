@@ -15,7 +15,7 @@ use super::view::{LiveSegment, View};
 use super::work::{Finished, Job};
 use super::write::Core;
 use super::{Shared, flush, manifest};
-use crate::base::{Lsn, Result, Seq};
+use crate::base::{Lsn, Result, Seq, planted};
 use crate::io::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,7 +98,8 @@ impl Core {
     pub(super) fn checkpoint(&mut self, mut obsolete: Vec<PathBuf>) {
         let is_owed = self.short.pay_manifest(&mut obsolete);
         // What is removed must be named by neither of the two newest manifests.
-        self.generation += if obsolete.is_empty() { 1 } else { 2 };
+        let once = obsolete.is_empty() || planted!(InputRemovedWhileNamed);
+        self.generation += if once { 1 } else { 2 };
         self.short.paying(is_owed, self.generation);
         let checkpoint = Checkpoint {
             generation: self.generation,
@@ -119,7 +120,10 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
     let segments = checkpoint.segments.iter().map(|live| ManifestSegment {
         id: live.segment.info().id,
         records: live.segment.records(),
-        dead: live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
+        dead: match planted!(CheckpointDropsTombstones) {
+            true => Vec::new(),
+            false => live.dead.iter(0..live.segment.records(), checkpoint.at).collect(),
+        },
     });
     let mut manifest = Manifest {
         generation: checkpoint.generation,
@@ -128,7 +132,7 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
         segments: segments.collect(),
     };
     let disk = &*shared.env.disk;
-    if checkpoint.obsolete.is_empty() {
+    if checkpoint.obsolete.is_empty() || planted!(InputRemovedWhileNamed) {
         return manifest::write(disk, &shared.config, &manifest);
     }
     // Twice, so that there are two whole ones that do without what is removed (manifest, I2).

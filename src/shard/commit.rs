@@ -15,6 +15,8 @@ use super::write::{Batch, Core, Sealed, memtable_config};
 use super::{Outcome, SyncMode};
 use crate::base::Error;
 use crate::base::limits::{MEMTABLES_SEALED_MAX, SEGMENTS_MAX};
+#[cfg(test)]
+use crate::base::planted;
 use crate::io::{Done, Op};
 use crate::memtable;
 use crate::wal::Group;
@@ -183,6 +185,8 @@ impl Core {
 
     pub(super) fn committed(&mut self, done: Done) {
         let Some(batch) = self.flying.take() else { return };
+        #[cfg(test)]
+        let done = self.after_a_second_sync(done);
         if let Err(error) = done.result {
             self.flying = Some(batch);
             self.poison("a write of the log", &error);
@@ -198,6 +202,17 @@ impl Core {
         }
         self.answer_all(batch);
         self.flush_if_ready();
+    }
+
+    /// The bug of a sync that is tried again, if it is planted.
+    #[cfg(test)]
+    fn after_a_second_sync(&self, done: Done) -> Done {
+        match self.log.sync() {
+            Op::Sync { file } if planted!(FailedSyncRetried) => {
+                Done { result: done.result.or_else(|_| file.sync()), ..done }
+            }
+            _ => done,
+        }
     }
 
     pub(super) fn answer_all(&mut self, batch: Batch) {

@@ -25,7 +25,7 @@ use super::flush::{self, NOWHERE};
 use super::memory::Reserved;
 use super::view::LiveSegment;
 use super::{Dead, Shared};
-use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq};
+use crate::base::{Error, Key, Ordinal, Result, SegmentId, Seq, planted};
 use crate::pool::Pool;
 use crate::segment::format::BLOCK_BYTES;
 use crate::segment::{self, Body, Builder, Compression, Entry, Segment, TermScan};
@@ -247,7 +247,9 @@ impl Compaction {
     // --- 4 open ---
 
     fn finish(&mut self) -> Result<Compacted> {
-        self.shared.env.disk.sync_dir(&self.shared.config.dir)?;
+        if !planted!(SegmentNameNotSynced) {
+            self.shared.env.disk.sync_dir(&self.shared.config.dir)?;
+        }
         let open = |&id: &SegmentId| flush::open(&self.shared, id);
         let outputs = self.outputs.iter().map(open).collect::<Result<Vec<_>>>()?;
         self.outputs.clear();
@@ -294,8 +296,8 @@ impl Input {
         while self.ahead.is_empty() && self.next < self.segment.records() {
             let end = self.segment.records().min(self.next + ENTRIES_AHEAD as Ordinal);
             let dead = &self.live.dead;
-            let ordinals: Vec<Ordinal> =
-                (self.next..end).filter(|&o| !dead.is_dead(o, at)).collect();
+            let lives = |&o: &Ordinal| !dead.is_dead(o, at) || planted!(CompactionDropsTombstones);
+            let ordinals: Vec<Ordinal> = (self.next..end).filter(lives).collect();
             let mut entries = Vec::with_capacity(ordinals.len());
             self.segment.entries(&ordinals, &mut entries)?;
             self.ahead.extend(entries);
@@ -351,7 +353,7 @@ pub(super) fn with_late_deaths(compacted: &Compacted, inputs: &[LiveSegment]) ->
     let dead: Vec<Dead> = compacted.outputs.iter().map(|s| Dead::new(s.records())).collect();
     for merged in &compacted.inputs {
         let live = inputs.iter().find(|live| live.segment.info().id == merged.id);
-        let Some(live) = live else { continue };
+        let Some(live) = live.filter(|_| !planted!(CompactionLosesLateDeaths)) else { continue };
         live.dead.each_killed(|ordinal, seq| {
             if let Some((output, to)) = merged.place(ordinal) {
                 dead[output].carry(to, seq);

@@ -18,7 +18,7 @@ use super::view::{LiveSegment, View};
 use super::work::Finished;
 use super::write::Core;
 use super::{Outcome, Shared};
-use crate::base::{Error, SegmentId, Seq};
+use crate::base::{Error, SegmentId, Seq, planted};
 use crate::io::threads;
 use crate::model::Bodies;
 use crate::segment::Compression;
@@ -459,7 +459,11 @@ impl Core {
         segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         let (active, sealed) = (view.active.clone(), view.sealed.clone());
         self.shared.published.install(View { active, sealed, segments });
-        let obsolete = inputs.iter().map(|live| live.segment.path().to_path_buf()).collect();
+        let obsolete: Vec<PathBuf> =
+            inputs.iter().map(|live| live.segment.path().to_path_buf()).collect();
+        if planted!(InputRemovedBeforeManifest) {
+            self.compactions.remove(obsolete.clone(), usize::MAX);
+        }
         self.checkpoint(obsolete);
     }
 }

@@ -7,11 +7,14 @@
 //!
 //! I1. A manifest's name is durable only after its contents and the names of all segments it lists.
 //! I2. Nothing that the newest durable manifest, or the one before it, needs is removed.
+//! I3. A manifest that is found whole may yet not be durable, since the sync that failed behind it is why the store
+//!     was opened again. It is written once more, the same bytes to the same place, before anything is removed that
+//!     it does without.
 
 use super::config::Config;
 use super::format::Manifest;
-use crate::base::{Error, Result};
-use crate::io::{Buf, Disk};
+use crate::base::{Error, Result, planted};
+use crate::io::{Buf, Disk, File};
 use std::path::Path;
 
 const PREFIX: &str = "manifest-";
@@ -37,13 +40,19 @@ pub(crate) fn list(disk: &dyn Disk, config: &Config) -> Result<Vec<u64>> {
 
 /// Writes `manifest` durably, then drops all but the two newest.
 pub(crate) fn write(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Result<()> {
-    put(disk, config, manifest)?;
-    // Those that could not be written left no number behind.
-    let older = list(disk, config)?.into_iter().filter(|old| *old < manifest.generation);
-    for old in older.rev().skip(1) {
-        disk.remove(&config.dir.join(name(old)))?;
+    if planted!(ManifestSwappedTooSoon) {
+        for old in list(disk, config)? {
+            disk.remove(&config.dir.join(name(old)))?;
+        }
     }
-    Ok(())
+    put(disk, config, manifest)?;
+    drop_old(disk, config, manifest.generation)
+}
+
+/// Drops all before `newest` but one. Those that could not be written left no number behind.
+fn drop_old(disk: &dyn Disk, config: &Config, newest: u64) -> Result<()> {
+    let older = list(disk, config)?.into_iter().filter(|old| *old < newest);
+    older.rev().skip(1).try_for_each(|old| disk.remove(&config.dir.join(name(old))))
 }
 
 /// Writes `manifest` durably, beside whatever others there are.
@@ -72,8 +81,10 @@ pub(crate) fn put_as(
     let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
     buf[..bytes.len()].copy_from_slice(&bytes);
     file.write_at(0, &buf)?;
-    file.sync()?;
-    disk.sync_dir(&config.dir)
+    if !planted!(ManifestNotSynced) {
+        file.sync()?;
+    }
+    if planted!(ManifestNameNotSynced) { Ok(()) } else { disk.sync_dir(&config.dir) }
 }
 
 /// The newest whole manifest, or `None` if the directory has none at all.
@@ -95,15 +106,52 @@ pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
     failure.map_or(Ok(None), Err)
 }
 
+/// Makes the manifest of this generation, which was found whole, durable under a durable name (I3).
+pub(crate) fn settle(disk: &dyn Disk, config: &Config, generation: u64) -> Result<()> {
+    if planted!(ManifestNotSettled) {
+        return Ok(());
+    }
+    let file = disk.open(&config.dir.join(name(generation)))?;
+    let buf = contents(&*file)?;
+    file.write_at(0, &buf)?;
+    file.sync()?;
+    disk.sync_dir(&config.dir)
+}
+
+/// Removes manifests newer than that of `generation` that are damaged, durably: a write that was torn, mostly. Whether
+/// one is left that cannot be read now and may be next time.
+pub(crate) fn drop_damaged(disk: &dyn Disk, config: &Config, generation: u64) -> Result<bool> {
+    let (mut left, mut removed) = (false, false);
+    for newer in list(disk, config)?.into_iter().filter(|&other| other > generation) {
+        match read_one(disk, config, newer) {
+            Err(Error::Corrupt { .. }) => {
+                disk.remove(&config.dir.join(name(newer)))?;
+                removed = true;
+            }
+            // Of the store that a reshard replaces.
+            Err(Error::Mismatch { .. }) => {}
+            _ => left = true,
+        }
+    }
+    if removed {
+        disk.sync_dir(&config.dir)?;
+    }
+    Ok(left)
+}
+
+fn contents(file: &dyn File) -> Result<Buf> {
+    let align = file.align();
+    let bytes = usize::try_from(file.len())
+        .map_err(|_| Error::corrupt(file.path(), 0, "no manifest is that long"))?;
+    let mut buf = Buf::zeroed(bytes / align * align, align);
+    file.read_at(0, &mut buf)?;
+    Ok(buf)
+}
+
 /// The manifest of one generation.
 pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Result<Manifest> {
     let path = config.dir.join(name(generation));
-    let file = disk.open(&path)?;
-    let align = file.align();
-    let bytes = usize::try_from(file.len())
-        .map_err(|_| Error::corrupt(&path, 0, "no manifest is that long"))?;
-    let mut buf = Buf::zeroed(bytes / align * align, align);
-    file.read_at(0, &mut buf)?;
+    let buf = contents(&*disk.open(&path)?)?;
     let manifest = Manifest::decode(&path, &buf, config.store, config.shard)?;
     if manifest.generation != generation {
         return Err(Error::corrupt(path, 0, "the manifest is of another generation than its name"));

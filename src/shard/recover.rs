@@ -1,7 +1,7 @@
 //! Opening a shard: what the manifest names, then what the log adds.
 //!
 //! ```text
-//!   1 newest whole manifest        4 sync what was replayed: what is shown once is never lost
+//!   1 newest whole manifest        4 sync what was found: what is shown once is never lost
 //!   2 open its segments            5 remove what a crash left half-done
 //!   3 replay the log behind it     6 begin a new log file, never behind a torn tail
 //! ```
@@ -18,7 +18,7 @@ use super::work::{Worker, log_files};
 use super::write::{Sealed, Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
-use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms};
+use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms, planted};
 use crate::io::{Env, GONE};
 use crate::memtable::{self, Memtable};
 use crate::model::Model;
@@ -95,8 +95,10 @@ pub(super) fn open(
     let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
-    // 5
-    remove_orphans(&shared, &replay.segments)?;
+    // 5. Unless a newer manifest, which cannot be read now, may name them.
+    if !manifest::drop_damaged(&*shared.env.disk, &shared.config, generation)? {
+        remove_orphans(&shared, &replay.segments)?;
+    }
     // What the manifest on the disk reaches back to is needed, also if a newer one is owed.
     let needed_from = if replay.owes_manifest { manifest.log_start } else { log_start };
     let in_use = needed_from.file()..=replayed.end.file();
@@ -124,10 +126,12 @@ fn settle(
     manifest: &Manifest,
     end: Lsn,
 ) -> Result<(Vec<u32>, u64)> {
+    let shared = &replay.shared;
+    manifest::settle(&*shared.env.disk, &shared.config, manifest.generation)?;
     let in_use = manifest.log_start.file()..=end.file();
     let numbers = files.list()?;
     let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
-    for &number in &chain {
+    for &number in chain.iter().filter(|_| !planted!(RecoveryNotSynced)) {
         files.disk.open(&files.path(number))?.sync()?;
     }
     if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
@@ -150,7 +154,10 @@ fn begin_log(
     let (log, align, next) = match files.prepare(number, unneeded.pop()) {
         Ok(file) => {
             let align = file.align();
-            (wal::Writer::new(files, file, number, replayed.end), align, number + 1)
+            let log = wal::Writer::new(files, file, number, replayed.end);
+            #[cfg(test)]
+            let log = wal::go_on_in_the_torn_file(files, log, replayed)?;
+            (log, align, number + 1)
         }
         // The worker prepares one when there is space.
         Err(error) if error.is_disk_full() => {

@@ -9,7 +9,7 @@ use super::compactor::Ended;
 use super::flush::{self, Flushed, flush};
 use super::full::Owed;
 use super::{Config, Shared};
-use crate::base::{Error, Lsn, Result, Seq};
+use crate::base::{Error, Lsn, Result, Seq, planted};
 use crate::io::{File, threads};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
@@ -184,13 +184,20 @@ impl Worker {
     fn write_manifest(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         // The view has the segment now, and the memtable no more.
         self.shared.adjust();
+        if planted!(LogRecycledBeforeManifest) {
+            self.let_go(checkpoint.manifest_start.file(), 0)?;
+        }
         write_checkpoint(&self.shared, checkpoint)?;
-        let start = checkpoint.manifest_start.file();
+        // One is kept to be recycled; the space of the others goes back.
+        self.let_go(checkpoint.manifest_start.file(), 1)
+    }
+
+    /// Removes the log files before number `start`, all but so many.
+    fn let_go(&mut self, start: u32, kept: usize) -> Result<()> {
         let old = self.files.list()?.into_iter().filter(|&n| n < start);
         let mut fresh: Vec<u32> = old.filter(|n| !self.unneeded.contains(n)).collect();
         self.unneeded.append(&mut fresh);
-        // One is kept to be recycled; the space of the others goes back.
-        while self.unneeded.len() > 1 {
+        while self.unneeded.len() > kept {
             self.files.remove(self.unneeded.swap_remove(0))?;
         }
         Ok(())

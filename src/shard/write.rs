@@ -27,7 +27,7 @@ use super::reads::InFlight;
 use super::work::{Finished, Job};
 use super::{Outcome, Shared};
 use crate::base::limits::{KILLS_PER_RECORD_MAX, RING_DEPTH, TERMS_PER_RECORD_MAX};
-use crate::base::{Error, Ids, Lsn, Result, Seq, Terms};
+use crate::base::{Error, Ids, Lsn, Result, Seq, Terms, planted};
 use crate::io::{Done, File, Queue, Wait};
 use crate::memtable;
 use crate::model::{Decision, Model, Probes, Record};
@@ -489,8 +489,9 @@ impl Core {
 
     /// Puts `record`, under the terms at hand, into the memtable and the group, and kills `hits`.
     pub(super) fn put(&mut self, kind: EntryKind, record: Record<'_>, hits: &[Hit]) -> Applied {
-        let head = entry_head(kind, record, hits.len());
-        let entry_bytes = head.len() + hits.len() * 32 + record.body.len();
+        let logged = if planted!(KillsNotLogged) { &[] } else { hits };
+        let head = entry_head(kind, record, logged.len());
+        let entry_bytes = head.len() + logged.len() * 32 + record.body.len();
         let needed = entry_bytes + ENTRY_SLACK;
         let room = |group: &Group| group.bytes() + needed <= self.group_room;
         let Some(group) = self.group.as_mut().filter(|g| room(g)) else {
@@ -508,7 +509,7 @@ impl Core {
             return Applied::MemtableFull;
         };
         debug_assert_eq!(seq, self.memtable.memtable().base() + u64::from(ordinal) + 1);
-        let kills: Vec<[u8; 32]> = hits.iter().map(|h| h.key.id).collect();
+        let kills: Vec<[u8; 32]> = logged.iter().map(|h| h.key.id).collect();
         let pushed = group.push(&[&head, kills.as_flattened(), record.body]);
         assert!(pushed, "the group had room for {entry_bytes} bytes");
         for hit in hits {

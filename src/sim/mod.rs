@@ -24,6 +24,8 @@ mod history;
 mod logs;
 #[cfg(feature = "nostr")]
 mod nostr;
+#[cfg(test)]
+mod planted;
 mod run;
 mod subject;
 #[cfg(test)]

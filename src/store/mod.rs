@@ -99,7 +99,11 @@ impl Store {
         }
         let lock = env.disk.lock(&dir.join("LOCK"))?;
         let birth = match birth::read(&*env.disk, dir)? {
-            Some(birth) => birth,
+            Some(birth) => {
+                // Its name may not be durable yet: the sync that failed behind it is why we are here again.
+                env.disk.sync_dir(dir)?;
+                birth
+            }
             None => birth::create(dir, &*model, options, &env)?,
         };
         let (page, shard_count) = birth.check(dir, &*model, options)?;

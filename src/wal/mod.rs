@@ -46,4 +46,6 @@ pub use group::Group;
 pub use replay::{Replayed, replay};
 pub use ring::{Drainer, Full, Ring};
 pub use sync::Word;
+#[cfg(test)]
+pub use writer::go_on_in_the_torn_file;
 pub use writer::{Placed, Writer};

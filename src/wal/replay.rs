@@ -26,7 +26,7 @@
 use super::files::Files;
 use super::format::{BlockInfo, FileInfo, GRAIN_BYTES_MAX, SECTOR_BYTES};
 use super::scan::{LogFile, READ_BYTES, chain};
-use crate::base::{Error, Lsn, Result};
+use crate::base::{Error, Lsn, Result, planted};
 
 /// What a replay found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,8 +172,15 @@ fn walk(
     }
     found.closed = false;
     while stop.is_none_or(|stop| at < stop) {
-        let Some(block) = reader.block(at, info.grain)? else { break };
-        for entry in block.entries() {
+        let Some(block) = reader.block(at, info.grain)? else {
+            if planted!(TornTailReadOn) && stop.is_none() && at < reader.bytes_len() {
+                at += info.grain as u64;
+                continue;
+            }
+            break;
+        };
+        let skipped = planted!(ReplaySkipsEntry) && block.info.entries > 2;
+        for entry in block.entries().skip(usize::from(skipped)) {
             let entry = entry.map_err(|what| Error::corrupt(files.path(info.number), at, what))?;
             visit(block.info.lsn, entry)?;
             found.entries += 1;
@@ -208,6 +215,9 @@ fn check_trace(files: &Files, end: Lsn, block: &BlockInfo) -> Result<()> {
 
 /// Makes the log durable from `durable_to` to `end`, in the file where it ends.
 fn settle(files: &Files, info: &FileInfo, durable_to: Lsn, end: Lsn) -> Result<()> {
+    if planted!(RecoveryNotSynced) {
+        return Ok(());
+    }
     let mut reader = LogFile::open(files, info.number)?;
     // From the header on, if not even that is known to be durable.
     let known = durable_to.file() == info.number;

@@ -18,7 +18,7 @@
 use super::files::Files;
 use super::format::{self, FileInfo, Identity};
 use super::group::Group;
-use crate::base::Lsn;
+use crate::base::{Lsn, planted};
 use crate::io::{File, Op};
 use std::sync::Arc;
 
@@ -146,6 +146,7 @@ impl Writer {
             self.durable_to = end;
         }
         let offset = u64::from(start.offset()) - front as u64;
+        let durable = durable && !planted!(AckBeforeSync);
         let op = Op::Write { file: self.file(), offset, buf, durable };
         Placed { op, start, end }
     }
@@ -163,4 +164,19 @@ impl Writer {
     fn file(&self) -> Arc<dyn File> {
         self.file.clone().expect("without a file there is no room, and nothing to sync")
     }
+}
+
+/// The bug of a tail that is not ended, if it is planted: `log` as one that goes on where the torn one broke off.
+#[cfg(test)]
+pub fn go_on_in_the_torn_file(
+    files: &Files,
+    log: Writer,
+    replayed: &super::Replayed,
+) -> crate::base::Result<Writer> {
+    if !planted!(TornTailNotEnded) || !replayed.torn || replayed.end.offset() == 0 {
+        return Ok(log);
+    }
+    let (number, offset) = (replayed.end.file(), replayed.end.offset());
+    let file = files.disk.open(&files.path(number))?;
+    Ok(Writer { begun: true, offset, ..Writer::new(files, file, number, replayed.end) })
 }

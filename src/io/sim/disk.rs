@@ -15,6 +15,7 @@
 use super::faults::{Content, Faults, PendingWrite, Survivors, sectors, survive};
 use super::image::Image;
 use super::names::Dir;
+use super::plan::{Act, Failure, Plan};
 use super::record::{Moment, Recorder};
 use crate::base::{Error, Result, hash64};
 use crate::io::signal::Signal;
@@ -57,6 +58,7 @@ pub(super) struct State {
     pub cut_in: Option<u64>,
     pub counted: u64,
     pub hash: u64,
+    pub plan: Plan,
     /// Bytes that were read.
     pub read_bytes: u64,
     /// If moments are taken down.
@@ -82,6 +84,7 @@ impl State {
             cut_in: None,
             counted: 0,
             hash: 0,
+            plan: Plan::default(),
             read_bytes: 0,
             recorder: None,
             line: Vec::new(),
@@ -153,6 +156,13 @@ impl State {
         }
         let len = self.inodes.get(&held.inode).map_or(0, |inode| inode.visible.len() as u64);
         self.check_room("write", &held.path, end.saturating_sub(len))?;
+        let planned = self.planned(Act::Write, "write", &held.path);
+        if let Some(failure) = planned {
+            if failure != Failure::Again {
+                self.fail_write(held, &write);
+            }
+            return Err(failure.error("write", &held.path));
+        }
         if self.rng.chance(self.faults.eio_write) {
             self.fail_write(held, &write);
             return Err(eio("write", &held.path));
@@ -194,9 +204,13 @@ impl State {
             self.cut();
             return Err(self.gone_error("sync", &held.path));
         }
+        let planned = self.planned(Act::Sync, "sync", &held.path);
+        if planned == Some(Failure::Again) {
+            return Err(Failure::Again.error("sync", &held.path));
+        }
         // Names may have changed since the last write.
         self.record();
-        let fails = self.rng.chance(self.faults.eio_sync);
+        let fails = self.rng.chance(self.faults.eio_sync) || planned.is_some();
         let State { rng, inodes, .. } = self;
         let Some(inode) = inodes.get_mut(&held.inode) else { return Ok(()) };
         let pending = std::mem::take(&mut inode.pending);
@@ -223,6 +237,7 @@ impl State {
 
     fn read_unlogged(&mut self, held: &Held, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.check_alive("read", &held.path, held.epoch)?;
+        self.fails(Act::Read, "read", &held.path)?;
         if self.rng.chance(self.faults.eio_read) {
             return Err(eio("read", &held.path));
         }

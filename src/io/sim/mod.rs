@@ -4,6 +4,7 @@
 //!   program --- Disk / File / Queue ---> State (one mutex) <--- test: crash_after, power_loss, kill,
 //!                                                                   set_quota, flip_bit, contents
 //!   faults.rs: the policy   disk.rs, names.rs, image.rs: the state   queue.rs: the order of completions
+//!   plan.rs: failures of one chosen operation
 //!   record.rs: a run taken down moment by moment, each of which can be cut off in many ways
 //! ```
 //!
@@ -18,12 +19,14 @@ mod disk;
 mod faults;
 mod image;
 mod names;
+mod plan;
 mod queue;
 mod record;
 #[cfg(test)]
 mod tests;
 
 pub use faults::{Faults, Survivors};
+pub use plan::Failure;
 pub use record::Moment;
 
 use super::fs::check_aligned;
@@ -81,6 +84,28 @@ impl SimDisk {
     /// directory made. 0 cancels the plan.
     pub fn crash_after(&self, n: u64) {
         lock(&self.shared).cut_in = (n > 0).then_some(n);
+    }
+
+    /// Plans that the `n`-th operation from now on that can fail in this way does; of queues, of names and of
+    /// bytes, reads included. 0 cancels the plan.
+    pub fn fail_nth(&self, n: u64, failure: Failure) {
+        lock(&self.shared).plan.fail_nth(n, failure);
+    }
+
+    /// Ends what `fail_nth` has planned or brought about: a full disk has space again.
+    pub fn mend(&self) {
+        lock(&self.shared).plan.mend();
+    }
+
+    /// The operation that failed as `fail_nth` has planned, if it was met.
+    pub fn failed(&self) -> Option<String> {
+        lock(&self.shared).plan.met.clone()
+    }
+
+    /// Switches the machine off, keeping all that was written, once this many operations and waits of queues were
+    /// done: whoever goes round in circles then ends with an error, and [`SimDisk::is_off`] says so.
+    pub fn power_lasts(&self, steps: Option<u64>) {
+        lock(&self.shared).plan.power_lasts(steps);
     }
 
     /// Whether a planned cut has happened and the machine is off.

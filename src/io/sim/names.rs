@@ -7,6 +7,7 @@
 use super::Held;
 use super::disk::{Inode, State, eio};
 use super::faults::{Content, PendingWrite};
+use super::plan::Act;
 use crate::base::{Error, Result};
 use crate::io::fs::check_same_dir;
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ impl State {
 
     pub fn create_dir(&mut self, dir: &Path) -> Result<()> {
         self.check_alive("create the directory", dir, self.epoch)?;
+        self.fails(Act::Name, "create the directory", dir)?;
         let mut outermost_first: Vec<&Path> = dir.ancestors().collect();
         outermost_first.reverse();
         for path in outermost_first {
@@ -98,8 +100,9 @@ impl State {
         Ok(())
     }
 
-    pub fn list(&self, dir: &Path) -> Result<Vec<String>> {
+    pub fn list(&mut self, dir: &Path) -> Result<Vec<String>> {
         self.check_alive("list", dir, self.epoch)?;
+        self.fails(Act::Other, "list", dir)?;
         match self.dirs.get(dir) {
             Some(dir) => Ok(dir.visible.keys().cloned().collect()),
             None => Err(Error::io("list", dir, ErrorKind::NotFound.into())),
@@ -129,8 +132,9 @@ impl State {
 
     fn create_unlogged(&mut self, path: &Path, bytes: u64) -> Result<Held> {
         self.check_alive("create", path, self.epoch)?;
+        self.fails(Act::Name, "create", path)?;
         self.link(path)?;
-        let held = self.open_unlogged(path)?;
+        let held = self.open_file(path)?;
         let zeros = PendingWrite { offset: 0, content: Content::Zeros(bytes as usize) };
         let filled = self.put(&held, zeros).and_then(|()| self.sync(&held));
         if let Err(error) = filled {
@@ -151,6 +155,11 @@ impl State {
 
     fn open_unlogged(&mut self, path: &Path) -> Result<Held> {
         self.check_alive("open", path, self.epoch)?;
+        self.fails(Act::Other, "open", path)?;
+        self.open_file(path)
+    }
+
+    fn open_file(&mut self, path: &Path) -> Result<Held> {
         let (dir, name) = self.dir("open", path)?;
         let found = dir.visible.get(&name).copied();
         let Some(inode) = found else {
@@ -182,6 +191,7 @@ impl State {
 
     fn rename_unlogged(&mut self, from: &Path, to: &Path) -> Result<()> {
         self.check_alive("rename", from, self.epoch)?;
+        self.fails(Act::Name, "rename", from)?;
         check_same_dir(from, to)?;
         let (_, new) = self.dir("rename", to)?;
         let (dir, old) = self.dir("rename", from)?;
@@ -203,6 +213,7 @@ impl State {
     fn hard_link_unlogged(&mut self, from: &Path, to: &Path) -> Result<()> {
         let op = "link";
         self.check_alive(op, from, self.epoch)?;
+        self.fails(Act::Name, op, from)?;
         let Some(inode) = self.inode_of(from) else {
             return Err(Error::io(op, from, ErrorKind::NotFound.into()));
         };
@@ -222,6 +233,7 @@ impl State {
     pub fn remove_dir(&mut self, path: &Path) -> Result<()> {
         let op = "remove the directory";
         self.check_alive(op, path, self.epoch)?;
+        self.fails(Act::Other, op, path)?;
         let inside = |other: &&std::path::PathBuf| other.parent() == Some(path);
         match self.dirs.get(path) {
             None => Err(Error::io(op, path, ErrorKind::NotFound.into())),
@@ -237,7 +249,9 @@ impl State {
     }
 
     pub fn remove(&mut self, path: &Path) -> Result<()> {
-        let result = self.remove_unlogged(path);
+        let alive = self.check_alive("remove", path, self.epoch);
+        let fails = alive.and_then(|()| self.fails(Act::Other, "remove", path));
+        let result = fails.and_then(|()| self.remove_unlogged(path));
         self.log("remove", &[bytes_of(path)], [0; 2], &result);
         result
     }
@@ -267,22 +281,24 @@ impl State {
             self.cut();
             return Err(self.gone_error(op, path));
         }
+        let planned = self.planned(Act::Other, op, path).is_some();
         self.record();
-        let fails = self.rng.chance(self.faults.eio_sync);
+        let fails = self.rng.chance(self.faults.eio_sync) || planned;
         let State { rng, dirs, .. } = self;
         let Some(dir) = dirs.get_mut(path) else {
             return Err(Error::io(op, path, ErrorKind::NotFound.into()));
         };
-        let changes = std::mem::take(&mut dir.pending);
+        let changes = &mut dir.pending;
         let count =
             if fails { rng.below(changes.len() as u64 + 1) as usize } else { changes.len() };
-        changes.iter().take(count).for_each(|change| change.apply(&mut dir.durable));
+        changes.drain(..count).for_each(|change| change.apply(&mut dir.durable));
         self.free_unreferenced();
         if fails { Err(eio(op, path)) } else { Ok(()) }
     }
 
     pub fn lock(&mut self, path: &Path) -> Result<u64> {
         self.check_alive("lock", path, self.epoch)?;
+        self.fails(Act::Other, "lock", path)?;
         if self.locks.contains_key(path) {
             let holder = "another handle of this simulation".into();
             return Err(Error::Locked { path: path.into(), holder });

@@ -132,6 +132,7 @@ impl Queue for SimQueue {
     }
 
     fn wait(&mut self, wait: Wait, done: &mut Vec<Done>) -> Result<()> {
+        lock(&self.shared).step();
         let before = done.len();
         if self.flights.is_empty() {
             let woken = self.gone().is_some() || self.signal.take();

@@ -541,3 +541,69 @@ fn whatever_is_found_after_cuts_was_synced_or_written_since() {
         }
     }
 }
+
+/// The names of the operations of `workload` that fail in this way, one run each.
+fn planned(failure: Failure) -> Vec<String> {
+    let mut met = Vec::new();
+    for n in 1.. {
+        let (env, disk) = machine(n, Faults::default());
+        disk.fail_nth(n, failure);
+        let done = workload(&env).and_then(|()| {
+            env.disk.rename(&path("a"), &path("b"))?;
+            env.disk.hard_link(&path("b"), &path("c"))?;
+            env.disk.remove(&path("b"))?;
+            env.disk.list("/d".as_ref())?;
+            env.disk.open(&path("c"))?.read_at(0, &mut bytes(2 * SECTOR, 0))?;
+            drop(env.disk.lock(&path("LOCK"))?);
+            env.disk.create_dir("/e".as_ref())?;
+            env.disk.remove_dir("/e".as_ref())
+        });
+        let failed = disk.failed();
+        assert_eq!(done.is_err(), failed.is_some(), "{done:?}");
+        let Some(failed) = failed else { break };
+        let text = done.unwrap_err().to_string();
+        let says = match failure {
+            Failure::Eio => "Input/output error",
+            Failure::NoSpace | Failure::Full => "No space left on device",
+            Failure::Again => "Resource temporarily unavailable",
+            Failure::Short => "",
+        };
+        assert!(text.contains(says), "{failed}: {text}");
+        let again = env.disk.create(&path("new"), 512);
+        assert_eq!(again.is_err(), failure == Failure::Full, "{failed}");
+        disk.mend();
+        env.disk.create(&path("newer"), 512).unwrap();
+        met.push(failed.split(' ').nth(2).unwrap().to_owned());
+    }
+    met
+}
+
+#[test]
+fn every_operation_can_be_made_to_fail_in_every_way_that_it_can() {
+    let writes = ["create", "write", "write", "write"];
+    let all = ["create", "write", "sync", "sync", "write", "sync", "write", "sync"];
+    let rest = ["rename", "link", "remove", "list", "open", "read", "lock", "create", "remove"];
+    assert_eq!(planned(Failure::Eio), [&all[..], &rest[..]].concat());
+    let names = ["rename", "link", "create"];
+    assert_eq!(planned(Failure::NoSpace), [&writes[..], &names[..]].concat());
+    assert_eq!(planned(Failure::Full), [&writes[..], &names[..]].concat());
+    assert_eq!(planned(Failure::Short), ["write", "write", "write", "read"]);
+    let again = ["write", "sync", "write", "sync", "write", "sync", "read"];
+    assert_eq!(planned(Failure::Again), again);
+}
+
+#[test]
+fn the_power_lasts_for_the_steps_that_were_granted_and_what_was_written_stays() {
+    let (env, disk) = machine(1, Faults::default());
+    let file = durable_file(&env, "a", 1);
+    disk.power_lasts(Some(5));
+    let failed = (0..).find(|_| file.write_at(0, &bytes(SECTOR, 3)).is_err());
+    assert_eq!((failed, disk.is_off()), (Some(5), true));
+    disk.kill();
+    assert_eq!(first_bytes(&disk, "a"), [3]);
+    // Waits are steps.
+    let mut queue = env.disk.queue(1).unwrap();
+    disk.power_lasts(Some(5));
+    let failed = (0..).find(|_| queue.wait(Wait::No, &mut Vec::new()).is_err());
+    assert_eq!((failed, disk.is_off()), (Some(4), true));
+}

@@ -12,7 +12,7 @@
 //! (`rules.rs`). The others, removed by retention or by hand, can come back, and the report says so.
 
 use super::Bench;
-use crate::base::{Ordinal, Result, SegmentId};
+use crate::base::{Error, Ordinal, Result, SegmentId};
 use crate::io::Disk;
 use crate::maintain::log::{Log, first_there};
 use crate::maintain::site::whole_header;
@@ -36,8 +36,16 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
     let disk = bench.scene.disk.clone();
     let generations = manifest::list(&*disk, config)?;
     let highest = generations.last().copied().unwrap_or(0);
-    let whole = |&g: &u64| manifest::read_one(&*disk, config, g).ok();
-    let newest = generations.iter().rev().find_map(whole);
+    let mut newest = None;
+    for &generation in generations.iter().rev() {
+        match manifest::read_one(&*disk, config, generation) {
+            Ok(whole) => newest = Some(whole),
+            // What cannot be read now may be whole: nothing is put in its place.
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(_) => continue,
+        }
+        break;
+    }
     let manifest = match newest {
         Some(manifest) if manifest.generation == highest => {
             return Ok(Base { manifest, highest, guessed: false });

@@ -1,6 +1,7 @@
 //! Compaction and removals under the toy model: nothing lost, nothing twice, whatever is cut off where.
 
 use super::*;
+use crate::base::plant::{self, Bug};
 use crate::shard::{Compress, Policy};
 
 /// Small windows, so that a merge has several outputs, and merges at every second flush.
@@ -350,4 +351,34 @@ fn a_merge_on_the_real_disk_removes_its_inputs_and_no_other_name_of_them() {
     for (bytes, other) in before {
         assert!(std::fs::read(&other).unwrap() == bytes, "{} has changed", other.display());
     }
+}
+
+/// Of the two manifests that are kept, each does without what a merge has removed.
+fn opens_without_the_newest_manifest() {
+    let machine = Machine::new(31);
+    let options = Options { shards: Some(1), ..eager() };
+    let store = machine.open(&options);
+    let (mut rng, mut past, mut oracle) = (Rng::new(31), Vec::new(), Oracle::default());
+    for now in 1000..1800 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+    }
+    store.flush().unwrap();
+    store.compact().unwrap();
+    assert!(sum(&store, |s| s.compactions) > 0);
+    machine.disk.kill();
+    drop(store);
+    let dir = Path::new("/store/shard-00");
+    let names = machine.env.disk.list(dir).unwrap();
+    let newest = names.iter().rfind(|name| name.starts_with("manifest-")).unwrap();
+    machine.disk.flip_bit(dir.join(newest), 40, 3).unwrap();
+    assert_same(&machine.open(&options), &oracle, 31);
+}
+
+#[test]
+fn the_manifest_before_the_newest_does_without_what_a_merge_has_removed() {
+    opens_without_the_newest_manifest();
+    let planted = || plant::with(Bug::InputRemovedWhileNamed, opens_without_the_newest_manifest);
+    assert!(std::panic::catch_unwind(planted).is_err(), "a planted bug is not found");
 }

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::own::{FORBIDDEN, Item, held, item, model, record};
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_RECORD_BYTES};
+use crate::base::plant::{self, Bug};
 use crate::io::{self, Rng, SimDisk, sim::Faults};
 use crate::shard::SyncMode;
 use std::ops::ControlFlow;
@@ -110,6 +111,13 @@ fn after_a_power_cut_each_batch_is_there_wholly_or_not_at_all_and_all_acknowledg
         }
     }
     assert!(cut_batches > 5, "no batch was cut off: {cut_batches}");
+}
+
+#[test]
+fn a_batch_that_is_planted_in_two_blocks_is_found_out() {
+    let cut = after_a_power_cut_each_batch_is_there_wholly_or_not_at_all_and_all_acknowledged_are;
+    let found = std::panic::catch_unwind(|| plant::with(Bug::BatchInTwoBlocks, cut));
+    assert!(found.is_err());
 }
 
 #[test]

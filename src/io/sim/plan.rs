@@ -1,0 +1,130 @@
+//! Failures that a test plans: the n-th operation that can fail in a given way fails so, whichever it is.
+//!
+//! ```text
+//!   fail_nth(n, Failure) ---> each operation: can it fail so? ---> the n-th does, with its error
+//!   power_lasts(steps)   ---> each operation and each wait is a step; when they are used up, the machine is off
+//! ```
+//!
+//! Beside the knobs of `faults.rs`, which fail by chance: with a plan, every operation of a run can be failed in
+//! turn. What a failed operation leaves behind is as `faults.rs` says of the same failure.
+
+use super::disk::State;
+use crate::base::Error;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// A way in which an operation fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// `EIO`. Any operation.
+    Eio,
+    /// `ENOSPC`, once. What takes space: writes, and new names.
+    NoSpace,
+    /// `ENOSPC`, from that operation on, until [`SimDisk::mend`](super::SimDisk::mend). What takes space.
+    Full,
+    /// Fewer bytes than were asked for. Reads and writes.
+    Short,
+    /// `EAGAIN`, and nothing was done. Reads, writes and syncs of files.
+    Again,
+}
+
+/// What an operation is to a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Act {
+    /// Looks at names, opens, locks, removes, syncs a directory.
+    Other,
+    Read,
+    Write,
+    Sync,
+    /// Makes or changes a name.
+    Name,
+}
+
+impl Failure {
+    fn can(self, act: Act) -> bool {
+        match self {
+            Failure::Eio => true,
+            Failure::NoSpace | Failure::Full => matches!(act, Act::Write | Act::Name),
+            Failure::Short => matches!(act, Act::Read | Act::Write),
+            Failure::Again => matches!(act, Act::Read | Act::Write | Act::Sync),
+        }
+    }
+
+    /// The error of an operation that fails so.
+    pub(super) fn error(self, op: &'static str, path: &Path) -> Error {
+        let code = match self {
+            Failure::Eio => libc::EIO,
+            Failure::NoSpace | Failure::Full => libc::ENOSPC,
+            Failure::Again => libc::EAGAIN,
+            Failure::Short if op == "read" => {
+                return Error::corrupt(path, 0, "file ends early: planned");
+            }
+            Failure::Short => {
+                let text = "only some of the bytes were taken";
+                return Error::io(op, path, std::io::Error::new(ErrorKind::WriteZero, text));
+            }
+        };
+        Error::io(op, path, std::io::Error::from_raw_os_error(code))
+    }
+}
+
+/// What a test has planned, and what came of it.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    next: Option<(Failure, u64)>,
+    /// The operation that failed as planned.
+    pub met: Option<String>,
+    full: bool,
+    /// Operations and waits until the machine is switched off.
+    steps: Option<u64>,
+}
+
+impl Plan {
+    pub fn fail_nth(&mut self, n: u64, failure: Failure) {
+        (self.next, self.met, self.full) = ((n > 0).then_some((failure, n)), None, false);
+    }
+
+    pub fn mend(&mut self) {
+        (self.next, self.full) = (None, false);
+    }
+
+    pub fn power_lasts(&mut self, steps: Option<u64>) {
+        self.steps = steps;
+    }
+}
+
+impl State {
+    /// A step is done; the machine is switched off if it was the last that was granted.
+    pub fn step(&mut self) {
+        let Some(left) = self.plan.steps.as_mut() else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.plan.steps = None;
+            self.off = true;
+            self.kill();
+        }
+    }
+
+    /// Whether an operation that is about to be done fails as planned.
+    pub fn planned(&mut self, act: Act, op: &str, path: &Path) -> Option<Failure> {
+        self.step();
+        if self.plan.full && Failure::Full.can(act) {
+            return Some(Failure::Full);
+        }
+        let (failure, left) = self.plan.next.as_mut().filter(|(failure, _)| failure.can(act))?;
+        *left -= 1;
+        if *left > 0 {
+            return None;
+        }
+        let failure = *failure;
+        self.plan.full = failure == Failure::Full;
+        self.plan.next = None;
+        self.plan.met = Some(format!("{failure:?} of {op} {}", path.display()));
+        Some(failure)
+    }
+
+    /// As [`State::planned`], as the error of an operation that has done nothing then.
+    pub fn fails(&mut self, act: Act, op: &'static str, path: &Path) -> crate::base::Result<()> {
+        self.planned(act, op, path).map_or(Ok(()), |failure| Err(failure.error(op, path)))
+    }
+}

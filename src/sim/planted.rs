@@ -1,0 +1,34 @@
+//! The simulator judged: each bug that is planted (`base::plant`) is found, or the simulator is not good enough.
+
+use super::hunt;
+use crate::base::plant::{self, Bug};
+
+/// States within which each is to be found.
+const STATES_MAX: u64 = 100_000;
+
+/// `RATITE_BUG=AckBeforeSync` looks for that one only; `RATITE_STATES` says within how many states.
+#[test]
+fn every_planted_bug_is_found() {
+    let only = std::env::var("RATITE_BUG").ok();
+    let states = std::env::var("RATITE_STATES").ok().and_then(|states| states.parse().ok());
+    let mut missed = Vec::new();
+    println!("| bug | found after so many states | what was found |\n| --- | ---: | --- |");
+    // Those need batches, and rot: `store::tests::many` and `store::tests::compaction` judge them.
+    let elsewhere = [Bug::BatchInTwoBlocks, Bug::InputRemovedWhileNamed];
+    for bug in Bug::ALL.into_iter().filter(|bug| !elsewhere.contains(bug)) {
+        if only.as_ref().is_some_and(|only| *only != format!("{bug:?}")) {
+            continue;
+        }
+        match plant::with(bug, || hunt(0..1 << 40, states.unwrap_or(STATES_MAX))) {
+            Err(failure) => {
+                let what: String = failure.what.chars().take(90).collect();
+                println!("| {bug:?} | {} | {what} |", failure.stats.states);
+            }
+            Ok(stats) => {
+                println!("| {bug:?} | not in {} | {} seeds |", stats.states, stats.seeds);
+                missed.push(bug);
+            }
+        }
+    }
+    assert_eq!(missed, []);
+}
