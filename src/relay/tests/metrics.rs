@@ -279,8 +279,7 @@ fn a_full_disk_is_told_to_clients_and_ends_without_a_restart() {
             serde_json::from_str(&client.read().unwrap().into_text().unwrap()).unwrap();
         (answer[2].as_bool().unwrap(), answer[3].as_str().unwrap().to_string())
     };
-    let full =
-        (0..10_000).map(|at| publish(at)).find(|(taken, _)| !taken).expect("the disk is full");
+    let full = (0..10_000).map(&mut publish).find(|(taken, _)| !taken).expect("the disk is full");
     assert!(full.1.starts_with("error: the disk is full"), "{}", full.1);
     let (status, body) = get(relay.local_addr(), "/ready");
     assert_eq!(status, 503, "{body}");

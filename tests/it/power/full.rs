@@ -109,6 +109,7 @@ struct Mounted(tempfile::TempDir);
 
 impl Mounted {
     /// `None`, and a printed reason, where mounting is not allowed.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
     fn new(kind: &str, bytes: u64) -> Option<Mounted> {
         let dir = tempfile::tempdir().unwrap();
         let (image, at) = (dir.path().join("image"), dir.path().join("at"));
@@ -156,7 +157,7 @@ fn a_real_file_system(kind: &str) {
     let Some(mounted) = Mounted::new(kind, 64 << 20) else { return };
     let mut options = options(2, SyncMode::Always);
     (options.threads, options.log_file_bytes) = (true, 1 << 20);
-    let open = || EventStore::open(&mounted.path().join("store"), &options).unwrap();
+    let open = || EventStore::open(mounted.path().join("store"), &options).unwrap();
     let mut store = open();
     let mut world = World::new(7);
     let mut ledger = Ledger::new(2);
