@@ -13,8 +13,8 @@ fn every_planted_bug_is_found() {
     let states = std::env::var("RATITE_STATES").ok().and_then(|states| states.parse().ok());
     let mut missed = Vec::new();
     println!("| bug | found after so many states | what was found |\n| --- | ---: | --- |");
-    // Those need batches, and rot: `store::tests::many` and `store::tests::compaction` judge them.
-    let elsewhere = [Bug::BatchInTwoBlocks, Bug::InputRemovedWhileNamed];
+    // Those need batches, rot, and one chosen sync: `store::tests::many` and `store::tests::compaction` judge them.
+    let elsewhere = [Bug::BatchInTwoBlocks, Bug::InputRemovedWhileNamed, Bug::ManifestNotSettled];
     for bug in Bug::ALL.into_iter().filter(|bug| !elsewhere.contains(bug)) {
         if only.as_ref().is_some_and(|only| *only != format!("{bug:?}")) {
             continue;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::plant::{self, Bug};
+use crate::io::sim::Failure;
 use crate::shard::{Compress, Policy};
 
 /// Small windows, so that a merge has several outputs, and merges at every second flush.
@@ -381,4 +382,46 @@ fn the_manifest_before_the_newest_does_without_what_a_merge_has_removed() {
     opens_without_the_newest_manifest();
     let planted = || plant::with(Bug::InputRemovedWhileNamed, opens_without_the_newest_manifest);
     assert!(std::panic::catch_unwind(planted).is_err(), "a planted bug is not found");
+}
+
+/// Fails the `n`-th operation of a merge and what belongs to it, then kills, opens, and loses power. What failed.
+fn opens_behind_a_failure(n: u64) -> Option<String> {
+    let machine = Machine::new(n);
+    let options = Options { shards: Some(1), ..eager() };
+    let store = machine.open(&options);
+    let (mut rng, mut past, mut oracle) = (Rng::new(41), Vec::new(), Oracle::default());
+    for now in 1000..1150 {
+        let item = Item::random(&mut rng, now, &mut past);
+        insert(&store, &item);
+        oracle.insert(&item);
+        if now % 50 == 0 {
+            store.flush().unwrap();
+        }
+    }
+    machine.disk.fail_nth(n, Failure::Eio);
+    let _done = store.compact();
+    machine.disk.kill();
+    machine.disk.mend();
+    drop(store);
+    assert_same(&machine.open(&options), &oracle, n);
+    machine.disk.power_loss();
+    assert_same(&machine.open(&options), &oracle, n);
+    machine.disk.failed()
+}
+
+#[test]
+fn a_manifest_whose_sync_failed_is_durable_before_what_it_does_without_goes() {
+    let mut syncs = Vec::new();
+    for n in 1.. {
+        let Some(failed) = opens_behind_a_failure(n) else { break };
+        if failed.contains("sync") && failed.contains("manifest") {
+            syncs.push(n);
+        }
+    }
+    assert!(syncs.len() > 2, "{syncs:?}");
+    let is_found = |&n: &u64| {
+        let planted = || plant::with(Bug::ManifestNotSettled, || opens_behind_a_failure(n));
+        std::panic::catch_unwind(planted).is_err()
+    };
+    assert!(syncs.iter().any(is_found), "a planted bug is not found");
 }
