@@ -90,13 +90,15 @@ pub(crate) fn put_as(
 /// The newest whole manifest, or `None` if the directory has none at all.
 ///
 /// # Errors
-/// If there are manifests and none can be read: the first failure. A shard whose manifests are lost
+/// If there are manifests and none is whole: the first failure. `Io` if one that counts cannot be read. A shard whose manifests are lost
 /// is not an empty shard.
 pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>> {
     let mut failure = None;
     for &generation in list(disk, config)?.iter().rev() {
         match read_one(disk, config, generation) {
             Ok(manifest) => return Ok(Some(manifest)),
+            // It may be whole: an older one in its place would be a guess, and its failure another's.
+            Err(error @ Error::Io { .. }) => return Err(error),
             Err(error) => {
                 tracing::warn!(code = error.code(), "{error}; trying the manifest before it");
                 failure = failure.or(Some(error));
@@ -157,4 +159,34 @@ pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Res
         return Err(Error::corrupt(path, 0, "the manifest is of another generation than its name"));
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Lsn, PageSize, StoreId};
+    use crate::io::{Faults, simulated};
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_is_an_error_and_a_torn_one_is_passed_over() {
+        let (env, disk, _) = simulated(1, Faults::default());
+        let config =
+            crate::store::config_of_files(Path::new("/s"), StoreId([1; 16]), PageSize::K4, 0);
+        env.disk.create_dir(&config.dir).unwrap();
+        for generation in 1..=2 {
+            let segments = Vec::new();
+            let manifest = Manifest { generation, log_start: Lsn(0), mark: 0, segments };
+            write(&*disk, &config, &manifest).unwrap();
+        }
+        let found = || read(&*disk, &config).map(|manifest| manifest.map(|m| m.generation));
+        assert_eq!(found().unwrap(), Some(2));
+        disk.set_faults(Faults { eio_read: 1, ..Faults::default() });
+        assert_eq!(found().unwrap_err().code(), "ERR_IO");
+        disk.set_faults(Faults::default());
+        disk.flip_bit(config.dir.join(name(2)), 3, 1).unwrap();
+        assert_eq!(found().unwrap(), Some(1));
+        // Of the older one nothing is known either.
+        disk.set_faults(Faults { eio_read: 1, ..Faults::default() });
+        assert_eq!(found().unwrap_err().code(), "ERR_IO");
+    }
 }

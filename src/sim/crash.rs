@@ -123,7 +123,7 @@ fn state<S: Subject>(
     }
     let entropy = Arc::new(SeededEntropy::new(rng.next_u64()));
     let env = Env { disk: disk.clone(), clock: Arc::new(clock), entropy };
-    let within = depth < DEPTH_MAX && rng.chance(2);
+    let within = depth < DEPTH_MAX && !rng.chance(3);
     if within {
         let typical = run.recovery_moments.max(1);
         disk.record(rng.below(typical), 1);

@@ -268,7 +268,7 @@ impl Subject for Nostr {
                 let has_tag = filter.tags.is_empty()
                     || ev.event.tags().any(|tag| {
                         let mut text = String::new();
-                        tag.value().map(|item| item.write(&mut text));
+                        tag.value().into_iter().for_each(|item| item.write(&mut text));
                         tag.letter() == Some(b't') && text == value
                     });
                 of_author && of_kind && has_tag && !ev.is_over(now)

@@ -102,7 +102,7 @@ impl<S: Subject> Run<S> {
             self.mark(self.expected().clone());
             self.epoch_on_disk()?;
             let (mut moments, _) = self.disk.recorded();
-            let (mut last, _) = (self.disk.moment(), ());
+            let mut last = self.disk.moment();
             last.set_mark(self.marks.len() as u64 - 1);
             moments.push(last);
             self.stats.io_hash ^= self.disk.io_hash().rotate_left(epoch as u32);

@@ -165,7 +165,7 @@ mod tests {
                 }
                 if rng.chance(10) {
                     assert_eq!(image.flip(offset, 4), offset < twin.len());
-                    twin.get_mut(offset).map(|byte| *byte ^= 4);
+                    twin.iter_mut().skip(offset).take(1).for_each(|byte| *byte ^= 4);
                 }
                 assert_eq!(image.len(), twin.len(), "seed {seed}");
                 copies.push((image.clone(), twin.clone()));

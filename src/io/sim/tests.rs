@@ -168,8 +168,8 @@ fn a_crash_at_a_moment_leaves_what_a_power_cut_there_may_leave() {
     assert_eq!(crash(1, None, None), ("a", vec![0; 4]));
     assert_eq!(crash(1, All, None), ("a", vec![1, 2, 2, 0]));
     assert_eq!(crash(1, None, All), ("b", vec![0; 4]));
-    let drawn: BTreeSet<_> = (0..300).map(|seed| crash(seed, Some, Some)).collect();
-    let cut: BTreeSet<_> = (0..600)
+    let drawn: BTreeSet<_> = (0..3_000).map(|seed| crash(seed, Some, Some)).collect();
+    let cut: BTreeSet<_> = (0..3_000)
         .map(|seed| {
             let (env, disk) = machine(seed, Faults::default());
             let file = durable_file(&env, "a", 4);
