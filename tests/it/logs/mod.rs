@@ -15,13 +15,16 @@ mod apply;
 mod ask;
 mod cuts;
 mod draw;
+#[cfg(test)]
 mod gate;
+#[cfg(test)]
 mod kill;
-#[cfg(feature = "tracing-layer")]
+#[cfg(all(test, feature = "tracing-layer"))]
 mod layer;
 mod machine;
 mod naive;
 mod parts;
+#[cfg(test)]
 mod slow;
 mod world;
 
