@@ -67,6 +67,7 @@ impl Forged {
                 0..4 => log.block_of(piece, *what),
                 4 => log.block(piece, u32::from(*what >> 3), *what),
                 5 if log.files.len() < FILES_MAX => log.begin(),
+                5 => {}
                 6 => log.overwrite(piece, *what),
                 _ => log.last().extend_from_slice(piece),
             }

@@ -15,12 +15,14 @@ mod apply;
 mod ask;
 mod cuts;
 mod draw;
+#[cfg(test)]
 mod gate;
-#[cfg(feature = "tracing-layer")]
+#[cfg(all(test, feature = "tracing-layer"))]
 mod layer;
 mod machine;
 mod naive;
 mod parts;
+#[cfg(test)]
 mod slow;
 mod world;
 

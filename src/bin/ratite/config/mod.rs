@@ -14,8 +14,6 @@
 
 mod file;
 mod flags;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzz;
 mod kind;
 mod layers;
 mod nearest;

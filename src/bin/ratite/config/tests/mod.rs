@@ -1,7 +1,6 @@
 //! The configuration without a process: variables and files that tests make up.
 
 mod effects;
-mod mutants;
 mod refusals;
 
 use super::layers::{Given, Origin, Problems, Surroundings};
