@@ -5,6 +5,10 @@ use crate::device::{Entry, Log, Rng};
 /// What cannot be torn.
 const SECTOR: usize = 512;
 
+/// The block that ext4 begins with, on whose two sectors of settings it relies as one: torn, nobody can mount it, and a
+/// device of this size has no copy of it.
+const FIRST_BLOCK: usize = 4096;
+
 /// What becomes of the writes that were not flushed.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
@@ -55,7 +59,8 @@ impl Disks<'_> {
                 Cut::Writes | Cut::Sectors => rng.coin(),
             };
             for (sector, bytes) in bytes.chunks(SECTOR).enumerate() {
-                let there = if matches!(cut, Cut::Sectors) { rng.coin() } else { whole };
+                let can_tear = matches!(cut, Cut::Sectors) && *offset >= FIRST_BLOCK;
+                let there = if can_tear { rng.coin() } else { whole };
                 if there {
                     let at = offset + sector * SECTOR;
                     disk[at..at + bytes.len()].copy_from_slice(bytes);
