@@ -128,7 +128,7 @@ fn fragments(scale: usize) {
 /// Pings whose answers nobody reads, pongs that nobody asked for.
 fn controls(scale: usize) {
     let mut siege = Siege::begin(&[]);
-    siege.beside("pings and pongs", 12, |siege| {
+    siege.beside("pings and pongs", 24, |siege| {
         for first in [0x89, 0x8a] {
             let mut stream = siege.wire();
             let some = frame(first, &[b'p'; 125]).repeat(1_000);
