@@ -17,7 +17,7 @@ pub(crate) fn nip98(bytes: &[u8]) {
         None => return,
     };
     let admins = vec![[7; 32], [9; 32]];
-    let urls = ["ws://else.test", "wss://Relay.Test:443"].map(|url| Url::parse(url));
+    let urls = ["ws://else.test", "wss://Relay.Test:443"].map(Url::parse);
     let urls: Vec<Url> = urls.into_iter().flatten().collect();
     let request = Request { header: Some(&header), urls: &urls, body: b"{}", now: NOW };
     match Guard::new(admins).admit(&request) {

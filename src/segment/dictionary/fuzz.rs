@@ -9,7 +9,7 @@ const LOOKED_UP_MAX: usize = 8;
 /// Whatever a page says, what is read lies in it, a walk over it ends, and a leaf whose terms ascend has each of them.
 pub(crate) fn dictionary(bytes: &[u8]) {
     let Some((level, bytes)) = bytes.split_first() else { return };
-    let forged_leaf = [&[b'L'], bytes].concat();
+    let forged_leaf = [b"L", bytes].concat();
     let forged_interior = [&[b'N', *level], bytes].concat();
     if let Ok(leaf) = Leaf::parse(&forged_leaf) {
         check_leaf(&leaf, forged_leaf.len());
