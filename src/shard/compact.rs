@@ -353,8 +353,8 @@ pub(super) fn with_late_deaths(compacted: &Compacted, inputs: &[LiveSegment]) ->
     let dead: Vec<Dead> = compacted.outputs.iter().map(|s| Dead::new(s.records())).collect();
     for merged in &compacted.inputs {
         let live = inputs.iter().find(|live| live.segment.info().id == merged.id);
-        let forgotten = planted!(CompactionLosesLateDeaths) || planted!(CompactionDropsTombstones);
-        let Some(live) = live.filter(|_| !forgotten) else { continue };
+        let forgotten = [planted!(CompactionLosesLateDeaths), planted!(CompactionDropsTombstones)];
+        let Some(live) = live.filter(|_| !forgotten.contains(&true)) else { continue };
         live.dead.each_killed(|ordinal, seq| {
             if let Some((output, to)) = merged.place(ordinal) {
                 dead[output].carry(to, seq);

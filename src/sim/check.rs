@@ -62,12 +62,11 @@ pub fn check<S: Subject>(
     Ok(at)
 }
 
+/// Who is handed a record, and may refuse it.
+type Take<'a> = dyn FnMut(Key, &[u8]) -> Result<(), String> + 'a;
+
 /// Hands every record to `take`; the keys in their order.
-fn walk(
-    store: &Store,
-    order: Order,
-    take: &mut dyn FnMut(Key, &[u8]) -> Result<(), String>,
-) -> Result<Vec<Key>, String> {
+fn walk(store: &Store, order: Order, take: &mut Take<'_>) -> Result<Vec<Key>, String> {
     let failed = |error| format!("asking for everything: {error}");
     let mut cursor = store.query(&[Select::all()], order).map_err(failed)?;
     let mut keys = Vec::new();

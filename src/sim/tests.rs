@@ -97,7 +97,8 @@ fn for_hours() {
     let end = clock.monotonic_nanos() + number("RATITE_SECONDS").unwrap_or(60) * 1_000_000_000;
     let first = number("RATITE_SEED").unwrap_or(clock.unix_micros());
     println!("from seed {first} on");
-    let models: &[fn(Range<u64>, u64) -> std::result::Result<Stats, Box<Failure>>] = &[
+    type Hunt = fn(Range<u64>, u64) -> std::result::Result<Stats, Box<Failure>>;
+    let models: &[Hunt] = &[
         hunt,
         #[cfg(feature = "nostr")]
         hunt_in::<super::nostr::Nostr>,

@@ -64,7 +64,7 @@ fn serve(mut running: Running<'_>, signals: &Signals) -> Outcome<()> {
 /// Takes as many descriptors as the process may have: by default it is told to do with 1,024.
 fn take_descriptors() {
     let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, ..limit.clone() };
+    let most = Rlimit { current: limit.maximum, ..limit };
     // Where that is refused it goes on with what it has; the relay then lets fewer clients in.
     let _refused = setrlimit(Resource::Nofile, most);
 }

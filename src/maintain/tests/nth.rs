@@ -362,8 +362,7 @@ fn step() -> u64 {
 fn each(failure: Failure, step: u64, first: u64) -> BTreeMap<String, u64> {
     let mut met = BTreeMap::new();
     let mut n = first;
-    loop {
-        let Some(failed) = Run::new(failure, n).run() else { break };
+    while let Some(failed) = Run::new(failure, n).run() {
         let op = failed.split(' ').nth(2).unwrap_or_default();
         *met.entry(op.to_owned()).or_default() += 1;
         n += step;

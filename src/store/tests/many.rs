@@ -120,6 +120,45 @@ fn a_batch_that_is_planted_in_two_blocks_is_found_out() {
     assert!(found.is_err());
 }
 
+/// Syncs fail now and then, and forget what they did not persist; then the power goes.
+#[test]
+fn after_a_failed_sync_nothing_is_answered_and_what_was_is_there() {
+    let mut failures = 0;
+    for seed in 0..60 {
+        let (mut rng, machine, options) = (Rng::new(seed), Machine::new(seed), small(1));
+        let store = machine.open(&options);
+        machine.disk.set_faults(Faults { eio_sync: 4, ..Faults::default() });
+        let (mut kept, mut all, mut has_failed) = (Vec::new(), Vec::new(), false);
+        for n in 0..40 {
+            let item = item(&mut rng, n);
+            all.push(item.clone());
+            match store.insert(record(&item)).and_then(|pending| pending.wait()) {
+                Ok(_) if has_failed => panic!("seed {seed}: {n} is answered after a failed sync"),
+                Ok(_) => kept.push(item),
+                Err(_) => has_failed = true,
+            }
+        }
+        failures += u32::from(has_failed);
+        drop(store);
+        machine.disk.set_faults(Faults::default());
+        machine.disk.power_loss();
+        let found = held(&machine.open(&options));
+        assert!(
+            kept.iter().all(|item| found.contains(item)),
+            "seed {seed}: an answered one is lost"
+        );
+        assert!(found.iter().all(|item| all.contains(item)), "seed {seed}");
+    }
+    assert!(failures > 40, "{failures} of 60");
+}
+
+#[test]
+fn a_failed_sync_that_is_planted_to_be_believed_the_second_time_is_found_out() {
+    let test = after_a_failed_sync_nothing_is_answered_and_what_was_is_there;
+    let found = std::panic::catch_unwind(|| plant::with(Bug::FailedSyncRetried, test));
+    assert!(found.is_err());
+}
+
 #[test]
 fn a_kill_between_batches_loses_none_and_keeps_none_by_half() {
     for seed in 0..40 {
