@@ -15,7 +15,7 @@ fn slow(scale: usize) {
     siege.beside("slow heads", 32 + scale as u64, |siege| {
         let mut open: Vec<TcpStream> = (0..count).map(|_| connect(&siege.relay)).collect();
         open.iter_mut().for_each(|s| s.write_all(b"GET / HTTP/1.1\r\nX-Slow: ").unwrap());
-        let begun = Instant::now();
+        let begun = Watch::begin();
         while !open.is_empty() {
             siege.tick();
             open.retain_mut(|stream| stream.write_all(b"x").is_ok() && !is_gone(stream));

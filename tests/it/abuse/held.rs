@@ -100,7 +100,7 @@ fn descriptors_of(siege: &Siege) -> usize {
 /// When there is no descriptor for another connection, who is in is served, and it goes on when there is one again.
 fn descriptors() {
     if Command::new("prlimit").arg("--version").output().is_err() {
-        println!("skipped: there is no prlimit here");
+        eprintln!("skipped: there is no prlimit here");
         return;
     }
     let mut siege = Siege::begin(&[]);
@@ -131,7 +131,7 @@ fn clients_leave_descriptors_to_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let limited = ["--nofile=400:400", env!("CARGO_BIN_EXE_ratite")];
     if Command::new("prlimit").arg("--version").output().is_err() {
-        println!("skipped: there is no prlimit here");
+        eprintln!("skipped: there is no prlimit here");
         return;
     }
     let mut relay =

@@ -13,6 +13,8 @@
 //! (`--nocapture`), and the machine of a CI has other things to do. A tick of a slow attacker is a round trip of a
 //! health check, so that nothing here sleeps.
 
+#![allow(clippy::print_stderr, reason = "what was measured, and why a test is left out")]
+
 mod floods;
 mod frames;
 mod heads;
@@ -21,12 +23,13 @@ mod secrets;
 
 use crate::clients::garbage::{close_code, connect, resident_kib, rest, switch};
 use crate::clients::{Relay, Socket};
+use ratite::io::{Clock, SystemClock};
 use ratite::nostr::{Event, Signer};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// The longest that an honest client may ever wait for the three answers of a round.
@@ -34,6 +37,23 @@ const ROUND_MAX: Duration = Duration::from_secs(20);
 
 /// Rounds of the honest client that an attack is measured by, at least.
 const ROUNDS_MIN: usize = 20;
+
+/// How long something takes.
+struct Watch {
+    clock: SystemClock,
+    begun: u64,
+}
+
+impl Watch {
+    fn begin() -> Watch {
+        let clock = SystemClock::new();
+        Watch { begun: clock.monotonic_nanos(), clock }
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.clock.monotonic_nanos() - self.begun)
+    }
+}
 
 fn signer(n: u8) -> Signer {
     Signer::new([n; 32]).unwrap()
@@ -99,7 +119,7 @@ impl Siege {
 
     /// Waits until a figure has become so large.
     fn until(&self, name: &str, least: u64) {
-        let begun = Instant::now();
+        let begun = Watch::begin();
         while self.metric(name) < least {
             assert!(begun.elapsed() < crate::clients::DEADLINE, "{name} is {}", self.metric(name));
         }
@@ -132,7 +152,7 @@ impl Siege {
             (result, Toll { rounds, grown_kib })
         });
         let (p50, p99, worst) = (toll.at(0.5), toll.at(0.99), toll.at(1.0));
-        println!(
+        eprintln!(
             "| {name} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
             toll.rounds.len(),
             p50.as_secs_f64() * 1e3,
@@ -194,7 +214,7 @@ fn honest(url: &str, over: &AtomicBool) -> Vec<Duration> {
     while !over.load(SeqCst) || rounds.len() < ROUNDS_MIN {
         let event = note(1, now(), &rounds.len().to_string());
         let id = const_hex(event.id());
-        let begun = Instant::now();
+        let begun = Watch::begin();
         client.publish(&event).unwrap();
         assert_eq!(client.next().unwrap(), json!(["OK", id, true, ""]));
         let found = client.query(&json!({ "ids": [id] }));
