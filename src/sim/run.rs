@@ -401,9 +401,9 @@ impl<S: Subject> Run<S> {
             }
             // A merge has put another in its place, and nothing has changed.
             Ok(false) => {
-                self.histories[history][shard].pop();
-                expect.ranges[shard].most -= 1;
-                self.mark(expect);
+                let versions = &mut self.histories[history][shard];
+                let (same, last) = (expect.ranges[shard].most - 1, versions.len() - 1);
+                versions[last] = versions[same].clone();
                 Ok(Flow::On)
             }
             Err(_) => Ok(Flow::Over),

@@ -385,8 +385,9 @@ fn the_manifest_before_the_newest_does_without_what_a_merge_has_removed() {
 }
 
 /// Fails the `n`-th operation of a merge and what belongs to it, then kills, opens, and loses power. What failed.
-fn opens_behind_a_failure(n: u64) -> Option<String> {
-    let machine = Machine::new(n);
+fn opens_behind_a_failure(n: u64, seed: u64) -> Option<String> {
+    let machine = Machine::new(seed);
+    machine.disk.set_faults(Faults { names_any_subset: true, ..Faults::default() });
     let options = Options { shards: Some(1), ..eager() };
     let store = machine.open(&options);
     let (mut rng, mut past, mut oracle) = (Rng::new(41), Vec::new(), Oracle::default());
@@ -413,15 +414,16 @@ fn opens_behind_a_failure(n: u64) -> Option<String> {
 fn a_manifest_whose_sync_failed_is_durable_before_what_it_does_without_goes() {
     let mut syncs = Vec::new();
     for n in 1.. {
-        let Some(failed) = opens_behind_a_failure(n) else { break };
+        let Some(failed) = opens_behind_a_failure(n, n) else { break };
         if failed.contains("sync") && failed.contains("manifest") {
             syncs.push(n);
         }
     }
     assert!(syncs.len() > 2, "{syncs:?}");
-    let is_found = |&n: &u64| {
-        let planted = || plant::with(Bug::ManifestNotSettled, || opens_behind_a_failure(n));
+    let is_found = |(n, seed): (u64, u64)| {
+        let planted = || plant::with(Bug::ManifestNotSettled, || opens_behind_a_failure(n, seed));
         std::panic::catch_unwind(planted).is_err()
     };
-    assert!(syncs.iter().any(is_found), "a planted bug is not found");
+    let mut runs = (0..40).flat_map(|seed| syncs.iter().map(move |&n| (n, seed)));
+    assert!(runs.any(is_found), "a planted bug is not found");
 }

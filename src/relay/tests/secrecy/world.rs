@@ -28,7 +28,7 @@ pub(super) const NOW: u64 = 1_704_067_200;
 /// A store that flushes and merges nothing by itself: which of the dead still count in the order of a search follows from
 /// when that is done, and so from how much there is.
 fn options() -> Options {
-    let compaction = Policy { fan_in: 1_000, garbage_percent: 100, ..Policy::default() };
+    let compaction = Policy { fan_in: 16, garbage_percent: 100, ..Policy::default() };
     let options = Options { memtable_bytes: Some(1 << 20), compaction, ..Options::tiny() };
     Options { memory_bytes: 64 << 20, log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options }
 }
