@@ -32,7 +32,8 @@ pub enum Bug {
     ManifestNotSynced,
     /// The same of its name.
     ManifestNameNotSynced,
-    /// A manifest that is found whole is not made durable before what it does without goes.
+    /// A manifest that is found whole is not made durable before what it does without goes; it stays where its sync
+    /// failed, as it does if the process ends just then.
     ManifestNotSettled,
     /// The older manifest goes before the newer one is there.
     ManifestSwappedTooSoon,

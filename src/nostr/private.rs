@@ -6,8 +6,6 @@
 //!
 //! I1. A kind that is private stays so as long as the store is open.
 
-use crate::base::Terms;
-use crate::nostr::terms;
 use std::sync::{PoisonError, RwLock};
 
 /// The private kinds of one store, ascending.
@@ -29,13 +27,5 @@ impl PrivateKinds {
 
     pub(crate) fn has(&self, kind: u16) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).binary_search(&kind).is_ok()
-    }
-
-    /// The terms under which events of these kinds stand.
-    pub(crate) fn terms(&self) -> Terms {
-        let mut out = Terms::new();
-        let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        kinds.iter().for_each(|kind| terms::kind(*kind, &mut out));
-        out
     }
 }

@@ -41,21 +41,20 @@ pub(super) struct Corpus<'a> {
 }
 
 impl Corpus<'_> {
-    /// How many records stand under each of these words, and how many there are. Nothing, if private kinds have words:
-    /// then all words weigh the same.
+    /// How many records stand under each of these words, and how many there are of the kinds that have words. Nothing,
+    /// if private kinds have: then all words weigh the same.
     fn count(&self, snapshot: &StoreSnapshot, search: &Search) -> Result<(Vec<u64>, u64)> {
         if self.searched.kinds().iter().any(|kind| self.private.has(*kind)) {
             return Ok((vec![0; search.words().len()], 0));
         }
-        let mut words = Terms::new();
+        let (mut words, mut kinds) = (Terms::new(), Terms::new());
         search.words().iter().for_each(|word| terms::word(word, &mut words));
-        let words: Vec<&[u8]> = words.iter().collect();
-        let private = self.private.terms();
-        let private: Vec<&[u8]> = private.iter().collect();
-        let hidden: u64 = query::postings(&private, snapshot.shards())?.iter().sum();
-        let frequencies = query::postings(&words, snapshot.shards())?;
-        // What is being written may stand in a list that the snapshot does not count yet.
-        Ok((frequencies, snapshot.records().saturating_sub(hidden)))
+        self.searched.kinds().iter().for_each(|kind| terms::kind(*kind, &mut kinds));
+        let count = |terms: &Terms| {
+            let terms: Vec<&[u8]> = terms.iter().collect();
+            query::postings(&terms, snapshot.shards())
+        };
+        Ok((count(&words)?, count(&kinds)?.iter().sum()))
     }
 }
 

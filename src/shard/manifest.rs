@@ -63,8 +63,10 @@ pub(crate) fn put(disk: &dyn Disk, config: &Config, manifest: &Manifest) -> Resu
         disk.remove(&path)?;
     }
     put_as(disk, config, &path, manifest).inspect_err(|_| {
-        // Half of one is of no use. If it stays, reading passes over it.
-        let _gone = disk.remove(&path);
+        // Half of one is of no use. If it stays, reading passes over it, or it is whole and counts.
+        if !planted!(ManifestNotSettled) {
+            let _gone = disk.remove(&path);
+        }
     })
 }
 

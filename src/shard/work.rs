@@ -71,12 +71,14 @@ pub(super) struct Worker {
     next_log: u32,
     /// Numbers of log files that nothing needs, to be recycled.
     unneeded: Vec<u32>,
+    /// The shard learns of it only behind the jobs that it has given already.
+    sync_failed: bool,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, next_log: u32, unneeded: Vec<u32>) -> Worker {
         let files = log_files(&shared.config, &shared);
-        Worker { shared, files, next_log, unneeded }
+        Worker { shared, files, next_log, unneeded, sync_failed: false }
     }
 
     /// Does jobs until the shard's thread is gone.
@@ -157,9 +159,18 @@ impl Worker {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Finished {
-        // No tombstone outlives its cause; and of a log whose sync failed, for whatever reason, nothing is known.
+        // No tombstone outlives its cause; and of a log whose sync failed, for whatever reason, nothing is known: a sync
+        // that succeeds after it proves nothing, be it the shard's own that failed or one of a checkpoint before.
         if let Err(error) = checkpoint.unsynced.iter().try_for_each(|file| file.sync()) {
+            self.sync_failed = true;
             return Finished::Failed("a sync of the log", error);
+        }
+        if self.sync_failed || self.shared.poison.get().is_some() {
+            let why = "the shard had failed before".into();
+            return Finished::Failed(
+                "a checkpoint",
+                Error::Poisoned { stage: "a checkpoint", why },
+            );
         }
         let mut written = self.write_manifest(&checkpoint);
         while written.as_ref().is_err_and(Error::is_disk_full) && self.give_back() {

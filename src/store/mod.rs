@@ -66,16 +66,6 @@ impl StoreSnapshot {
         &self.shards
     }
 
-    /// How many records there are, the dead included.
-    pub fn records(&self) -> u64 {
-        let in_shard = |snapshot: &Snapshot| {
-            let tables = snapshot.view.memtables().map(|table| u64::from(snapshot.visible(table)));
-            let segments = snapshot.view.segments.iter();
-            tables.chain(segments.map(|live| u64::from(live.segment.records()))).sum::<u64>()
-        };
-        self.shards.iter().map(in_shard).sum()
-    }
-
     /// The sequence number up to which `shard`'s records are in the snapshot.
     pub fn seq(&self, shard: ShardId) -> u64 {
         self.shards[usize::from(shard)].at

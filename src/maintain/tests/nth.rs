@@ -172,7 +172,9 @@ impl Run {
             gone.insert(number(record));
         }
         let done = self.store().drop_segments(0, &[id], 0);
-        assert!(!matches!(done, Ok(false)), "nothing has merged it meanwhile");
+        if matches!(done, Ok(false)) {
+            return Ok(()); // what was owed to a full disk was done first, and a merge has taken it in
+        }
         self.answered(done, |world| world.difference(&gone).copied().collect())
     }
 

@@ -94,7 +94,8 @@ impl Twin {
 
     fn score(&self, words: &[&str], id: &[u8; 32]) -> f64 {
         let (event, own) = &self.events[id];
-        let records = self.events.len() as f64;
+        let searched = |own: &&(Event, Vec<String>)| [1, 11].contains(&own.0.kind());
+        let records = self.events.values().filter(searched).count() as f64;
         let mut score = 0.0;
         for word in words {
             let holds = |own: &&(Event, Vec<String>)| own.1.iter().any(|other| other == word);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `tf` is how often the word stands in the event, `words` how long the event is, `df` how long the word's posting
-//! lists are, the dead included, `records` how many there are of all kinds, those apart that the store keeps private. An event of this moment counts twice, one
+//! lists are, the dead included, `records` how many there are of the kinds that have words. An event of this moment counts twice, one
 //! of `RECENT_SECONDS` one and a half times, an old one once.
 //!
 //! I1. The order is total: score, then the store's own order. No score is NaN.

@@ -22,7 +22,7 @@ fn until_full<K: Kind>(writer: &mut Writer, told: &mut K::Told) -> u64 {
             }
             Said::Failed(error) => {
                 let code = error.split(' ').next().unwrap();
-                assert!(["ERR_IO", "ERR_POISONED", "ERR_FULL"].contains(&code), "{error}");
+                assert!(["ERR_DISK_FULL", "ERR_IO", "ERR_POISONED"].contains(&code), "{error}");
                 let says_why = ["No space left", "full", "space"].iter().any(|w| error.contains(w));
                 assert!(says_why, "{error}");
                 break;
