@@ -35,6 +35,7 @@ fn run(seed: u64) {
                 world.act(&step, side).await;
             }
         }
+        worlds.iter().for_each(World::flush);
         for number in 0..SCRIPTS {
             let script = cast.script(&mut rng);
             play(&mut worlds, &script, &format!("seed {seed}, script {number}")).await;
@@ -70,7 +71,7 @@ async fn play(worlds: &mut [World; 2], script: &Script, name: &str) {
 #[test]
 fn scripts_reach_every_verb_and_every_answer() {
     let mut heard = std::collections::BTreeMap::<String, u64>::new();
-    for seed in 0..4 {
+    for seed in 0..16 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
@@ -127,7 +128,7 @@ fn shape(line: &str) -> String {
 
 #[test]
 fn private_events_of_others_change_nothing_that_a_client_hears() {
-    (0..40).for_each(run);
+    (0..200).for_each(run);
 }
 
 /// `RATITE_SEED` is the first pair of stores, `RATITE_PAIRS` how many; each has 50 scripts.

@@ -26,8 +26,6 @@ pub(super) enum Step {
     Others(Event),
     /// Somebody publishes a private event: another one in each world, or in one of them only.
     Secret([Option<Event>; 2]),
-    /// Memtables become segments.
-    Flush,
     /// So many seconds pass.
     Pass(u64),
 }
@@ -43,7 +41,6 @@ impl fmt::Display for Step {
                 let of = |event: &Option<Event>| event.as_ref().map_or("nothing".into(), json);
                 write!(f, "secret {} | {}", of(&events[0]), of(&events[1]))
             }
-            Step::Flush => write!(f, "flush"),
             Step::Pass(seconds) => write!(f, "pass {seconds} s"),
         }
     }
@@ -134,7 +131,6 @@ impl Cast {
     /// What others do.
     fn happening(&mut self, rng: &mut Rng) -> Step {
         match rng.below(12) {
-            0 if rng.chance(4) => Step::Flush,
             0 => {
                 let seconds = rng.below(4);
                 self.now += seconds;

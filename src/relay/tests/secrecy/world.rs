@@ -25,13 +25,10 @@ use tokio::sync::mpsc;
 /// Seconds since 1970 when a world begins.
 pub(super) const NOW: u64 = 1_704_067_200;
 
-/// So many segments are merged, and so many are never made.
-const FLUSHES_MAX: usize = 16;
-
 /// A store that flushes and merges nothing by itself: which of the dead still count in the order of a search follows from
 /// when that is done, and so from how much there is.
 fn options() -> Options {
-    let compaction = Policy { fan_in: FLUSHES_MAX, garbage_percent: 100, ..Policy::default() };
+    let compaction = Policy { fan_in: 16, garbage_percent: 100, ..Policy::default() };
     let options = Options { memtable_bytes: Some(6 << 20), compaction, ..Options::tiny() };
     Options { memory_bytes: 96 << 20, log_file_bytes: 8 << 20, ring_bytes: 1 << 20, ..options }
 }
@@ -57,7 +54,6 @@ impl Entropy for Chance {
 
 pub(super) struct World {
     store: Arc<EventStore>,
-    flushes: usize,
     front: Rc<Front>,
     tails: Vec<Tail>,
     ephemeral: mpsc::Receiver<Arc<Event>>,
@@ -90,17 +86,7 @@ impl World {
         let front = Front::new(store.clone(), config, hosts, counters, gate, vec![feed]);
         let front = Rc::new(front);
         tokio::task::spawn_local(turn(front.rounds.clone()));
-        World {
-            store,
-            flushes: 0,
-            front,
-            tails,
-            ephemeral,
-            clock,
-            client: None,
-            chance,
-            _bell: bell,
-        }
+        World { store, front, tails, ephemeral, clock, client: None, chance, _bell: bell }
     }
 
     /// A new client in place of the one before.
@@ -113,6 +99,12 @@ impl World {
         self.chance.is_same.store(false, Relaxed);
     }
 
+    /// Memtables become segments. Once, and when there is much in them: a segment of which nothing lives is merged away,
+    /// and whether anything does may be a private event's doing.
+    pub(super) fn flush(&self) {
+        self.store.engine().flush().unwrap();
+    }
+
     /// Does a step; gives what the client hears until nothing is under way. `side` is which of the worlds this is.
     pub(super) async fn act(&mut self, step: &Step, side: usize) -> Vec<String> {
         match step {
@@ -123,13 +115,6 @@ impl World {
                 Some(event) => self.put(event).await,
                 None => self.settle().await,
             },
-            Step::Flush => {
-                self.flushes += 1;
-                if self.flushes < FLUSHES_MAX {
-                    self.store.engine().flush().unwrap();
-                }
-                self.settle().await
-            }
             Step::Pass(seconds) => {
                 self.clock.advance(Duration::from_secs(*seconds));
                 self.settle().await
