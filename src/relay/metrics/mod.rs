@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long an answer is good for. A scrape is every few seconds; a crowd at the page asks all the time.
-const KEPT: Duration = Duration::from_millis(200);
+pub(super) const KEPT: Duration = Duration::from_millis(200);
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
