@@ -18,7 +18,6 @@ use serde_json::json;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,19 +112,13 @@ impl Vitals {
             failed: self.failed.load(Relaxed),
             poisoned: stats.clone().filter(|of| of.poisoned).map(|of| of.shard).collect(),
             full: stats.filter(|of| of.full).map(|of| of.shard).collect(),
-            free_bytes: free_bytes(self.store.engine().dir()),
+            free_bytes: self.store.engine().disk_space().map(|space| space.free_bytes),
         }
     }
 
     pub(super) fn metrics(&self) -> String {
         self.stats.text(&self.readiness())
     }
-}
-
-/// Bytes that may be written to the file system of `dir`, if it says so.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(dir).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// The sockets, before any thread has them.

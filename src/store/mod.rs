@@ -27,7 +27,7 @@ use budget::{Budget, Plan};
 
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Key, PageSize, Result, ShardId, StoreId};
-use crate::io::{Env, Guard, Wake, threads};
+use crate::io::{DiskSpace, Env, Guard, Wake, threads};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
@@ -465,6 +465,11 @@ impl Store {
     /// The error that writes to some shard get, if a shard takes none.
     pub fn poisoned(&self) -> Option<Error> {
         self.shards.iter().find_map(Shard::poisoned)
+    }
+
+    /// How full the file system of the store is, if that can be known.
+    pub fn disk_space(&self) -> Option<DiskSpace> {
+        self.env.disk.space(&self.dir)
     }
 
     /// The error that records to some shard get for now, if the disk is full for one.

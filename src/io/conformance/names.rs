@@ -192,6 +192,14 @@ fn a_lock_is_held_once_and_names_its_holder(env: &Env, dir: &Path) {
     }
 }
 
+#[test]
+fn a_directory_has_a_file_system_and_no_directory_has_none() {
+    let disk = system(Backend::Posix).unwrap().disk;
+    let of_root = disk.space(Path::new("/")).unwrap();
+    assert!(of_root.size_bytes >= of_root.free_bytes && of_root.size_bytes > 0);
+    assert!(disk.space(Path::new("/no such directory")).is_none());
+}
+
 /// The lock of another process: it is this process's child that must be refused.
 #[test]
 fn a_lock_holds_against_another_process() {

@@ -4,9 +4,9 @@
 //! 2. A counter of `RelayStats` is here by itself: `events_stored` is `relay_events{outcome="stored"}`,
 //!    and what belongs to no such group is a family of its own.
 
-use super::health::Space;
 use super::histogram::Distribution;
 use super::text::{Family, Labels, Values};
+use crate::io::DiskSpace;
 use crate::pool::{Part, PartStats, PoolStats};
 use crate::relay::stats::{self, RelayStats};
 use crate::shard::ShardStats;
@@ -24,7 +24,7 @@ pub(super) struct Measured {
     pub(super) logs: Vec<Log>,
     pub(super) pool: PoolStats,
     pub(super) memory: StoreMemory,
-    pub(super) space: Option<Space>,
+    pub(super) space: Option<DiskSpace>,
 }
 
 /// The latencies of all threads.

@@ -6,7 +6,6 @@
 
 use crate::base::ShardId;
 use serde_json::json;
-use std::path::Path;
 
 /// Space below which a relay is not ready: the next log file, memtable and merge of a shard or two.
 pub const SPACE_BYTES_MIN: u64 = 256 << 20;
@@ -54,21 +53,6 @@ impl Readiness {
     }
 }
 
-/// The file system that a directory is on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Space {
-    pub(super) size_bytes: u64,
-    /// What may still be written, less what is kept for root.
-    pub(super) free_bytes: u64,
-}
-
-/// How full the file system of `dir` is, if it says so.
-pub(super) fn space(dir: &Path) -> Option<Space> {
-    let found = rustix::fs::statvfs(dir).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    Some(Space { size_bytes: bytes(found.f_blocks), free_bytes: bytes(found.f_bavail) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,12 +82,5 @@ mod tests {
         let all =
             Readiness { stopping: true, poisoned: vec![0, 3], full: vec![1], free_bytes: Some(0) };
         assert_eq!(all.reasons().len(), 5);
-    }
-
-    #[test]
-    fn a_directory_has_a_file_system_and_no_directory_has_none() {
-        let space_of_root = space(Path::new("/")).unwrap();
-        assert!(space_of_root.size_bytes >= space_of_root.free_bytes);
-        assert!(space(Path::new("/no such directory")).is_none());
     }
 }

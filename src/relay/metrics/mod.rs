@@ -79,7 +79,7 @@ impl Vitals {
         let stats = engine.stats();
         let poisoned = stats.iter().filter(|s| s.poisoned).map(|s| s.shard).collect();
         let full = stats.iter().filter(|s| s.full).map(|s| s.shard).collect();
-        let free_bytes = health::space(engine.dir()).map(|space| space.free_bytes);
+        let free_bytes = engine.disk_space().map(|space| space.free_bytes);
         Readiness { stopping: self.stopping.load(Relaxed), poisoned, full, free_bytes }
     }
 
@@ -116,7 +116,7 @@ impl Vitals {
             shards: engine.stats(),
             pool: engine.pool_stats(),
             memory: engine.memory(),
-            space: health::space(engine.dir()),
+            space: engine.disk_space(),
         })
     }
 

@@ -292,10 +292,11 @@ fn a_full_disk_is_told_to_clients_and_ends_without_a_restart() {
         clock.advance(crate::relay::metrics::KEPT);
         let scraped = Scraped::parse(&get(relay.local_addr(), "/metrics").1);
         let full = |shard| scraped.of(&format!("ratite_shard_full{{shard=\"{shard}\"}}"));
-        (status == 503 && full(0) + full(1) >= 1.0).then_some(body)
+        let is_told = body.contains("takes no events for now, since the disk is full");
+        (is_told && full(0) + full(1) >= 1.0).then_some((status, body))
     });
-    let body = body.expect("the disk is full, stays so, and whoever asks is told");
-    assert!(body.contains("takes no events for now, since the disk is full"), "{body}");
+    let (status, body) = body.expect("the disk is full, stays so, and whoever asks is told");
+    assert_eq!(status, 503, "{body}");
     assert!(!body.contains("/simulated"), "no file is named to everyone");
     // There is space again, and the store looks every second of its clock.
     disk.set_quota(None);
