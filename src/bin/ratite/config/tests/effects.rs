@@ -68,15 +68,15 @@ fn effects() -> Vec<Effect> {
         "relay.reject-newer" = "1 h" => "3600", |b| b.relay.limits.future_seconds;
         "relay.reject-older" = "7 d" => "Some(604800)", |b| b.relay.limits.past_seconds;
         "relay.max-message" = "2 MiB" => "(2097152, 8388608)", |b| (b.relay.limits.message_bytes, b.relay.limits.outbound_bytes);
-        "relay.max-queue-total" = "1 GiB" => "1073741824", |b| b.relay.limits.outbound_total_bytes;
         "relay.max-queue" = "1 MiB" => "1048576", |b| b.relay.limits.outbound_bytes;
+        "relay.max-queue-total" = "1 GiB" => "1073741824", |b| b.relay.limits.outbound_total_bytes;
         "relay.max-limit" = "20" => "(20, 20)", |b| (b.relay.limits.limit_max, b.relay.limits.limit_default);
         "relay.default-limit" = "30" => "30", |b| b.relay.limits.limit_default;
         "relay.max-subscriptions" = "11" => "11", |b| b.relay.limits.subscriptions;
         "relay.max-filters" = "12" => "12", |b| b.relay.limits.filters;
         "relay.max-filter-values" = "13" => "13", |b| b.relay.limits.filter_values;
-        "relay.max-total-values" = "140" => "140", |b| b.relay.limits.total_values;
         "relay.max-connection-values" = "14" => "14", |b| b.relay.limits.connection_values;
+        "relay.max-total-values" = "140" => "140", |b| b.relay.limits.total_values;
         "relay.max-writes" = "15" => "15", |b| b.relay.limits.writes;
         "relay.max-count-hll" = "24" => "24", |b| b.relay.limits.hll_events;
         "relay.max-negentropy-sessions" = "25" => "25", |b| b.relay.limits.negentropy_sessions;
