@@ -14,9 +14,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Processor time of a test that is run alone with nothing changed, and of one batch of tests, in milliseconds.
-const TEST_SECONDS_MAX: u64 = 120;
-const BATCH_MS: u64 = 500;
+/// Processor time of the first batch of tests that a mutant is tried with, in milliseconds; each one after it may take
+/// three times as long, since most mutants are caught by the first.
+const BATCH_MS: u64 = 60;
 const BATCH_TESTS: usize = 24;
 
 /// What one test did: its time in milliseconds, and the mutants that it came by.
@@ -57,14 +57,19 @@ fn append(path: &Path, lock: &Mutex<()>, line: &str) -> Outcome<()> {
     Ok(writeln!(file, "{line}")?)
 }
 
-/// Runs each test of `bin` alone, and adds what it came by to `out/cover`.
-pub fn cover(bin: &Path, out: &Path) -> Outcome<()> {
+/// Runs each test of `bin` whose name begins with one of `prefixes` (all, if there are none) alone, and adds what it
+/// came by to `out/cover`.
+pub fn cover(bin: &Path, out: &Path, prefixes: &[&str]) -> Outcome<()> {
     fs::create_dir_all(out)?;
     let known: BTreeSet<String> = covered(out)?.into_iter().map(|test| test.name).collect();
     let list = Command::new(bin).args(["--list", "--format", "terse"]).output()?;
     let list = String::from_utf8(list.stdout)?;
     let tests = list.lines().filter_map(|line| line.strip_suffix(": test"));
-    let tests: Vec<&str> = tests.filter(|test| !known.contains(*test)).collect();
+    let asked =
+        |test: &&str| prefixes.is_empty() || prefixes.iter().any(|prefix| test.starts_with(prefix));
+    let tests: Vec<&str> = tests.filter(asked).filter(|test| !known.contains(*test)).collect();
+    // A test that takes longer is left out.
+    let seconds = number("RATITE_TEST_SECONDS", 120);
     let lock = Mutex::new(());
     each(tests.len(), |thread, i| {
         let work = out.join(format!("work{thread}"));
@@ -72,7 +77,7 @@ pub fn cover(bin: &Path, out: &Path) -> Outcome<()> {
         let seen = fs::canonicalize(&work)?.join("seen");
         let _none = fs::remove_file(&seen);
         let mutant = format!("cover:{}", seen.display());
-        let (end, ms) = process::run(bin, &tests[i..=i], &mutant, TEST_SECONDS_MAX, &work)?;
+        let (end, ms) = process::run(bin, &tests[i..=i], &mutant, seconds, &work)?;
         let seen = fs::read_to_string(&seen).unwrap_or_default();
         let seen: Vec<&str> = seen.lines().collect();
         let line = format!("{}\t{ms}\t{end:?}\t{}", tests[i], seen.join(","));
@@ -106,6 +111,9 @@ pub fn judge(bin: &Path, list: &Path, out: &Path, only: &[&str]) -> Outcome<()> 
             todo.push((file, mutant.id));
         }
     }
+    // In an order drawn from a seed, so that a run that is ended is a sample.
+    let seed = number("RATITE_SEED", 1);
+    todo.sort_by_key(|(_, id)| mixed(seed << 32 | *id as u64));
     let lock = Mutex::new(());
     each(todo.len(), |thread, i| {
         let (file, id) = &todo[i];
@@ -126,6 +134,14 @@ pub fn judge(bin: &Path, list: &Path, out: &Path, only: &[&str]) -> Outcome<()> 
     Ok(())
 }
 
+/// SplitMix64.
+fn mixed(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
 /// What `tests` say of a mutant: the word, the test, and the processor time in milliseconds.
 fn judge_one(
     bin: &Path,
@@ -133,23 +149,23 @@ fn judge_one(
     tests: &[&Covered],
     work: &Path,
 ) -> Outcome<(&'static str, String, u64)> {
-    let (mut rest, mut sum) = (tests, 0);
+    let (mut rest, mut sum, mut batch_ms) = (tests, 0, BATCH_MS);
     while !rest.is_empty() {
         let mut ms = 0;
         let batch = rest.iter().take(BATCH_TESTS).take_while(|test| {
             ms += test.ms;
-            ms <= BATCH_MS
+            ms <= batch_ms
         });
         let count = batch.count().max(1);
         let (batch, behind) = rest.split_at(count);
         let names: Vec<&str> = batch.iter().map(|test| test.name.as_str()).collect();
         let usual: u64 = batch.iter().map(|test| test.ms).sum();
-        let seconds = usual * 10 / 1000 + 10;
+        let seconds = usual * 10 / 1000 + 3;
         let (end, ms) = process::run(bin, &names, &id.to_string(), seconds, work)?;
         sum += ms;
         let word = match end {
             End::Passed => {
-                rest = behind;
+                (rest, batch_ms) = (behind, batch_ms * 3);
                 if sum > number("RATITE_BUDGET", 300) * 1000 {
                     return Ok(("unsure", String::new(), sum));
                 }

@@ -21,20 +21,25 @@ use std::process::Command;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
+const USAGE: &str = "plant LIST TREE [CARGO FLAG..] | cover BIN OUT [TEST PREFIX..] | \
+    judge BIN LIST OUT [FILE.. | NUMBER..] | table LIST OUT";
+
 /// What is added to the library.
-const SWITCH: &str = include_str!("switch.rs.txt");
+const SWITCH: &str = include_str!("switch.txt");
 
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["plant", list, tree, check @ ..] => plant_all(Path::new(list), Path::new(tree), check),
-        ["cover", bin, out] => judge::cover(Path::new(bin), Path::new(out)),
+        ["cover", bin, out, prefixes @ ..] => {
+            judge::cover(Path::new(bin), Path::new(out), prefixes)
+        }
         ["judge", bin, list, out, only @ ..] => {
             judge::judge(Path::new(bin), Path::new(list), Path::new(out), only)
         }
         ["table", list, out] => judge::table(Path::new(list), Path::new(out)),
-        _ => Err("plant LIST TREE [FLAG..] | cover BIN OUT | judge BIN LIST OUT [FILE..|ID..] | table LIST OUT".into()),
+        _ => Err(USAGE.into()),
     }
 }
 
@@ -98,7 +103,8 @@ fn plant_all(list: &Path, tree: &Path, flags: &[&str]) -> Outcome<()> {
                     eprintln!("the place of {first}, {file}: {message}");
                     let (kind, line, column) = &all[first].1.name;
                     let here = files[file.as_str()].iter();
-                    let here = here.filter(|m| &m.name.0 == kind && &m.name.1 == line && &m.name.2 == column);
+                    let here = here
+                        .filter(|m| &m.name.0 == kind && &m.name.1 == line && &m.name.2 == column);
                     unplaced.extend(here.map(|m| m.id));
                 }
                 None => eprintln!("{file} {from}..{to}: {message}"),
@@ -106,7 +112,12 @@ fn plant_all(list: &Path, tree: &Path, flags: &[&str]) -> Outcome<()> {
         }
         let text: String = refused.iter().map(|id| format!("{id}\n")).collect();
         std::fs::write(&known, text)?;
-        eprintln!("{} errors; {} refused, {} without a place", errors.len(), refused.len(), unplaced.len());
+        eprintln!(
+            "{} errors; {} refused, {} without a place",
+            errors.len(),
+            refused.len(),
+            unplaced.len()
+        );
         if refused.len() + unplaced.len() == before {
             return Err("the compiler refuses what is no mutant".into());
         }

@@ -22,7 +22,10 @@ pub type Bytes = Range<usize>;
 pub enum Place {
     /// Behind the brace that opens it.
     Body(usize),
-    Op { whole: Bytes, token: Bytes },
+    Op {
+        whole: Bytes,
+        token: Bytes,
+    },
     /// Behind its pattern, and the guard that it has.
     Arm(usize, Option<Bytes>),
     Guard(Bytes),

@@ -37,7 +37,8 @@ pub fn plant(
     for mutant in mutants {
         let (kind, line, column) = &mutant.name;
         let kind = KINDS.iter().find(|known| **known == kind.as_str());
-        let name = kind.map(|&kind| (kind, *line, *column)).filter(|name| places.contains_key(name));
+        let name =
+            kind.map(|&kind| (kind, *line, *column)).filter(|name| places.contains_key(name));
         match name {
             Some(name) => by_place.entry(name).or_default().push(mutant),
             None => left.push(mutant.id),
@@ -113,9 +114,7 @@ fn render(text: &str, range: Bytes, edits: &[Edit], out: &mut String) {
     while let Some((edit, behind)) = rest.split_first() {
         out.push_str(&text[at..edit.at.start]);
         let end = edit.at.end;
-        let within = behind.iter().take_while(|other| {
-            other.at.start < end && !edit.at.is_empty()
-        });
+        let within = behind.iter().take_while(|other| other.at.start < end && !edit.at.is_empty());
         let within = &behind[..within.count()];
         out.push_str(&edit.before);
         render(text, edit.at.clone(), within, out);

@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const IDLE_LOOKS: u32 = 300;
 
 /// Bytes of memory, and of one file, that a test may take.
-const MEMORY_BYTES: u64 = 8 << 30;
+const MEMORY_BYTES: u64 = 4 << 30;
 const FILE_BYTES: u64 = 2 << 30;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
