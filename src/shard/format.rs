@@ -362,7 +362,8 @@ mod tests {
         let read = |records, dead: &[Ordinal]| {
             let segment = ManifestSegment { id: SegmentId([1; 16]), records, dead: dead.to_vec() };
             let manifest = Manifest { segments: vec![segment], ..Manifest::first(1) };
-            Manifest::decode(path, &manifest.encode(store, 0), store, 0).map(|read| read == manifest)
+            Manifest::decode(path, &manifest.encode(store, 0), store, 0)
+                .map(|read| read == manifest)
         };
         for dead in [&[][..], &[0], &[9], &[0, 1], &[8, 9]] {
             assert!(matches!(read(10, dead), Ok(true)), "{dead:?}");

@@ -247,7 +247,8 @@ mod tests {
         assert_eq!(read(&*disk, &config).unwrap(), None);
         assert_eq!(generation(&name(0xabc)), Some(0xabc));
         let others = ["", "manifest-", "manifest-1", "manifest-00000000000000001", "wal-00000001"];
-        let odd = ["manifest-000000000000000A", "manifest-+000000000000001", "manifest-000000000000000g"];
+        let odd =
+            ["manifest-000000000000000A", "manifest-+000000000000001", "manifest-000000000000000g"];
         for name in others.iter().chain(&odd) {
             assert_eq!(generation(name), None, "{name}");
         }

@@ -137,7 +137,8 @@ fn a_file_of_many_reads_is_read_from_any_block_on_in_any_order() {
         let (entries, found) = followed(&log.files, Lsn(0)).unwrap();
         assert_eq!((entries, found.end), (log.expected(), log.writer.end()));
         assert_eq!((found.blocks, &found.files[..]), (7, &[1][..]));
-        let bytes: u64 = log.twin.iter().map(|g| u64::from(g.end.offset() - g.start.offset())).sum();
+        let bytes: u64 =
+            log.twin.iter().map(|g| u64::from(g.end.offset() - g.start.offset())).sum();
         assert_eq!(found.bytes, bytes);
         let mut file = LogFile::open(&log.files, 1).unwrap();
         for group in log.twin.iter().rev().chain(&log.twin) {

@@ -75,9 +75,9 @@ fn a_flipped_byte_hides_its_own_block_and_no_other() {
         let end = log.writer.position().offset() as usize;
         for at in (0..end).step_by(8) {
             file.bytes.lock().unwrap()[at] ^= 0x10;
-            let hit = whole.iter().position(|seen| {
-                (seen.0.offset() as usize..seen.1 as usize).contains(&at)
-            });
+            let hit = whole
+                .iter()
+                .position(|seen| (seen.0.offset() as usize..seen.1 as usize).contains(&at));
             for grain in [None, Some(align as u32)] {
                 let mut right = whole.clone();
                 if let Some(hit) = hit {
@@ -87,8 +87,11 @@ fn a_flipped_byte_hides_its_own_block_and_no_other() {
                     } else {
                         right[hit].3 = None;
                         // As short as it can be, if nobody knows the grain.
-                        let payload: usize =
-                            log.twin[hit].entries.iter().map(|e| format::entry_bytes(e.len())).sum();
+                        let payload: usize = log.twin[hit]
+                            .entries
+                            .iter()
+                            .map(|e| format::entry_bytes(e.len()))
+                            .sum();
                         let grain = grain.map_or(512, |grain| grain as usize);
                         right[hit].1 = (start + format::block_bytes(payload, grain)) as u32;
                     }
