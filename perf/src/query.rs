@@ -5,10 +5,9 @@
 use crate::clock::{Instructions, Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
-use crate::workload::{Facts, Row, rows, search_rows};
+use crate::workload::{Facts, rows, search_rows};
 use crate::{Result, host};
 pub use ratite::bench::ask::{answer, gather};
-use ratite::nostr::{EventStore, Filter};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -111,6 +110,11 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
 /// The peers, if there are any.
 #[cfg(feature = "peers")]
 use crate::peers::Others;
+
+#[cfg(not(feature = "peers"))]
+use crate::workload::Row;
+#[cfg(not(feature = "peers"))]
+use ratite::nostr::{EventStore, Filter};
 
 /// No peers.
 #[cfg(not(feature = "peers"))]

@@ -18,8 +18,6 @@ pub struct Entry {
 
 /// A store of bytes.
 pub trait Keyed {
-    /// What it is called, also on disk.
-    fn name(&self) -> &'static str;
     /// Stores a group; it is on the disk when this returns, where that is promised at all.
     fn put(&mut self, group: &[Entry]) -> Result<()>;
     /// Brings to its files what is in memory, after the last group.
@@ -41,7 +39,7 @@ pub trait Keyed {
 /// What opens one in its directory, which is there.
 type Open = fn(&Path) -> Result<Box<dyn Keyed>>;
 
-/// All that were built in.
+/// All that were built in: what each is called, also on disk.
 pub const ALL: &[(&str, Open)] = &[
     ("memory", limits::memory),
     ("append", limits::append),

@@ -18,10 +18,6 @@ pub fn fjall(dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Fjall {
-    fn name(&self) -> &'static str {
-        "fjall"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         for entry in group {
@@ -55,10 +51,6 @@ pub fn rocksdb(dir: &Path) -> Result<Box<dyn Keyed>> {
 
 #[cfg(feature = "rocksdb")]
 impl Keyed for Rocks {
-    fn name(&self) -> &'static str {
-        "rocksdb"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         let mut batch = rocksdb::WriteBatch::default();
         for entry in group {

@@ -22,10 +22,6 @@ pub fn memory(_dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Memory {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         for entry in group {
             self.places.insert(entry.id, (self.bytes.len(), entry.body.len()));
@@ -59,10 +55,6 @@ pub fn append(dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Append {
-    fn name(&self) -> &'static str {
-        "append"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         let bytes: usize = group.iter().map(|entry| 32 + entry.body.len()).sum();
         let whole = bytes.next_multiple_of(BLOCK);

@@ -5,8 +5,9 @@
 use super::keyed::Entry;
 use crate::Result;
 use nostr::event::EventId;
-use nostr_database::{Events, NostrDatabase};
+use nostr_database::NostrDatabase;
 use nostr_lmdb::NostrLmdb;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -14,8 +15,6 @@ use tokio::task::JoinSet;
 
 /// A store of events.
 pub trait Nostr {
-    /// What it is called, also on disk.
-    fn name(&self) -> &'static str;
     /// Stores a group.
     fn save(&mut self, group: &[Entry]) -> Result<()>;
     /// Waits until all that was saved can be asked for; `true` if saving itself does not wait.
@@ -37,7 +36,7 @@ pub trait Nostr {
 /// What opens one in its directory, which is there.
 type Open = fn(&Path) -> Result<Box<dyn Nostr>>;
 
-/// All that were built in.
+/// All that were built in: what each is called, also on disk.
 pub const ALL: &[(&str, Open)] = &[
     ("nostr-lmdb", sdk),
     #[cfg(feature = "nostrdb")]
@@ -48,7 +47,8 @@ struct Sdk {
     runtime: Runtime,
     store: Arc<NostrLmdb>,
     filter: ::nostr::filter::Filter,
-    answer: Events,
+    /// In the order in which it is given: newest first.
+    answer: BTreeSet<::nostr::event::Event>,
 }
 
 fn sdk(dir: &Path) -> Result<Box<dyn Nostr>> {
@@ -58,10 +58,6 @@ fn sdk(dir: &Path) -> Result<Box<dyn Nostr>> {
 }
 
 impl Nostr for Sdk {
-    fn name(&self) -> &'static str {
-        "nostr-lmdb"
-    }
-
     fn save(&mut self, group: &[Entry]) -> Result<()> {
         let parse = |entry: &Entry| serde_json::from_slice(&entry.json);
         let events: Vec<::nostr::event::Event> =

@@ -39,10 +39,6 @@ impl Peer {
 }
 
 impl Nostr for Peer {
-    fn name(&self) -> &'static str {
-        "nostrdb"
-    }
-
     fn save(&mut self, group: &[Entry]) -> Result<()> {
         for entry in group {
             let json = std::str::from_utf8(&entry.json)?;

@@ -29,10 +29,6 @@ pub fn heed(dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Heed {
-    fn name(&self) -> &'static str {
-        "heed"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         let mut write = self.env.write_txn()?;
         for entry in group {
@@ -58,10 +54,6 @@ pub fn redb(dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Redb {
-    fn name(&self) -> &'static str {
-        "redb"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         // Durable when it is committed, by default.
         let write = self.0.begin_write()?;
@@ -96,10 +88,6 @@ pub fn sqlite(dir: &Path) -> Result<Box<dyn Keyed>> {
 }
 
 impl Keyed for Sqlite {
-    fn name(&self) -> &'static str {
-        "sqlite"
-    }
-
     fn put(&mut self, group: &[Entry]) -> Result<()> {
         let write = self.0.transaction()?;
         {

@@ -39,7 +39,7 @@ use table::Table;
 const EVENTS_USUAL: f64 = 100_000.0;
 
 /// The least share of its time that a part has.
-const SHARE_MIN: f64 = 0.05;
+const SHARE_MIN: f64 = 0.02;
 
 /// The seed of everything that is made up.
 const SEED: u64 = 1;
