@@ -58,7 +58,7 @@ impl Keyed for Rocks {
         }
         let mut synced = rocksdb::WriteOptions::default();
         synced.set_sync(true);
-        Ok(self.0.write_opt(&batch, &synced)?)
+        Ok(self.0.write_opt(batch, &synced)?)
     }
 
     fn settle(&mut self) -> Result<()> {
