@@ -25,6 +25,12 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+#[track_caller]
+fn assert_empty(dir: &Path) {
+    let left = entries(dir);
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// What was said, but for the warning that other tests run beside this one.
 fn said(err: &str) -> Vec<&str> {
     err.lines().filter(|line| !line.contains("the load of this machine is")).collect()
@@ -77,7 +83,7 @@ fn a_small_run_measures_everything_and_leaves_nothing() {
     positive("segments, compacted", "bytes_per_event");
     positive("after kill -9", "replayed");
     assert_eq!(row("get by id")["rows"], 1.0);
-    assert_eq!(entries(dir.path()), [PathBuf::new(); 0]);
+    assert_empty(dir.path());
 }
 
 #[test]
@@ -92,7 +98,7 @@ fn the_directory_of_the_configuration_is_left_alone() {
     assert_eq!(ingest.json["options"]["sync"], "never");
     assert!(ingest.json["share_of_bare_append"].is_null());
     assert_eq!(store.run("export", &[]).well(), before);
-    assert_eq!(entries(dir.path()), [PathBuf::new(); 0]);
+    assert_empty(dir.path());
 }
 
 #[test]
@@ -103,12 +109,9 @@ fn a_directory_that_is_given_is_empty_before_and_after() {
     for data in [&given, &new] {
         ran(dir.path(), &["--data", data.to_str().unwrap()]).well();
     }
-    assert_eq!(
-        entries(dir.path()),
-        [given.clone()],
-        "what was made is gone, what was there is not"
-    );
-    assert_eq!(entries(&given), [PathBuf::new(); 0]);
+    let left = entries(dir.path());
+    assert!(left.len() == 1 && left[0] == given, "made is gone, there before is not: {left:?}");
+    assert_empty(&given);
 
     let kept = given.join("kept");
     fs::write(&kept, "something").unwrap();
@@ -130,7 +133,7 @@ fn a_disk_without_room_is_refused_before_anything_is_written() {
     let Some(mounted) = Mounted::make(Fs::Tmpfs, 20, "", test) else { return };
     let why = ran(&mounted.path(), &[]).badly();
     assert!(why.contains(" free, and 2000 events take up to "), "{why}");
-    assert_eq!(entries(&mounted.path()), [PathBuf::new(); 0]);
+    assert_empty(&mounted.path());
 }
 
 /// Starts a run and reads its first figure.
@@ -159,7 +162,7 @@ fn a_signal_ends_a_run_and_what_it_made_is_gone() {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let (status, err) = end_of(child);
         assert_eq!((status, said(&err)), (Some(1), vec![&*format!("ratite: stopped by {name}")]));
-        assert_eq!(entries(dir.path()), [PathBuf::new(); 0]);
+        assert_empty(dir.path());
     }
 }
 
@@ -170,11 +173,11 @@ fn a_reader_that_has_had_enough_ends_a_run_quietly() {
     drop(out);
     let (status, err) = end_of(child);
     assert_eq!((status, said(&err)), (Some(0), vec![]));
-    assert_eq!(entries(dir.path()), [PathBuf::new(); 0]);
+    assert_empty(dir.path());
 
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let ran: Ran = bench(dir.path(), &[]).stdout(full).output().unwrap().into();
     assert_eq!(ran.status, Some(1));
     assert!(ran.summary().contains("cannot write to standard output"), "{}", ran.err);
-    assert_eq!(entries(dir.path()), [PathBuf::new(); 0]);
+    assert_empty(dir.path());
 }
