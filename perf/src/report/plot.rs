@@ -151,7 +151,9 @@ fn draw_part(area: &Area<'_>, part: &Part, stores: &[String], top: i32) -> Resul
     let x = |us: f64| left + ((us.log10() - least) / (most - least) * f64::from(CHART)) as i32;
     let title = format!("{}, {kind} us", part.workload);
     text(area, &title, (MARGIN, top + 8), 16, &BLACK, HPos::Left)?;
-    text(area, "p50      p99", (left + CHART + NUMBERS, top + 26), 12, &BLACK, HPos::Right)?;
+    let right = left + CHART + NUMBERS;
+    text(area, "p50", (right - 58, top + 26), 12, &BLACK, HPos::Right)?;
+    text(area, "p99", (right, top + 26), 12, &BLACK, HPos::Right)?;
     let lanes: i32 = all().count() as i32;
     let bottom = top + HEAD + lanes * LANE + part.bands.len() as i32 * GAP;
     for power in least as i32..=most as i32 {
@@ -167,7 +169,6 @@ fn draw_part(area: &Area<'_>, part: &Part, stores: &[String], top: i32) -> Resul
             let colour = COLOURS[place % COLOURS.len()];
             draw_lane(area, lane, &colour, y, &x)?;
             text(area, &lane.store, (left - 12, y), 12, &colour, HPos::Right)?;
-            let right = left + CHART + NUMBERS;
             text(area, &number(lane.p50), (right - 58, y), 12, &colour, HPos::Right)?;
             text(area, &number(lane.p99), (right, y), 12, &colour, HPos::Right)?;
             y += LANE;
