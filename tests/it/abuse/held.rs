@@ -109,7 +109,7 @@ fn descriptors() {
     let mut siege = Siege::begin(&[]);
     let mut inside = siege.socket();
     // The limit that the relay knew, and kept the store's share of, was another: its log files are there first. Each
-    // of both shards has one that it writes and the next.
+    // of the two shards has one that it writes and the next.
     let logs = || links_of(&siege).filter(|to| to.contains("/wal-")).collect::<HashSet<_>>();
     while logs().len() < 4 {}
     // Its directory is synced last, which nothing outside tells: many answers later it is.
