@@ -143,6 +143,11 @@ impl Others {
 
 #[cfg(feature = "peers")]
 impl Args {
+    /// How the store is opened.
+    pub fn store(&self) -> &StoreArgs {
+        &self.store
+    }
+
     /// The events file for the peers, and where they live.
     pub fn peers(&self) -> Option<(&std::path::Path, PathBuf)> {
         let mut dir = self.data.clone().into_os_string();

@@ -3,6 +3,7 @@
 //! Both work on threads of their own, so that their CPU time is that of the whole process meanwhile.
 
 use super::keyed::Entry;
+use super::loading::Loads;
 use crate::Result;
 use nostr::event::EventId;
 use nostr_database::NostrDatabase;
@@ -15,7 +16,11 @@ use tokio::task::JoinSet;
 
 /// A store of events.
 pub trait Nostr {
-    /// Stores a group.
+    /// Makes of a group what `save` takes.
+    fn parse(&mut self, _group: &[Entry]) -> Result<()> {
+        Ok(())
+    }
+    /// Stores the group that was parsed last.
     fn save(&mut self, group: &[Entry]) -> Result<()>;
     /// Waits until all that was saved can be asked for; `true` if saving itself does not wait.
     fn settle(&mut self) -> Result<bool> {
@@ -33,6 +38,20 @@ pub trait Nostr {
     fn count(&mut self) -> Result<Option<u64>>;
 }
 
+impl Loads for Box<dyn Nostr> {
+    fn prepare(&mut self, group: &[Entry]) -> Result<()> {
+        self.parse(group)
+    }
+
+    fn save(&mut self, group: &[Entry]) -> Result<()> {
+        (**self).save(group)
+    }
+
+    fn settle(&mut self) -> Result<bool> {
+        (**self).settle()
+    }
+}
+
 /// What opens one in its directory, which is there.
 type Open = fn(&Path) -> Result<Box<dyn Nostr>>;
 
@@ -47,6 +66,7 @@ struct Sdk {
     runtime: Runtime,
     store: Arc<NostrLmdb>,
     filter: ::nostr::filter::Filter,
+    parsed: Vec<::nostr::event::Event>,
     /// In the order in which it is given: newest first.
     answer: BTreeSet<::nostr::event::Event>,
 }
@@ -54,14 +74,19 @@ struct Sdk {
 fn sdk(dir: &Path) -> Result<Box<dyn Nostr>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let store = Arc::new(runtime.block_on(NostrLmdb::open(dir))?);
-    Ok(Box::new(Sdk { runtime, store, filter: Default::default(), answer: Default::default() }))
+    let (filter, parsed, answer) = Default::default();
+    Ok(Box::new(Sdk { runtime, store, filter, parsed, answer }))
 }
 
 impl Nostr for Sdk {
-    fn save(&mut self, group: &[Entry]) -> Result<()> {
+    fn parse(&mut self, group: &[Entry]) -> Result<()> {
         let parse = |entry: &Entry| serde_json::from_slice(&entry.json);
-        let events: Vec<::nostr::event::Event> =
-            group.iter().map(parse).collect::<std::result::Result<_, _>>()?;
+        self.parsed = group.iter().map(parse).collect::<std::result::Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn save(&mut self, _: &[Entry]) -> Result<()> {
+        let events = std::mem::take(&mut self.parsed);
         self.runtime.block_on(async {
             let mut saving = JoinSet::new();
             for event in events {
