@@ -53,8 +53,7 @@ impl Bare {
     /// Makes the file.
     pub fn create(path: &Path) -> Result<Bare> {
         let device = Device::create(&system(Backend::Posix)?.disk, path, FILE_BYTES)?;
-        let file =
-            OpenOptions::new().read(true).write(true).custom_flags(O_DIRECT).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(O_DIRECT).open(path)?;
         let mut block = Buf::zeroed(BLOCK_BYTES, BLOCK_BYTES);
         ratite::io::Rng::new(2).fill(&mut block);
         let mut bare =

@@ -65,6 +65,13 @@ impl Differing {
         self.order + self.more + self.fewer
     }
 
+    /// Compares numbers of events.
+    fn count(&mut self, ours: u64, theirs: u64) {
+        self.compared += 1;
+        self.more += u64::from(theirs > ours);
+        self.fewer += u64::from(theirs < ours);
+    }
+
     /// Compares ids, each in its order.
     fn note(&mut self, ours: &[[u8; 32]], theirs: &[[u8; 32]]) {
         self.compared += 1;
@@ -97,7 +104,9 @@ impl<T> Asked<T> {
             });
             figures.add_meter("query", self.name, row.name, &self.asked, said)?;
             if sum > 0 {
-                eprintln!("  {sum} of {compared} answers differ: {order} in order, {more} have more, {fewer} lack some");
+                eprintln!(
+                    "  {sum} of {compared} answers differ: {order} in order, {more} have more, {fewer} lack some"
+                );
             }
         }
         self.differing = Differing::default();
@@ -159,75 +168,91 @@ impl Others {
         self.nostr.iter_mut().try_for_each(|peer| peer.report(row, figures))
     }
 
-    /// Asks every peer that can answer.
+    /// Asks every peer that can answer, one after the other.
     pub fn ask(
         &mut self,
         store: &EventStore,
         row: &Row,
-        filter: &Filter,
+        filters: &[Filter],
         check: bool,
     ) -> Result<()> {
-        if let (Answer::Get, Some(&[id])) = (row.answer, filter.ids.as_deref()) {
-            return self.get(store, &id, check);
+        if row.answer == Answer::Get {
+            let ids: Vec<[u8; 32]> = filters.iter().flat_map(|f| f.ids.clone()).flatten().collect();
+            for peer in self.keyed.iter_mut().filter(|asked| asked.peer.answers()) {
+                ids.iter().try_for_each(|id| get_bytes(peer, store, id, check))?;
+            }
+            for peer in &mut self.nostr {
+                ids.iter().try_for_each(|id| get_event(peer, store, id, check))?;
+            }
+            return Ok(());
         }
-        let mut json = Vec::new();
-        write_filter(filter, &mut json);
-        let json = String::from_utf8(json)?;
-        for Asked { peer, asked, differing, .. } in &mut self.nostr {
-            peer.prepare(&json)?;
-            if row.answer == Answer::Count {
-                let mut counted = None;
-                let mut meter = Meter::of_process();
-                meter.time(|| -> Result<u64> {
-                    counted = peer.count()?;
-                    Ok(counted.unwrap_or(0))
-                })?;
-                if let Some(counted) = counted {
-                    asked.join(&meter)?;
-                    if check {
-                        let ours = store.count(std::slice::from_ref(filter))?;
-                        differing.compared += 1;
-                        differing.more += u64::from(counted > ours);
-                        differing.fewer += u64::from(counted < ours);
-                    }
-                }
-                continue;
-            }
-            asked.time(|| peer.query())?;
-            if check {
-                differing.note(&ids(store, filter)?, &peer.ids());
-            }
+        for peer in &mut self.nostr {
+            filters.iter().try_for_each(|filter| query(peer, store, row, filter, check))?;
         }
         Ok(())
     }
+}
 
-    fn get(&mut self, store: &EventStore, id: &[u8; 32], check: bool) -> Result<()> {
-        for Asked { peer, asked, differing, .. } in &mut self.keyed {
-            if !peer.answers() {
-                continue;
-            }
-            let mut found = None;
-            asked.time(|| -> Result<u64> {
-                found = std::hint::black_box(peer.get(id)?);
-                Ok(u64::from(found.is_some()))
-            })?;
-            if check {
-                let ours = store.get(id)?;
-                differing.compared += 1;
-                differing.fewer += u64::from(ours.as_ref().map(Event::body) != found.as_deref());
-            }
-        }
-        let ours = u64::from(check && store.get(id)?.is_some());
-        for Asked { peer, asked, differing, .. } in &mut self.nostr {
-            let theirs = asked.time(|| peer.get(id))?;
-            if check {
-                differing.compared += 1;
-                differing.more += u64::from(theirs > ours);
-                differing.fewer += u64::from(theirs < ours);
-            }
-        }
-        Ok(())
+fn get_bytes(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Keyed>>,
+    store: &EventStore,
+    id: &[u8; 32],
+    check: bool,
+) -> Result<()> {
+    let mut found = None;
+    asked.time(|| -> Result<u64> {
+        found = std::hint::black_box(peer.get(id)?);
+        Ok(u64::from(found.is_some()))
+    })?;
+    if check {
+        let ours = store.get(id)?;
+        differing.compared += 1;
+        differing.fewer += u64::from(ours.as_ref().map(Event::body) != found.as_deref());
     }
+    Ok(())
+}
+
+fn get_event(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Nostr>>,
+    store: &EventStore,
+    id: &[u8; 32],
+    check: bool,
+) -> Result<()> {
+    let theirs = asked.time(|| peer.get(id))?;
+    if check {
+        differing.count(u64::from(store.get(id)?.is_some()), theirs);
+    }
+    Ok(())
+}
+
+fn query(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Nostr>>,
+    store: &EventStore,
+    row: &Row,
+    filter: &Filter,
+    check: bool,
+) -> Result<()> {
+    let mut json = Vec::new();
+    write_filter(filter, &mut json);
+    peer.prepare(&String::from_utf8(json)?)?;
+    if row.answer != Answer::Count {
+        asked.time(|| peer.query(row.answer == Answer::Json))?;
+        if check {
+            differing.note(&ids(store, filter)?, &peer.ids());
+        }
+        return Ok(());
+    }
+    let (mut counted, mut meter) = (None, Meter::of_process());
+    meter.time(|| -> Result<u64> {
+        counted = peer.count()?;
+        Ok(counted.unwrap_or(0))
+    })?;
+    let Some(counted) = counted else { return Ok(()) };
+    asked.join(&meter)?;
+    if check {
+        differing.count(store.count(std::slice::from_ref(filter))?, counted);
+    }
+    Ok(())
 }
 
 /// The ids that Ratite gives, in their order.

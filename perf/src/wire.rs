@@ -15,7 +15,7 @@ use crate::events::Events;
 use crate::figure::{Figures, print_head, quantiles, round};
 use crate::workload::{Answer, Facts, rows};
 use drive::{Driven, connect, deliver, drive};
-use ratite::nostr::{write_event, write_filter};
+use ratite::nostr::{Class, class, write_event, write_filter};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -141,7 +141,9 @@ fn published(args: &Args) -> Result<Vec<Request>> {
     events.skip(args.skip)?;
     let mut requests = Vec::new();
     events.first(args.events.unwrap_or(u64::MAX)).for_each(|event| {
-        if args.deliver && event.kind() != 1 {
+        // Of ephemeral ones some relays (nostr-rs-relay) never say OK.
+        let is_ephemeral = class(event.kind()) == Class::Ephemeral;
+        if is_ephemeral || args.deliver && event.kind() != 1 {
             return Ok(());
         }
         let mut text = b"[\"EVENT\",".to_vec();
@@ -196,19 +198,19 @@ fn measure(
 
 /// Deals requests out to connections, and sums up.
 fn turn(args: &Args, relay: &Relay<'_>, requests: &[Request], sum: &mut Sum) -> Result<()> {
-    let count = if args.deliver { 1 } else { args.connections.max(1) };
+    // Delivery takes two: one publishes, the other one has a subscription.
+    let count = if args.deliver { 2 } else { args.connections.max(1) };
     let mut shares: Vec<Vec<(usize, &Request)>> = Vec::new();
     shares.resize_with(count, Vec::new);
     for (i, request) in requests.iter().enumerate() {
         shares[i % count].push((i, request));
     }
-    let sockets = (0..count).map(|_| connect(relay.url)).collect::<Result<Vec<_>>>()?;
-    let listening = if args.deliver { Some(connect(relay.url)?) } else { None };
+    let mut sockets = (0..count).map(|_| connect(relay.url)).collect::<Result<Vec<_>>>()?;
     let cpu = relay.pid.map(cpu_of);
     let started = Instant::now();
-    let driven = if let Some(to) = listening {
-        let from = connect(relay.url)?;
-        vec![deliver((from, to), &requests.iter().collect::<Vec<_>>(), args)]
+    let driven = if args.deliver {
+        let both = sockets.pop().zip(sockets.pop()).ok_or("two were opened")?;
+        vec![deliver(both, requests, args)]
     } else {
         std::thread::scope(|scope| {
             let drive_one = |socket, share| move || drive(socket, share, started, args);

@@ -30,8 +30,8 @@ pub trait Nostr {
     fn get(&mut self, id: &[u8; 32]) -> Result<u64>;
     /// What is asked next, as JSON.
     fn prepare(&mut self, filter: &str) -> Result<()>;
-    /// Asks; how many events there are.
-    fn query(&mut self) -> Result<u64>;
+    /// Asks, and renders the events if wanted; how many there are.
+    fn query(&mut self, as_json: bool) -> Result<u64>;
     /// The ids of the last answer, in its order.
     fn ids(&self) -> Vec<[u8; 32]>;
     /// How many events match, if it can count.
@@ -69,13 +69,14 @@ struct Sdk {
     parsed: Vec<::nostr::event::Event>,
     /// In the order in which it is given: newest first.
     answer: BTreeSet<::nostr::event::Event>,
+    json: Vec<u8>,
 }
 
 fn sdk(dir: &Path) -> Result<Box<dyn Nostr>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let store = Arc::new(runtime.block_on(NostrLmdb::open(dir))?);
-    let (filter, parsed, answer) = Default::default();
-    Ok(Box::new(Sdk { runtime, store, filter, parsed, answer }))
+    let (filter, parsed, answer, json) = Default::default();
+    Ok(Box::new(Sdk { runtime, store, filter, parsed, answer, json }))
 }
 
 impl Nostr for Sdk {
@@ -111,9 +112,13 @@ impl Nostr for Sdk {
         Ok(())
     }
 
-    fn query(&mut self) -> Result<u64> {
+    fn query(&mut self, as_json: bool) -> Result<u64> {
         let answer = self.runtime.block_on(self.store.query(self.filter.clone()));
         self.answer = answer.map_err(|e| e.to_string())?;
+        self.json.clear();
+        for event in self.answer.iter().filter(|_| as_json) {
+            serde_json::to_writer(&mut self.json, event)?;
+        }
         Ok(self.answer.len() as u64)
     }
 

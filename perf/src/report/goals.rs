@@ -65,7 +65,13 @@ fn goals(figures: &[Value]) -> Vec<Goal> {
     };
     let load = find("load", "ratite", "load, grouped by itself");
     let share = |name: &str| load.and_then(|f| f[name].as_f64());
-    goal("N1", "ingest, of a bare append of the same groups".into(), share("share_of_bare"), 0.5, true);
+    goal(
+        "N1",
+        "ingest, of a bare append of the same groups".into(),
+        share("share_of_bare"),
+        0.5,
+        true,
+    );
     let rate = |f: &Value| f["events_per_second"].as_f64();
     let best = NOSTR.iter().filter_map(|store| {
         let rate = find("load", store, "load, groups of 1,000").and_then(rate)?;
@@ -81,8 +87,20 @@ fn goals(figures: &[Value]) -> Vec<Goal> {
     if let Some(alone) = find("publish", "ratite", "one durable insert") {
         let way = alone["fastest_bare"].as_str().unwrap_or("a bare write");
         let times = |name: &str| alone[name].as_f64();
-        goal("N3", format!("one durable insert, times {way}, p50"), times("times_bare_p50"), 1.3, false);
-        goal("N3", format!("one durable insert, times {way}, p99"), times("times_bare_p99"), 2.0, false);
+        goal(
+            "N3",
+            format!("one durable insert, times {way}, p50"),
+            times("times_bare_p50"),
+            1.3,
+            false,
+        );
+        goal(
+            "N3",
+            format!("one durable insert, times {way}, p99"),
+            times("times_bare_p99"),
+            2.0,
+            false,
+        );
     }
     let cpu = |store| find("query", store, "get by id").and_then(|f| f["cpu_us"]["p50"].as_f64());
     let times = cpu("ratite").zip(cpu("heed")).map(|(ours, theirs)| ours / theirs);

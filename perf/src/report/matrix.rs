@@ -72,27 +72,29 @@ fn matrix(
         let is = |f: &&&Value| f["row"] == row && f["store"] == store;
         figures.iter().rev().find(is).copied()
     };
+    let has = |f: &Value| at(f, path).is_some() || gave_up(f);
+    let asked = |store: &&str| figures.iter().any(|f| f["store"] == *store && has(f));
+    let stores: Vec<&str> = stores.iter().copied().filter(asked).collect();
     let mut lines = String::new();
     for row in names(figures, "row") {
-        let cells: Vec<_> = stores.iter().map(|store| find(row, *store)).collect();
+        let cells: Vec<_> =
+            stores.iter().map(|store| find(row, *store).filter(|f| has(f))).collect();
         if cells.iter().flatten().count() < 2 {
             continue;
         }
-        let value = |cell: &Option<&Value>| {
-            let cell = (*cell)?;
-            let answered = cell["unanswered"].as_u64().unwrap_or(0) == 0;
-            at(cell, path).filter(|_| answered)
-        };
+        let value = |cell: &Value| at(cell, path).filter(|_| !gave_up(cell));
         let competing = stores.iter().zip(&cells).filter(|(store, _)| !LIMITS.contains(*store));
-        let least = competing.filter_map(|(_, cell)| value(cell)).fold(f64::MAX, f64::min);
+        let least = competing.filter_map(|(_, cell)| value((*cell)?)).fold(f64::MAX, f64::min);
         let rows = cells.first().copied().flatten().and_then(|cell| cell["rows"].as_f64());
         let _ = write!(lines, "| {row} | {} |", rows.map_or(String::new(), number));
         for (store, cell) in stores.iter().zip(&cells) {
-            let differs = |cell: &&Value| cell["answers_that_differ"].as_u64() > Some(0);
-            let mark = if cell.as_ref().is_some_and(differs) { " !" } else { "" };
+            let Some(cell) = cell else {
+                lines.push_str(" |");
+                continue;
+            };
+            let mark = if cell["answers_that_differ"].as_u64() > Some(0) { " !" } else { "" };
             let _ = match value(cell) {
-                None if cell.is_some() => write!(lines, " no answer |"),
-                None => write!(lines, " |"),
+                None => write!(lines, " no answer |"),
                 Some(us) if us <= least && !LIMITS.contains(store) => {
                     write!(lines, " **{}**{mark} |", number(us))
                 }
@@ -103,8 +105,13 @@ fn matrix(
     }
     if !lines.is_empty() {
         let _ = writeln!(out, "\n| {workload}, {what} | rows | {} |", stores.join(" | "));
-        let _ = writeln!(out, "|---|---:|{}\n{lines}", "---:|".repeat(stores.len()).trim_end());
+        let _ = write!(out, "|---|---:|{}\n{lines}", "---:|".repeat(stores.len()));
     }
+}
+
+/// Whether a relay left requests without an answer.
+fn gave_up(figure: &Value) -> bool {
+    figure["unanswered"].as_u64() > Some(0)
 }
 
 /// Loading: a line for each store and way.

@@ -168,10 +168,13 @@ fn send(socket: &mut Socket, text: String) -> Result<()> {
 
 /// Waits until one of the sockets can be read, at most so long.
 fn wait(sockets: &[&Socket], at_most: Duration) -> Result<()> {
-    let mut fds: Vec<PollFd<'_>> = sockets.iter().filter_map(|s| match s.get_ref() {
-        MaybeTlsStream::Plain(tcp) => Some(PollFd::new(tcp, PollFlags::IN)),
-        _ => None,
-    }).collect();
+    let mut fds: Vec<PollFd<'_>> = sockets
+        .iter()
+        .filter_map(|s| match s.get_ref() {
+            MaybeTlsStream::Plain(tcp) => Some(PollFd::new(tcp, PollFlags::IN)),
+            _ => None,
+        })
+        .collect();
     let timeout =
         Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
     poll(&mut fds, Some(&timeout))?;
@@ -182,7 +185,7 @@ fn wait(sockets: &[&Socket], at_most: Duration) -> Result<()> {
 /// that has a subscription.
 pub fn deliver(
     (mut from, mut to): (Socket, Socket),
-    requests: &[&Request],
+    requests: &[Request],
     args: &Args,
 ) -> Result<Driven> {
     let mut done = Driven::new();
