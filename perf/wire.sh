@@ -74,7 +74,8 @@ if [ -z "$RATITE" ]; then
     echo "wire.sh: no ratite: cargo build --release --bin ratite, or RATITE=path" >&2
     exit 1
 fi
-begin ratite "$RATITE" relay --data "$dir/ratite" --listen "127.0.0.1:$port" --sync always
+# What others show to everybody it shows as well: private kinds are for who authenticates otherwise.
+begin ratite "$RATITE" relay --data "$dir/ratite" --listen "127.0.0.1:$port" --sync always --auth off --private-kinds none
 if [ -n "$NOSTR_RS_RELAY" ]; then
     mkdir -p "$dir/nostr-rs-relay"
     cat > "$dir/nostr-rs-relay.toml" << END

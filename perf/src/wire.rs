@@ -243,27 +243,34 @@ fn report(
     let each = |sum: f64| sum / (*calls).max(1) as f64;
     let cpu_us = cpu_nanos.map(|nanos| round(each(nanos as f64 / 1e3)));
     let differs = |first: &Sum| {
-        let other = |(name, said): &(&String, &u64)| first.driven.said.get(*name) != Some(*said);
-        let missing = first.driven.said.keys().filter(|name| !driven.said.contains_key(*name));
-        driven.said.iter().filter(other).count() + missing.count()
+        let (mut events, mut order) = (0, 0);
+        for name in (0..*calls).map(|i| format!("s{i}")) {
+            let of = |sum: &Driven| sum.said.get(&name).copied().unwrap_or_default();
+            let (ours, theirs) = (of(&first.driven), of(driven));
+            events += u64::from(ours.events != theirs.events);
+            order += u64::from(ours.events == theirs.events && ours.order != theirs.order);
+        }
+        (events, order)
     };
     // Where somebody gave up there is nothing to compare.
     let whole = |sum: &&Sum| sum.driven.unanswered == 0 && driven.unanswered == 0;
     let differing = first.filter(whole).map(differs);
+    let sum = differing.map(|(events, order)| events + order);
+    let ways = differing.map(|(events, order)| json!({ "events": events, "order": order }));
     let (per_second, rows) = ((*calls as f64 / seconds).round(), each(driven.rows as f64));
     let values = json!({
         "calls": calls, "connections": args.connections, "outstanding": args.outstanding,
         "rate_asked": args.rate, "per_second": per_second, "refused": driven.refused,
         "unanswered": driven.unanswered, "notice": driven.notice, "rows": round(rows),
         "wall_us": quantiles(latency), "server_cpu_us": cpu_us, "url": relay.url,
-        "answers_that_differ": differing,
+        "answers_that_differ": sum, "differ_in": ways,
     });
     let us = |q| latency.value_at_quantile(q) as f64 / 1e3;
     eprintln!(
         "{:<14} {row:<38} {rows:>8.1} | {per_second:>9}/s {:>7} refused {:>6} differ | {:>9.1} {:>9.1} {:>9.1} | {} server CPU us{}",
         relay.name,
         driven.refused,
-        differing.unwrap_or_default(),
+        sum.unwrap_or_default(),
         us(0.5),
         us(0.99),
         us(0.999),

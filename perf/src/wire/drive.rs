@@ -26,6 +26,15 @@ pub fn connect(url: &str) -> Result<Socket> {
     Ok(socket)
 }
 
+/// What came for one request.
+#[derive(Clone, Copy, Default)]
+pub struct Said {
+    /// A sum over the ids in whatever order; of a COUNT its answer.
+    pub events: u64,
+    /// A sum over the ids in their order.
+    pub order: u64,
+}
+
 /// What came of one connection's requests.
 pub struct Driven {
     pub latency: Histogram<u64>,
@@ -33,8 +42,7 @@ pub struct Driven {
     pub refused: u64,
     /// Requests that were given up.
     pub unanswered: u64,
-    /// A sum over the ids that came for each request, and their order; of a COUNT its answer.
-    pub said: HashMap<String, u64>,
+    pub said: HashMap<String, Said>,
     /// The last NOTICE, and the last reason of a refusal.
     pub notice: Option<String>,
 }
@@ -135,7 +143,7 @@ fn take(
             done.notice = reason.as_str().map(String::from);
         }
         if let Some(count) = answer[2]["count"].as_u64() {
-            done.said.insert(name.into(), count);
+            done.said.insert(name.into(), Said { events: count, order: 0 });
         }
         return close.filter(|_| !refused);
     }
@@ -144,14 +152,16 @@ fn take(
 
 /// Adds an event's id to what was said for its request. Within a text a quote has a backslash before it, so the first
 /// that looks like the id is the id, or that of somebody who writes another member before it.
-fn note(text: &str, said: &mut HashMap<String, u64>) {
+fn note(text: &str, said: &mut HashMap<String, Said>) {
     let name = text.split('"').nth(3).unwrap_or_default();
     let id = text.split_once("\"id\"").and_then(|(_, rest)| rest.split('"').nth(1));
     let id = id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok()).unwrap_or(0);
-    match said.get_mut(name) {
-        Some(sum) => *sum = sum.wrapping_mul(31).wrapping_add(id),
-        None => drop(said.insert(name.into(), id)),
-    }
+    let sums = match said.get_mut(name) {
+        Some(sums) => sums,
+        None => said.entry(name.into()).or_default(),
+    };
+    sums.events = sums.events.wrapping_add(id);
+    sums.order = sums.order.wrapping_mul(31).wrapping_add(id);
 }
 
 fn send(socket: &mut Socket, text: String) -> Result<()> {
