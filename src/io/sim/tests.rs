@@ -566,7 +566,8 @@ fn planned(failure: Failure) -> Vec<String> {
             Failure::Eio => "Input/output error",
             Failure::NoSpace | Failure::Full => "No space left on device",
             Failure::Again => "Resource temporarily unavailable",
-            Failure::Short => "",
+            // Lies have no error.
+            Failure::Short | Failure::Lost | Failure::Misdirected => "",
         };
         assert!(text.contains(says), "{failed}: {text}");
         let again = env.disk.create(&path("new"), 512);
