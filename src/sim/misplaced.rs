@@ -13,7 +13,7 @@
 
 use super::Stats;
 use super::check::check;
-use super::history::Expect;
+use super::history::{Expect, Range, Version};
 use super::run::{Flow, Run};
 use super::subject::Subject;
 use super::toy::{DIR, Toy};
@@ -186,21 +186,27 @@ impl Case {
             let landed = lie.landed.as_ref().is_some_and(|(path, _)| is_log(path));
             (is_log(&lie.path) || landed) && !lie.later.keys().any(|path| is_log(path))
         };
+        // Of earlier histories it is enough that nothing was written since.
         let with_least = |history: usize, least: &dyn Fn(usize) -> usize| {
             let mut expect = Expect { history, ..expect.clone() };
             for (shard, range) in expect.ranges.iter_mut().enumerate() {
-                let most = self.run.histories[history][shard].len() - 1;
-                range.most = range.most.min(most);
-                range.least = if is_missed(shard) { least(shard) } else { range.least.min(most) };
+                if is_missed(shard) {
+                    range.least = least(shard);
+                }
+                range.most = range.most.min(self.run.histories[history][shard].len() - 1);
             }
             expect
         };
         let floor = self.floors.len().checked_sub(2).map(|nth| &self.floors[nth]);
-        match (floor, expect.history) {
-            (Some(floor), history) => vec![with_least(history, &|shard| floor[shard])],
-            (None, 0) => vec![with_least(0, &|_| 0)],
-            // What was there before the last opening.
-            (None, history) => [history, history - 1].map(|of| with_least(of, &|_| 0)).to_vec(),
+        let all = |history: usize| {
+            let most = |of: &Vec<Version>| Range { least: 0, most: of.len() - 1 };
+            let ranges = self.run.histories[history].iter().map(most).collect();
+            Expect { history, ranges, now: expect.now }
+        };
+        match floor {
+            _ if !(0..expect.ranges.len()).any(is_missed) => Vec::new(),
+            Some(floor) => vec![with_least(expect.history, &|shard| floor[shard])],
+            None => (0..=expect.history).rev().map(all).collect(),
         }
     }
 }

@@ -110,6 +110,7 @@ mod tests {
     fn a_lost_write_is_acknowledged_and_leaves_what_was_there() {
         let disk = SimDisk::new(1, Faults::default());
         let file = disk.create(Path::new("/a"), 1024).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
         file.write_at(0, &filled(1024, 1)).unwrap();
         disk.fail_nth(1, Failure::Lost);
         file.write_at(512, &filled(1024, 2)).unwrap();
@@ -136,6 +137,7 @@ mod tests {
                 file.write_at(0, &filled(2048, byte)).unwrap();
                 file.sync().unwrap();
             }
+            disk.sync_dir(Path::new("/")).unwrap();
             disk.fail_nth(1, Failure::Misdirected);
             let file = disk.open(Path::new("/a")).unwrap();
             file.write_at(512, &filled(512, 9)).unwrap();
