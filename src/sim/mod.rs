@@ -25,8 +25,6 @@ mod deeds;
 mod history;
 #[cfg(feature = "logs")]
 mod logs;
-#[cfg(test)]
-mod misplaced;
 #[cfg(feature = "nostr")]
 mod nostr;
 #[cfg(test)]

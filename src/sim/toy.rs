@@ -99,7 +99,7 @@ impl Toy {
         self.options.sync = sync;
     }
 
-    pub fn model(&self) -> Arc<dyn Model> {
+    fn model(&self) -> Arc<dyn Model> {
         if self.by_block { Arc::new(ByBlock(Rules)) } else { Arc::new(Rules) }
     }
 

@@ -9,7 +9,6 @@
 //! turn. What a failed operation leaves behind is as `faults.rs` says of the same failure.
 
 use super::disk::State;
-use super::lies::Misplaced;
 use crate::base::Error;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -27,10 +26,6 @@ pub enum Failure {
     Short,
     /// `EAGAIN`, and nothing was done. Reads, writes and syncs of files.
     Again,
-    /// No error, and nothing was written. Writes of bytes.
-    Lost,
-    /// No error, and another place was written. Writes of bytes.
-    Misdirected,
 }
 
 /// What an operation is to a failure.
@@ -40,8 +35,6 @@ pub(super) enum Act {
     Other,
     Read,
     Write,
-    /// Makes a new file as long as it is to be.
-    Fill,
     Sync,
     /// Makes or changes a name.
     Name,
@@ -51,25 +44,16 @@ impl Failure {
     fn can(self, act: Act) -> bool {
         match self {
             Failure::Eio => true,
-            Failure::NoSpace | Failure::Full => {
-                matches!(act, Act::Write | Act::Fill | Act::Name)
-            }
-            Failure::Short => matches!(act, Act::Read | Act::Write | Act::Fill),
-            Failure::Again => matches!(act, Act::Read | Act::Write | Act::Fill | Act::Sync),
-            Failure::Lost | Failure::Misdirected => act == Act::Write,
+            Failure::NoSpace | Failure::Full => matches!(act, Act::Write | Act::Name),
+            Failure::Short => matches!(act, Act::Read | Act::Write),
+            Failure::Again => matches!(act, Act::Read | Act::Write | Act::Sync),
         }
-    }
-
-    /// Whether nobody is told.
-    pub(super) fn is_a_lie(self) -> bool {
-        matches!(self, Failure::Lost | Failure::Misdirected)
     }
 
     /// The error of an operation that fails so.
     pub(super) fn error(self, op: &'static str, path: &Path) -> Error {
         let code = match self {
-            // A lie has no error.
-            Failure::Eio | Failure::Lost | Failure::Misdirected => libc::EIO,
+            Failure::Eio => libc::EIO,
             Failure::NoSpace | Failure::Full => libc::ENOSPC,
             Failure::Again => libc::EAGAIN,
             Failure::Short if op == "read" => {
@@ -90,8 +74,6 @@ pub(super) struct Plan {
     next: Option<(Failure, u64)>,
     /// The operation that failed as planned.
     pub met: Option<String>,
-    /// If that was a lie.
-    pub misplaced: Option<Misplaced>,
     full: bool,
     /// Operations and waits until the machine is switched off.
     steps: Option<u64>,
@@ -100,7 +82,6 @@ pub(super) struct Plan {
 impl Plan {
     pub fn fail_nth(&mut self, n: u64, failure: Failure) {
         (self.next, self.met, self.full) = ((n > 0).then_some((failure, n)), None, false);
-        self.misplaced = None;
     }
 
     pub fn mend(&mut self) {
@@ -109,13 +90,6 @@ impl Plan {
 
     pub fn power_lasts(&mut self, steps: Option<u64>) {
         self.steps = steps;
-    }
-
-    /// Takes note of a write behind one that was misplaced.
-    pub fn wrote(&mut self, path: &Path) {
-        if let Some(misplaced) = &mut self.misplaced {
-            *misplaced.later.entry(path.into()).or_default() += 1;
-        }
     }
 }
 

@@ -566,8 +566,7 @@ fn planned(failure: Failure) -> Vec<String> {
             Failure::Eio => "Input/output error",
             Failure::NoSpace | Failure::Full => "No space left on device",
             Failure::Again => "Resource temporarily unavailable",
-            // Lies have no error.
-            Failure::Short | Failure::Lost | Failure::Misdirected => "",
+            Failure::Short => "",
         };
         assert!(text.contains(says), "{failed}: {text}");
         let again = env.disk.create(&path("new"), 512);
