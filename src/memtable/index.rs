@@ -83,12 +83,7 @@ impl<T: Default> Index<T> {
 
     /// The nodes that may have been inserted under `hash`, newest first.
     pub(super) fn candidates(&self, hash: u64) -> Candidates<'_, T> {
-        self.candidates_from(hash, self.enter(hash))
-    }
-
-    /// The candidates, from a link that `enter` or `approach` gave for the same hash.
-    pub(super) fn candidates_from(&self, hash: u64, next: Link) -> Candidates<'_, T> {
-        Candidates { index: self, key: node_key(hash), next }
+        Candidates { index: self, key: node_key(hash), next: self.enter(hash) }
     }
 
     /// The link out of the bucket of `hash`, or of the nearest ancestor that is split: one load, of a
@@ -102,13 +97,6 @@ impl<T: Default> Index<T> {
                 link => return link,
             }
         }
-    }
-
-    /// The link to the first candidate, from the link that `enter` gave: a load or two more.
-    pub(super) fn approach(&self, hash: u64, from: Link) -> Link {
-        let mut candidates = self.candidates_from(hash, from);
-        candidates.settle();
-        candidates.next
     }
 
     /// The value of a node that was inserted.

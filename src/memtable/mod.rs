@@ -216,6 +216,20 @@ impl Memtable {
         self.terms.iter()
     }
 
+    /// How many terms there are, of a memtable that takes no more records: for who was handed it after its last.
+    pub fn term_count(&self) -> u32 {
+        self.terms.count()
+    }
+
+    /// One of those terms by its number, and its posting list. Numbers are in the order in which the terms came first, and
+    /// so are they in memory: a walk over all costs few misses of the cache.
+    ///
+    /// # Panics
+    /// If there are not as many terms.
+    pub fn term(&self, number: u32) -> (&[u8], Postings<'_>) {
+        self.terms.term(number)
+    }
+
     /// An upper bound of the times of ordinals `0..=o`, exact to a block of 64 ordinals: a walk that goes
     /// back from `o` and wants times above it may stop.
     pub fn time_max_upto(&self, o: Ordinal) -> u64 {

@@ -13,7 +13,7 @@ use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::nostr::event::EventRef;
 use crate::nostr::json::scan::Scanner;
 use crate::nostr::terms;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 /// Units of one event that are searched, its first ones: all of an article of 64 KiB, what relays take. Terms are
 /// up to twice as many.
@@ -82,11 +82,19 @@ fn add_profile(event: &EventRef<'_>, units: &mut Units) {
     }
 }
 
+thread_local! {
+    /// The memory of the event before.
+    static UNITS: Cell<Units> = const { Cell::new(Units::new(0)) };
+}
+
 /// Adds the terms of an event's words to `out`.
 pub(in crate::nostr) fn add_terms(event: &EventRef<'_>, out: &mut Terms) {
-    let mut units = Units::default();
+    let mut units = UNITS.take();
     split(event, &mut units);
     units.terms().for_each(|word| terms::word(word, out));
+    if units.is_small() {
+        UNITS.set(units);
+    }
 }
 
 impl EventWords {
