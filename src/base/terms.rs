@@ -86,6 +86,11 @@ impl Terms {
         self.spans.iter().map(|span| &self.bytes[span.start as usize..span.end as usize])
     }
 
+    /// The terms, each behind its [`prefix`].
+    pub fn prefixed(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.spans.iter().zip(self.iter()).map(|(span, term)| (span.prefix, term))
+    }
+
     /// How many terms there are.
     pub fn len(&self) -> usize {
         self.spans.len()

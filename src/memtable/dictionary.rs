@@ -82,10 +82,14 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    /// No term, with room for `terms` terms and `slots` slots of posting lists.
-    pub(super) fn new(terms: usize, slots: usize, bits_max: u32, arena: Arc<Arena>) -> Dictionary {
+    /// No term, with room for `terms` terms and `slots` slots of posting lists, and a bitmap of `seen_bytes` bytes.
+    pub(super) fn new(
+        (terms, slots): (usize, usize),
+        (bits_max, seen_bytes): (u32, usize),
+        arena: Arc<Arena>,
+    ) -> Dictionary {
         Dictionary {
-            index: Index::new(terms, bits_max),
+            index: Index::new(terms, bits_max, seen_bytes),
             pool: Pool::new(slots),
             arena,
             count: CachePadded::default(),

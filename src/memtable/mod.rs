@@ -62,6 +62,9 @@ use std::sync::{Arc, OnceLock};
 /// Budgets above this are taken for this: links between slots have 31 bits.
 const BUDGET_BYTES_MAX: usize = 4 << 30;
 
+/// The part of the budget that is the bitmap of terms; that of ids has half of it.
+const SEEN_SHARE: usize = 128;
+
 /// How large a memtable may become.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -78,7 +81,7 @@ pub struct Config {
 
 /// An empty memtable and its writer. The record with ordinal `o` has the sequence number `base + o + 1`.
 ///
-/// Cost: tables of some 0.2 % of the budget; all else is allocated as records come.
+/// Cost: tables of some 2 % of the budget; all else is allocated as records come.
 pub fn new(config: Config, base: Seq) -> (Writer, Arc<Memtable>) {
     build(config, base, u32::BITS)
 }
@@ -94,12 +97,14 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
     let records = (config.records as usize).min(config.bytes / RECORD_BYTES_MIN + 1);
     let terms = config.bytes / TERM_BYTES_COST_MIN + TERMS_PER_RECORD_MAX;
     let slots = config.bytes / size_of::<u32>() + 1;
+    // Eight bits for a record or a term of usual sizes.
+    let seen_bytes = config.bytes / SEEN_SHARE;
     let (writer, arena) = Arena::new(config.bytes);
     let memtable = Arc::new(Memtable {
         base,
         records: Records::new(records as u32, config.ids, Arc::clone(&arena)),
-        ids: (config.ids == Ids::Foreign).then(|| Index::new(records, bits_max)),
-        terms: Dictionary::new(terms, slots, bits_max, Arc::clone(&arena)),
+        ids: (config.ids == Ids::Foreign).then(|| Index::new(records, bits_max, seen_bytes / 2)),
+        terms: Dictionary::new((terms, slots), (bits_max, seen_bytes), Arc::clone(&arena)),
         arena,
         late_from: config.late_from,
         next: OnceLock::new(),

@@ -13,11 +13,14 @@
 //!     there: nobody can aim at a place of the table.
 
 use crate::base::tags::Tags;
-use crate::base::{Ordinal, Terms, hash64_seeded, prefix};
+use crate::base::{Ordinal, Terms, hash64_seeded};
 
 /// Bytes of gaps in a chunk; what is left is the number of the next.
 const GAP_BYTES: usize = 12;
 type Chunk = [u8; 16];
+
+/// Terms begin at multiples of this, so that 32 bits reach over 32 GiB of them.
+const TERM_ALIGN: usize = 8;
 
 /// No chunk.
 const NONE: u32 = u32::MAX;
@@ -35,7 +38,10 @@ pub struct Inverter {
 
 /// A posting list in memory.
 struct List {
-    term_at: usize,
+    /// The term's first eight bytes, by which it is mostly told apart without a look at the others.
+    prefix: u64,
+    /// Where it stands in `terms`, in units of `TERM_ALIGN`.
+    term_at: u32,
     first: Ordinal,
     last: Ordinal,
     /// The first chunk and the last.
@@ -57,8 +63,8 @@ impl Inverter {
 
     /// Adds a record that is above all before it.
     pub fn add(&mut self, ordinal: Ordinal, terms: &Terms) {
-        for term in terms.iter() {
-            if let Some(number) = self.find_or_start(ordinal, term) {
+        for (prefix, term) in terms.prefixed() {
+            if let Some(number) = self.find_or_start(ordinal, prefix, term) {
                 self.push(number, ordinal);
             }
         }
@@ -71,7 +77,7 @@ impl Inverter {
 
     /// The numbers of the lists in the order of their terms.
     pub fn in_order(&self) -> Vec<u32> {
-        let keyed = self.lists.iter().zip(0..).map(|(list, n)| (prefix(self.term_of(list)), n));
+        let keyed = self.lists.iter().zip(0..).map(|(list, n)| (list.prefix, n));
         let mut order: Vec<(u64, u32)> = keyed.collect();
         order.sort_unstable_by(|x, y| {
             x.0.cmp(&y.0).then_with(|| self.term(x.1).cmp(self.term(y.1)))
@@ -109,23 +115,27 @@ impl Inverter {
     }
 
     fn term_of(&self, list: &List) -> &[u8] {
-        &self.terms[list.term_at..][..usize::from(list.term_bytes)]
+        &self.terms[list.term_at as usize * TERM_ALIGN..][..usize::from(list.term_bytes)]
     }
 
     /// The list of `term`; none if it begins with this call, at `first`.
-    fn find_or_start(&mut self, first: Ordinal, term: &[u8]) -> Option<usize> {
+    fn find_or_start(&mut self, first: Ordinal, prefix: u64, term: &[u8]) -> Option<usize> {
         let hash = hash64_seeded(term, self.seed);
         let mut cursor = self.tags.cursor(hash);
         while let Some(number) = self.tags.next(&mut cursor) {
-            if self.term(number) == term {
+            let list = &self.lists[number as usize];
+            let alike = list.prefix == prefix && usize::from(list.term_bytes) == term.len();
+            if alike && (term.len() <= 8 || self.term_of(list) == term) {
                 return Some(number as usize);
             }
         }
         self.tags.insert(hash, self.lists.len() as u32);
-        let (term_at, term_bytes) = (self.terms.len(), term.len() as u8);
+        let (term_at, term_bytes) = ((self.terms.len() / TERM_ALIGN) as u32, term.len() as u8);
         self.terms.extend_from_slice(term);
+        self.terms.resize(self.terms.len().next_multiple_of(TERM_ALIGN), 0);
         let (head, tail, used) = (NONE, NONE, GAP_BYTES as u8);
-        self.lists.push(List { term_at, term_bytes, first, last: first, head, tail, used });
+        let last = first;
+        self.lists.push(List { prefix, term_at, term_bytes, first, last, head, tail, used });
         None
     }
 

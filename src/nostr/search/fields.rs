@@ -50,9 +50,8 @@ fn split(event: &EventRef<'_>, units: &mut Units) {
     }
     let mut value = String::new();
     for tag in event.tags() {
-        let named = |name: crate::nostr::Item<'_>| TAGS.iter().any(|known| name == **known);
-        if let (Some(name), Some(item)) = (tag.name(), tag.value())
-            && named(name)
+        if TAGS.iter().any(|name| tag.is_named(name))
+            && let Some(item) = tag.value()
         {
             value.clear();
             item.write(&mut value);
