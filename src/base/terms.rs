@@ -114,8 +114,9 @@ mod tests {
         let mut terms = Terms::new();
         for len in 1..=10 {
             for bits in 0..1u32 << 4 {
-                let term: Vec<u8> =
-                    (0..len).map(|i| if i + 4 < len { 0 } else { (bits >> (i % 4)) as u8 & 1 }).collect();
+                let term: Vec<u8> = (0..len)
+                    .map(|i| if i + 4 < len { 0 } else { (bits >> (i % 4)) as u8 & 1 })
+                    .collect();
                 terms.push(&[&term[..1], &term[1..]]);
                 terms.push(&[&term]);
                 wanted.insert(term);

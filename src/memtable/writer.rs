@@ -8,8 +8,8 @@
 use super::arena::{ArenaWriter, LARGE_BYTES};
 use super::dictionary::{Planned, Wants};
 use super::{BatchTerms, Config, Memtable};
-use crate::base::tags::Tags;
 use crate::base::limits::{RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX};
+use crate::base::tags::Tags;
 use crate::base::{Key, Ordinal, Seq, Terms, hash64};
 use std::sync::Arc;
 

@@ -16,11 +16,7 @@ use crate::segment::Builder;
 
 /// Adds the lists of a memtable that takes no more records, in the order of their terms, where `map` says what became of
 /// each record. Terms without a record that is left are left out.
-pub(super) fn add_lists(
-    memtable: &Memtable,
-    map: &[Ordinal],
-    builder: &mut Builder,
-) -> Result<()> {
+pub(super) fn add_lists(memtable: &Memtable, map: &[Ordinal], builder: &mut Builder) -> Result<()> {
     let term = |number| memtable.term(number).0;
     let numbers = 0..memtable.term_count();
     let mut order: Vec<(u64, u32)> = numbers.map(|n| (prefix(term(n)), n)).collect();

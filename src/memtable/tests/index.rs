@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// Checks every lookup against a twin, for hashes drawn by `hash`.
 fn agrees_with_a_map(count: u32, bits_max: u32, hash: impl Fn(u32) -> u64) -> Index<()> {
     // Of few buckets, with few bits too.
-    let index = Index::new(count as usize, bits_max, if bits_max < 30 { 0 } else { count as usize });
+    let index =
+        Index::new(count as usize, bits_max, if bits_max < 30 { 0 } else { count as usize });
     let mut twin: BTreeMap<u32, (u64, Vec<u32>)> = BTreeMap::new();
     for number in 0..count {
         let h = hash(number);
