@@ -246,7 +246,7 @@ impl Model for EventModel {
         let Ok(event) = EventRef::new(record.key, record.body) else {
             return Decision::Refuse { reason: MALFORMED };
         };
-        if expiration::is_over(record, now) {
+        if expiration::of(&event).is_some_and(|at| at <= now) {
             return Decision::Refuse { reason: EXPIRED };
         }
         let mut kills = Vec::new();

@@ -11,7 +11,7 @@
 //! A compaction, whose inputs are inverted already, calls `add_record` and then `add_list` in term
 //! order, so that step 3 needs no memory for terms.
 //!
-//! Memory: 52 bytes a record (of own ids 28), 8 bytes a term, with `add` the terms and some two bytes a posting, and
+//! Memory: 52 bytes a record (of own ids 28), 8 bytes a term, with `add` the terms, 60 bytes and some two a posting, and
 //! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning, or a block.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
@@ -27,7 +27,7 @@ use super::pages::{PageWriter, StreamWriter};
 use super::postings::ListWriter;
 use super::{NewSegment, SegmentInfo, file_name};
 use crate::base::limits::RECORD_BYTES_MAX;
-use crate::base::{Error, Key, Ordinal, Result, Terms};
+use crate::base::{Error, Key, Ordinal, Result, Terms, hash64};
 use crate::io::Disk;
 use std::path::Path;
 use zerocopy::IntoBytes;
@@ -75,12 +75,12 @@ impl Builder {
             bodies: Some(BodyWriter::new(new.compression)),
             times: Vec::new(),
             ids: NewIds::new(new.ids),
-            inverter: Inverter::default(),
+            inverter: Inverter::new(hash64(&new.id.0)),
             lists: None,
         })
     }
 
-    /// Adds a record above all before it, under `terms`, which are sealed. Returns its ordinal.
+    /// Adds a record above all before it, under `terms`, in whatever order. Returns its ordinal.
     ///
     /// # Errors
     /// `Invalid` if the key does not ascend, the body is too long or lists were added already; `Full` at
@@ -196,8 +196,10 @@ impl Builder {
     pub fn finish(mut self) -> Result<SegmentInfo> {
         let inverter = std::mem::take(&mut self.inverter);
         self.columns()?;
-        for (term, list) in inverter.into_lists() {
-            self.add_list(&term, list.iter().map(Ok))?;
+        let mut ordinals = Vec::new();
+        for number in inverter.in_order() {
+            inverter.read(number, &mut ordinals);
+            self.add_list(inverter.term(number), ordinals.iter().copied().map(Ok))?;
         }
         let Builder { mut out, mut header, new, lists, .. } = self;
         if let Some(mut lists) = lists {

@@ -332,7 +332,8 @@ impl Replay {
     fn flush(&mut self, block: Lsn) -> Result<()> {
         let config = replay_config(&self.shared.config, &*self.shared.model);
         let (writer, _) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.writer, writer);
+        let mut old = std::mem::replace(&mut self.writer, writer);
+        old.end();
         if !self.no_space {
             match flush::flush(&self.shared, old.memtable(), self.next_seq - 1) {
                 Ok(flushed) => {
