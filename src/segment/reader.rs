@@ -19,7 +19,7 @@ use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
-use super::format::{Header, Region, Regions, kind};
+use super::format::{Header, MARK_BYTES, Region, Regions, kind};
 use super::header::{check_belonging, read_header};
 use super::id_column::IdColumn;
 use super::ids::IdIndex;
@@ -49,6 +49,8 @@ pub struct Segment {
     /// None if ids are own ones.
     id_index: Option<IdIndex>,
     bodies: Bodies,
+    /// None if records have no marks.
+    marks: Option<Column<MARK_BYTES>>,
     dictionary: Dictionary,
     filter_region: Region,
     filter_bytes: u64,
@@ -104,6 +106,8 @@ impl Segment {
         let times = (header.time_width, info.time_min);
         let id_index =
             (!header.has_own_ids()).then(|| IdIndex::new(regions.id_index, info.records, payload));
+        let marks = (regions.marks.pages > 0)
+            .then(|| Column::new(regions.marks, kind::MARKS, info.records, payload));
         let (root, levels) = (header.root.get(), header.levels);
         Ok(Arc::new(Segment {
             header_damaged,
@@ -111,6 +115,7 @@ impl Segment {
             ids: IdColumn::new(regions.ids, &header, payload),
             id_index,
             bodies: bodies(&header, &info, &regions, payload),
+            marks,
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
@@ -243,6 +248,36 @@ impl Segment {
         Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
     }
 
+    /// Whether records have marks ([`NewSegment::mark`](super::NewSegment::mark)).
+    pub fn has_marks(&self) -> bool {
+        self.marks.is_some()
+    }
+
+    /// The mark of a record, if records have marks. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn mark(&self, ordinal: Ordinal) -> Result<Option<u32>> {
+        let mark = self.marks.as_ref().map(|marks| marks.get(&self.pages, ordinal)).transpose();
+        mark.map(|mark| mark.map(u32::from_le_bytes))
+    }
+
+    /// Hands `f` the marks that stand on one page with that of `ordinal`, little-endian, and the ordinal of the first
+    /// of them; none if records have no marks. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn with_marks<R>(
+        &self,
+        ordinal: Ordinal,
+        f: impl FnOnce(Ordinal, &[[u8; MARK_BYTES]]) -> R,
+    ) -> Result<R> {
+        match &self.marks {
+            Some(marks) => marks.with_page(&self.pages, ordinal, f),
+            None => Ok(f(ordinal, &[])),
+        }
+    }
+
     /// Whether records are found by id: not in a store that makes the ids itself ([`Ids::Own`](crate::base::Ids)).
     pub fn finds_ids(&self) -> bool {
         self.id_index.is_some()
@@ -340,6 +375,11 @@ impl Segment {
     /// Pages that one term's look-up reads if none is in memory.
     pub fn term_pages(&self) -> u64 {
         u64::from(self.dictionary.levels())
+    }
+
+    /// Pages of the marks.
+    pub fn mark_pages(&self) -> u64 {
+        self.marks.as_ref().map_or(0, |marks| u64::from(marks.pages()))
     }
 
     /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
@@ -445,6 +485,15 @@ impl Segment {
         numbers.sort_unstable();
         numbers.dedup();
         self.pages.prefetch(&numbers)
+    }
+
+    /// Asks for the pages of the marks of `ordinals` in one batch, best effort.
+    pub fn prefetch_marks(&self, ordinals: [Ordinal; 2]) {
+        if let Some(marks) = &self.marks {
+            let [first, second] = ordinals.map(|o| marks.page_of(o.min(marks.items() - 1)));
+            let both = [first, second];
+            self.pages.prefetch(if first == second { &both[..1] } else { &both });
+        }
     }
 
     /// Asks for the pages of these bodies in one batch, best effort. Reads the pages that say where the

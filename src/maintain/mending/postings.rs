@@ -25,6 +25,7 @@ fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env,
         page: site.page,
         model: ("toy", 3),
         ids: Ids::Foreign,
+        mark: Toy.mark(),
         compression: Compression::None,
     };
     let mut builder = Builder::create(&*env.disk, &config.dir, new).unwrap();
