@@ -40,7 +40,9 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
                 let mut how = memtable_access(&memtable::access(table, select), records);
                 if let Some(sieve) = memtable::sieve_for(select) {
                     let first = sieve.records().min(records.into());
-                    how = format!("sift by marks, at first {first} records; if that finds too little, {how}");
+                    how = format!(
+                        "sift by marks, at first {first} records; if that finds too little, {how}"
+                    );
                 }
                 let late = |any_of: &&AnyOf| any_of.iter().any(|term| table.is_late(term));
                 let late = select.all_of.iter().filter(late).count();

@@ -145,7 +145,10 @@ impl Merged {
                 }
             }
             let time = self.sources.get(best).map(Source::time);
-            match self.unopened.pop_if(|next| time.is_none_or(|time| self.order.reaches(next.bound, time))) {
+            match self
+                .unopened
+                .pop_if(|next| time.is_none_or(|time| self.order.reaches(next.bound, time)))
+            {
                 Some(Unopened { live, at, .. }) => {
                     let opened = SegmentSource::sift(&live, at, &self.select, self.order)?;
                     self.sources.extend(opened.map(Source::segment).transpose()?.flatten());

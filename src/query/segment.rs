@@ -21,6 +21,9 @@ pub(super) const LOOK_AHEAD: usize = 64;
 /// Marks that are read together at first, for who asks for what nobody read lately: a page of them.
 const MARKS_AHEAD: u32 = 1_000;
 
+/// Candidates that are looked ahead at first where they are sifted: their number is known, and no list is waited for.
+const SIFTED_AHEAD: usize = 32;
+
 /// Batches that are taken to be resident after one that was.
 const WARM_BATCHES: u32 = 8;
 
@@ -266,6 +269,7 @@ impl SegmentSource {
             live.segment.prefetch_marks([start, on]);
         }
         source.residual = Some(select.matches.clone());
+        source.batch = select.limit.unwrap_or(LOOK_AHEAD).clamp(1, SIFTED_AHEAD);
         source.sifting = Some((select.clone(), Sifting::new(sieve, range, source.way)));
         Ok(Some(source))
     }
@@ -320,9 +324,10 @@ impl SegmentSource {
                 continue;
             };
             self.given += 1;
-            if let Some(matches) = self.residual.clone() {
-                let body = self.load(&entry)?;
-                let is_match = matches(Record { key: entry.key, body });
+            if self.residual.is_some() {
+                self.load(&entry)?;
+                let record = Record { key: entry.key, body: &self.body };
+                let is_match = self.residual.as_ref().is_none_or(|matches| matches(record));
                 if let Some((_, sifting)) = &mut self.sifting {
                     sifting.learn(is_match);
                 }

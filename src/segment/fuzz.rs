@@ -155,8 +155,16 @@ fn forms() -> &'static [Sound] {
             let id = SegmentId::v7(1_700_000_000_000, [n; 10]);
             let page = PageSize::K4;
             let mark = (n % 2 == 0).then_some(mark_of as fn(&[u8]) -> u32);
-            let new =
-                NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, mark, compression };
+            let new = NewSegment {
+                id,
+                store: STORE,
+                shard: 5,
+                page,
+                model: MODEL,
+                ids,
+                mark,
+                compression,
+            };
             written(new).expect("a disk without faults")
         };
         (0..).zip(forms).map(sound).collect()

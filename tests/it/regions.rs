@@ -4,9 +4,9 @@
 
 use ratite::base::{Ids, PageSize, SegmentId, StoreId, Terms};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
+use ratite::model::Model;
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::terms;
-use ratite::model::Model;
 use ratite::segment::{Builder, Compression, NewSegment, file_name};
 use std::collections::BTreeMap;
 use std::path::Path;
