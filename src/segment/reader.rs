@@ -52,6 +52,8 @@ pub struct Segment {
     /// None if records have no marks.
     marks: Option<Column<MARK_BYTES>>,
     dictionary: Dictionary,
+    /// Pages of the columns and the id index.
+    columns: Range<u32>,
     filter_region: Region,
     filter_bytes: u64,
     /// Empty until they are loaded; none if they are damaged.
@@ -117,6 +119,7 @@ impl Segment {
             bodies: bodies(&header, &info, &regions, payload),
             marks,
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
+            columns: regions.times.first..regions.terms.first,
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
             filters: OnceLock::new(),
@@ -140,6 +143,11 @@ impl Segment {
                 .ok()
         };
         self.filters.get_or_init(load).is_some()
+    }
+
+    /// The pages of its columns and of its id index.
+    pub fn column_pages(&self) -> Range<u32> {
+        self.columns.clone()
     }
 
     fn filters(&self) -> Option<&Filters> {
