@@ -112,8 +112,11 @@ impl Filter {
 }
 
 fn sort<T: Ord>(list: &mut Vec<T>) {
-    list.sort_unstable();
-    list.dedup();
+    // Parsed filters are in order, and are put in order again by whoever is handed one.
+    if !list.is_sorted_by(|a, b| a < b) {
+        list.sort_unstable();
+        list.dedup();
+    }
 }
 
 /// Below this a plain walk is as fast as a binary search.

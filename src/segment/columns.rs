@@ -7,6 +7,7 @@
 use super::format::{Region, pages_for};
 use super::pages::{PageWriter, Pages, bytes_at};
 use crate::base::{Error, Result};
+use std::ops::Range;
 
 /// Writes a column.
 ///
@@ -54,9 +55,9 @@ impl<const N: usize> Column<N> {
         self.items
     }
 
-    /// Pages that it takes.
-    pub fn pages(&self) -> u32 {
-        self.items.div_ceil(self.per_page)
+    /// Its pages.
+    pub fn pages(&self) -> Range<u32> {
+        self.first..self.first + self.items.div_ceil(self.per_page)
     }
 
     /// The page of item `i`.

@@ -150,6 +150,11 @@ impl Segment {
         self.columns.clone()
     }
 
+    /// The pages of its marks.
+    pub fn mark_pages(&self) -> Range<u32> {
+        self.marks.as_ref().map_or(0..0, Column::pages)
+    }
+
     fn filters(&self) -> Option<&Filters> {
         self.filters.get()?.as_ref()
     }
@@ -383,11 +388,6 @@ impl Segment {
     /// Pages that one term's look-up reads if none is in memory.
     pub fn term_pages(&self) -> u64 {
         u64::from(self.dictionary.levels())
-    }
-
-    /// Pages of the marks.
-    pub fn mark_pages(&self) -> u64 {
-        self.marks.as_ref().map_or(0, |marks| u64::from(marks.pages()))
     }
 
     /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
