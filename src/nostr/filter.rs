@@ -122,7 +122,7 @@ fn sort<T: Ord>(list: &mut Vec<T>) {
 /// Below this a plain walk is as fast as a binary search.
 const SEARCH_MIN: usize = 16;
 
-fn holds<const SORTED: bool, T: Ord>(list: &[T], value: &T) -> bool {
+pub(super) fn holds<const SORTED: bool, T: Ord>(list: &[T], value: &T) -> bool {
     // The fields are open, so a list may be unsorted: then a miss of the search proves nothing.
     let long = list.len() >= SEARCH_MIN;
     (long && list.binary_search(value).is_ok()) || !(long && SORTED) && list.contains(value)

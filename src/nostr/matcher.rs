@@ -9,7 +9,7 @@
 //! Cost: some 20 ns, whatever the number of authors, if the filter has neither tags nor a search.
 
 use super::event::EventRef;
-use super::filter::Filter;
+use super::filter::{Filter, holds};
 use super::format::KIND_AT;
 use crate::model::Record;
 
@@ -53,10 +53,10 @@ impl Matcher {
         let (Some(pubkey), Some(kind)) = (record.body.first_chunk(), kind) else { return false };
         let kind = u16::from_le_bytes(*kind);
         (since..=until).contains(&&record.key.time)
-            && kinds.as_ref().is_none_or(|list| list.contains(&kind))
-            && !not_kinds.contains(&kind)
+            && kinds.as_ref().is_none_or(|list| holds::<true, _>(list, &kind))
+            && !holds::<true, _>(not_kinds, &kind)
             && self.has_author(pubkey)
-            && ids.as_ref().is_none_or(|list| list.binary_search(&record.key.id).is_ok())
+            && ids.as_ref().is_none_or(|list| holds::<true, _>(list, &record.key.id))
             && (!self.has_parts
                 || EventRef::stored(record).is_ok_and(|event| self.filter.matches_sorted(&event)))
     }

@@ -97,7 +97,8 @@ impl Plan {
         // Sifted in vain before that: all marks, and a record for each mark's worth of budget that misses.
         let sifted = sieve_for(segment, select).map_or(0, |sieve| {
             let matches = select.limit.map_or(u64::MAX, |limit| limit as u64);
-            segment.mark_pages().len() as u64 + segment.record_pages(sieve.misses(matches))
+            segment.mark_pages().len() as u64
+                + segment.record_pages(sieve.misses(matches).min(segment.records().into()))
         });
         let pages = bounds + ids + looked_up as u64 * segment.term_pages() + walked + sifted;
         pages.min(u64::from(segment.info().pages))
