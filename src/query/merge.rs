@@ -127,6 +127,9 @@ impl Merged {
     pub(super) fn advance(&mut self) -> Result<()> {
         let Some(nearest) = self.nearest.take() else { return Ok(()) };
         self.left -= 1;
+        if self.left == 0 {
+            return Ok(()); // what follows would be looked for and not given
+        }
         if !self.sources[nearest].advance()? {
             self.sources.swap_remove(nearest);
         }
