@@ -23,7 +23,7 @@
 use super::event::{EventRef, Item};
 use super::filter::TagValue;
 use super::search::{self, SearchKinds};
-use super::{expiration, requests, terms};
+use super::{expiration, marks, requests, terms};
 use crate::base::{Error, Result, Terms, hash64};
 use crate::io::Env;
 use crate::model::{Decision, Model, Probes, Record};
@@ -207,6 +207,10 @@ impl Model for EventModel {
                 search::add_terms(&event, out);
             }
         }
+    }
+
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        Some(marks::mark)
     }
 
     fn check(&self, record: Record<'_>) -> std::result::Result<(), String> {

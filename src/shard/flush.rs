@@ -157,7 +157,8 @@ pub(super) fn create(shared: &Shared, compression: Compression) -> Result<(Segme
     let model = (shared.model.name(), shared.model.version());
     let (store, shard, page) = (config.store, config.shard, config.page);
     let ids = shared.model.ids();
-    let new = NewSegment { id, store, shard, page, model, ids, compression };
+    let mark = shared.model.mark();
+    let new = NewSegment { id, store, shard, page, model, ids, mark, compression };
     Ok((id, Builder::create(&*shared.env.disk, &config.dir, new)?))
 }
 

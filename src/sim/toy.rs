@@ -305,7 +305,7 @@ fn answer(outcome: Outcome) -> Answer {
 fn select(all_of: Vec<Vec<u8>>) -> Select {
     let wanted = all_of.clone();
     Select {
-        all_of: all_of.into_iter().map(|term| vec![term]).collect(),
+        all_of: all_of.into_iter().map(|term| vec![term].into()).collect(),
         matches: Arc::new(move |record| {
             let has = terms_of(record.body);
             wanted.iter().all(|term| has.contains(term))

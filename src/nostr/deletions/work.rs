@@ -281,7 +281,7 @@ impl Deleter {
         let (author, until) = (*event.pubkey(), event.created_at());
         let named: HashSet<Vec<u8>> = under.iter().cloned().collect();
         Select {
-            all_of: vec![under],
+            all_of: vec![under.into()],
             until,
             routes: Some(vec![hash64(&author)]),
             matches: Arc::new(move |record| {
