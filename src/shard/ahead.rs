@@ -99,6 +99,33 @@ mod tests {
     use super::*;
     use crate::io::sim::Faults;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// A file that counts the reads of it.
+    #[derive(Debug)]
+    struct Counted(Arc<dyn File>, AtomicUsize);
+
+    impl File for Counted {
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+        fn len(&self) -> u64 {
+            self.0.len()
+        }
+        fn align(&self) -> usize {
+            self.0.align()
+        }
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+            self.1.fetch_add(1, Relaxed);
+            self.0.read_at(offset, buf)
+        }
+        fn write_at(&self, offset: u64, buf: &[u8]) -> Result<()> {
+            self.0.write_at(offset, buf)
+        }
+        fn sync(&self) -> Result<()> {
+            self.0.sync()
+        }
+    }
 
     #[test]
     fn it_gives_what_the_file_gives() {
@@ -121,5 +148,41 @@ mod tests {
         assert_eq!(all[..], content[..]);
         let mut beyond = Buf::zeroed(8192, file.align());
         assert!(ahead.read_at(bytes as u64 - 4096, &mut beyond).is_err());
+    }
+
+    #[test]
+    fn eight_regions_side_by_side_are_read_a_piece_at_a_time_and_once() {
+        let (env, disk, _clock) = crate::io::simulated(1, Faults::default());
+        env.disk.create_dir(Path::new("/d")).unwrap();
+        let file = env.disk.create(Path::new("/d/f"), 0).unwrap();
+        env.disk.sync_dir(Path::new("/d")).unwrap();
+        // The last piece of all is a short one.
+        let (region, short) = (3 * PIECE_BYTES as usize, 4096);
+        let mut content = Buf::zeroed(PIECES * region - short, file.align());
+        content.iter_mut().enumerate().for_each(|(i, b)| *b = (i / 4096 % 251) as u8);
+        let ahead = Ahead::over(file);
+        ahead.write_at(0, &content).unwrap();
+        ahead.sync().unwrap();
+        disk.power_loss();
+        let file = env.disk.open(Path::new("/d/f")).unwrap();
+        let file = Arc::new(Counted(file, AtomicUsize::new(0)));
+        let ahead = Ahead::over(file.clone());
+        assert_eq!((ahead.len(), ahead.align()), (content.len() as u64, file.align()));
+        assert_eq!(ahead.path(), Path::new("/d/f"));
+        for round in 1..=2 {
+            for step in 0..region / 4096 {
+                for start in (0..PIECES).map(|i| i * region + step * 4096) {
+                    let mut got = Buf::zeroed(4096, file.align());
+                    if start < content.len() {
+                        ahead.read_at(start as u64, &mut got).unwrap();
+                        assert_eq!(got[..], content[start..start + 4096], "at {start}");
+                    }
+                }
+            }
+            assert_eq!(file.1.load(Relaxed), round * PIECES * 3);
+        }
+        let mut all = Buf::zeroed(content.len(), file.align());
+        ahead.read_at(0, &mut all).unwrap();
+        assert!(all[..] == content[..]);
     }
 }

@@ -364,3 +364,6 @@ pub(super) fn with_late_deaths(compacted: &Compacted, inputs: &[LiveSegment]) ->
     let outputs = compacted.outputs.iter().cloned().zip(dead);
     outputs.map(|(segment, dead)| LiveSegment { segment, dead: Arc::new(dead) }).collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests;

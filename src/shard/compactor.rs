@@ -485,3 +485,6 @@ fn items(view: &View, left_alone: &HashSet<SegmentId>) -> Vec<Item> {
     };
     segments.map(item).collect()
 }
+
+#[cfg(test)]
+mod tests;

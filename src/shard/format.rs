@@ -336,4 +336,69 @@ mod tests {
             assert!(Manifest::decode(path, &bytes[..cut], store, 5).is_err(), "cut at {cut}");
         }
     }
+
+    #[test]
+    fn an_entry_may_be_as_large_as_the_limits_and_no_larger() {
+        let entry = |kills: usize, body: usize| {
+            let body = vec![7; body];
+            let record = Record { key: Key { time: 1, id: [7; 32] }, body: &body };
+            let mut bytes = entry_head(EntryKind::Remove, record, kills).to_vec();
+            bytes.resize(bytes.len() + kills * 32, 9);
+            bytes.extend_from_slice(&body);
+            read_entry(&bytes).map(|entry| (entry.kills.len(), entry.record.body.len()))
+        };
+        for (kills, body) in [(KILLS_PER_RECORD_MAX, 5), (5, RECORD_BYTES_MAX)] {
+            assert_eq!(entry(kills, body), Ok((kills, body)));
+            let over = (kills.next_multiple_of(KILLS_PER_RECORD_MAX) + 1, body);
+            assert_eq!(entry(over.0, over.1), Err("a log entry exceeds a limit"));
+        }
+        assert_eq!(entry(5, RECORD_BYTES_MAX + 1), Err("a log entry exceeds a limit"));
+        assert_eq!(entry(0, 0), Ok((0, 0)));
+    }
+
+    #[test]
+    fn ordinals_that_no_record_has_or_that_come_twice_are_refused_behind_a_right_checksum() {
+        let (store, path) = (StoreId([3; 16]), Path::new("manifest"));
+        let read = |records, dead: &[Ordinal]| {
+            let segment = ManifestSegment { id: SegmentId([1; 16]), records, dead: dead.to_vec() };
+            let manifest = Manifest { segments: vec![segment], ..Manifest::first(1) };
+            Manifest::decode(path, &manifest.encode(store, 0), store, 0)
+                .map(|read| read == manifest)
+        };
+        for dead in [&[][..], &[0], &[9], &[0, 1], &[8, 9]] {
+            assert!(matches!(read(10, dead), Ok(true)), "{dead:?}");
+        }
+        for dead in [&[10][..], &[3, 3], &[0, 0], &[0, 10], &[u32::MAX]] {
+            assert!(matches!(read(10, dead), Err(Error::Corrupt { .. })), "{dead:?}");
+        }
+    }
+
+    #[test]
+    fn a_tool_reads_of_a_manifest_what_is_there_and_whose_it_is_if_it_is_whole() {
+        let store = StoreId([3; 16]);
+        let bytes = manifest().encode(store, 5);
+        let fields = header_fields(&bytes).unwrap().map(|(name, value)| format!("{name} {value}"));
+        let body = bytes.len() - MANIFEST_HEADER_BYTES;
+        let expected = format!(
+            "version {VERSION},store {store},shard 5,generation 9,log_start {},mark {},body_bytes {body}",
+            Lsn::new(3, 4096),
+            1u64 << 40,
+        );
+        assert_eq!(fields.join(","), expected);
+        assert_eq!(header_fields(&bytes[..MANIFEST_HEADER_BYTES - 1]), None);
+        assert_eq!(belongs_to(&bytes), Some((store, 5)));
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 0x10;
+            assert_eq!(belongs_to(&bytes), None, "byte {at}");
+            assert_eq!(belongs_to(&bytes[..at]), None, "cut at {at}");
+        }
+        // Right but for its magic: with a checksum of its own.
+        let (mut header, _) = ManifestHeader::read_from_prefix(&bytes).unwrap();
+        header.magic[0] ^= 1;
+        header.crc = U64::new(checksum(&header, &bytes[MANIFEST_HEADER_BYTES..]));
+        let other = [header.as_bytes(), &bytes[MANIFEST_HEADER_BYTES..]].concat();
+        assert_eq!(belongs_to(&other), None);
+        assert!(Manifest::decode(Path::new("manifest"), &other, store, 5).is_err());
+    }
 }

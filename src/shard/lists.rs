@@ -90,6 +90,7 @@ mod tests {
             page: PageSize::K4,
             model: ("model", 1),
             ids: Ids::Foreign,
+            mark: None,
             compression: Compression::None,
         };
         let mut builder = Builder::create(&*env.disk, dir, new).unwrap();

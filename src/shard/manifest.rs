@@ -25,9 +25,10 @@ pub(crate) fn name(generation: u64) -> String {
 }
 
 /// The generation whose file has this name.
-pub(crate) fn generation(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PREFIX)?;
-    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+pub(crate) fn generation(file: &str) -> Option<u64> {
+    let generation = u64::from_str_radix(file.strip_prefix(PREFIX)?, 16).ok()?;
+    // The one form that `name` writes: no capitals, no sign, no missing zero.
+    (file == name(generation)).then_some(generation)
 }
 
 /// The generations that have a file, ascending.
@@ -167,19 +168,26 @@ pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Res
 mod tests {
     use super::*;
     use crate::base::{Lsn, PageSize, StoreId};
-    use crate::io::{Faults, simulated};
+    use crate::io::{Faults, SimDisk, simulated};
+    use std::sync::Arc;
 
-    #[test]
-    fn a_manifest_that_cannot_be_read_is_an_error_and_a_torn_one_is_passed_over() {
+    /// A shard's directory on a disk of its own.
+    fn shard() -> (Arc<SimDisk>, Config) {
         let (env, disk, _) = simulated(1, Faults::default());
         let config =
             crate::store::config_of_files(Path::new("/s"), StoreId([1; 16]), PageSize::K4, 0);
         env.disk.create_dir(&config.dir).unwrap();
-        for generation in 1..=2 {
-            let segments = Vec::new();
-            let manifest = Manifest { generation, log_start: Lsn(0), mark: 0, segments };
-            write(&*disk, &config, &manifest).unwrap();
-        }
+        (disk, config)
+    }
+
+    fn of(generation: u64) -> Manifest {
+        Manifest { generation, log_start: Lsn::new(7, 512), ..Manifest::first(generation) }
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_is_an_error_and_a_torn_one_is_passed_over() {
+        let (disk, config) = shard();
+        (1..=2).for_each(|generation| write(&*disk, &config, &of(generation)).unwrap());
         let found = || read(&*disk, &config).map(|manifest| manifest.map(|m| m.generation));
         assert_eq!(found().unwrap(), Some(2));
         disk.set_faults(Faults { eio_read: 1, ..Faults::default() });
@@ -190,5 +198,63 @@ mod tests {
         // Of the older one nothing is known either.
         disk.set_faults(Faults { eio_read: 1, ..Faults::default() });
         assert_eq!(found().unwrap_err().code(), "ERR_IO");
+    }
+
+    #[test]
+    fn the_two_newest_are_kept_and_what_is_newer_than_they_are() {
+        let (disk, config) = shard();
+        for generation in 1..=5 {
+            write(&*disk, &config, &of(generation)).unwrap();
+            let kept: Vec<u64> = (1.max(generation - 1)..=generation).collect();
+            assert_eq!(list(&*disk, &config).unwrap(), kept);
+            disk.power_loss();
+            assert_eq!(read(&*disk, &config).unwrap(), Some(of(generation)), "durable");
+        }
+        put(&*disk, &config, &of(9)).unwrap();
+        // A left-over has no claim to the name.
+        disk.create(&config.dir.join(name(6)), 0).unwrap();
+        write(&*disk, &config, &of(6)).unwrap();
+        assert_eq!(list(&*disk, &config).unwrap(), [5, 6, 9]);
+        assert_eq!(read_one(&*disk, &config, 6).unwrap(), of(6));
+    }
+
+    #[test]
+    fn only_what_is_proven_to_be_damaged_and_newer_is_dropped() {
+        let (disk, config) = shard();
+        (1..=6).for_each(|generation| put(&*disk, &config, &of(generation)).unwrap());
+        let other = Config { store: StoreId([2; 16]), ..config.clone() };
+        put(&*disk, &other, &of(7)).unwrap();
+        disk.flip_bit(config.dir.join(name(2)), 3, 1).unwrap();
+        disk.flip_bit(config.dir.join(name(5)), 3, 1).unwrap();
+        // 6 is whole: who asks could not read it when it looked for the newest.
+        assert!(drop_damaged(&*disk, &config, 3).unwrap());
+        assert_eq!(list(&*disk, &config).unwrap(), [1, 2, 3, 4, 6, 7]);
+        disk.power_loss();
+        assert_eq!(list(&*disk, &config).unwrap(), [1, 2, 3, 4, 6, 7], "durably");
+        assert!(!drop_damaged(&*disk, &config, 6).unwrap(), "another store's is none of this one");
+        assert!(list(&*disk, &config).unwrap().contains(&7));
+        disk.flip_bit(config.dir.join(name(3)), 3, 1).unwrap();
+        assert!(drop_damaged(&*disk, &config, 3).unwrap());
+        assert!(list(&*disk, &config).unwrap().contains(&3), "not newer than itself");
+        disk.set_faults(Faults { eio_read: 1, ..Faults::default() });
+        assert!(drop_damaged(&*disk, &config, 4).unwrap(), "it may be whole");
+        assert_eq!(list(&*disk, &config).unwrap(), [1, 2, 3, 4, 6, 7]);
+    }
+
+    #[test]
+    fn a_manifest_is_the_one_that_its_name_says() {
+        let (disk, config) = shard();
+        assert_eq!(read(&*disk, &config).unwrap(), None);
+        assert_eq!(generation(&name(0xabc)), Some(0xabc));
+        let others = ["", "manifest-", "manifest-1", "manifest-00000000000000001", "wal-00000001"];
+        let odd =
+            ["manifest-000000000000000A", "manifest-+000000000000001", "manifest-000000000000000g"];
+        for name in others.iter().chain(&odd) {
+            assert_eq!(generation(name), None, "{name}");
+        }
+        put_as(&*disk, &config, &config.dir.join(name(4)), &of(3)).unwrap();
+        assert_eq!(read_one(&*disk, &config, 4).unwrap_err().code(), "ERR_CORRUPT");
+        disk.rename(&config.dir.join(name(4)), &config.dir.join(name(3))).unwrap();
+        assert_eq!(read_one(&*disk, &config, 3).unwrap(), of(3));
     }
 }

@@ -9,6 +9,7 @@ mod damage;
 mod log;
 mod scan;
 mod sim;
+mod survey;
 
 use super::format::{self, SECTOR_BYTES};
 use super::{Files, Group, Placed, Replayed, Writer, replay};
@@ -33,6 +34,8 @@ struct MemFile {
     align: usize,
     bytes: Mutex<Vec<u8>>,
     syncs: AtomicUsize,
+    /// Where something was written, in order.
+    written: Mutex<Vec<std::ops::Range<u64>>>,
 }
 
 impl MemDisk {
@@ -49,6 +52,7 @@ impl MemDisk {
             align: file.align,
             bytes: Mutex::new(file.bytes.lock().unwrap().clone()),
             syncs: AtomicUsize::new(0),
+            written: Mutex::default(),
         };
         let files = files.iter().map(|(p, f)| (p.clone(), Arc::new(copy(f)))).collect();
         MemDisk { align: self.align, files: Mutex::new(files), full: AtomicBool::new(false) }
@@ -77,6 +81,7 @@ impl Disk for MemDisk {
             align: self.align,
             bytes: Mutex::new(vec![0; if full { 512 } else { bytes as usize }]),
             syncs: AtomicUsize::new(0),
+            written: Mutex::default(),
         });
         let old = self.files.lock().unwrap().insert(path.into(), file.clone());
         assert!(old.is_none(), "{} exists", path.display());
@@ -151,6 +156,7 @@ impl File for MemFile {
         self.check(offset, buf);
         let mut bytes = self.bytes.lock().unwrap();
         bytes[offset as usize..offset as usize + buf.len()].copy_from_slice(buf);
+        self.written.lock().unwrap().push(offset..offset + buf.len() as u64);
         Ok(())
     }
 

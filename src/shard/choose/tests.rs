@@ -6,6 +6,7 @@
 //! case: what it shows
 //! segment <id byte> <records> <dead> <low>..<high> [compressed]
 //! choose [asked] [span <units of time>]
+//! free [<bytes>]
 //!   => <reason>[, compressed]: <ids, oldest first> | nothing
 //! ```
 //! The policy is that of windows of 1,000 records, four of a size, 20 % dead.
@@ -58,10 +59,14 @@ fn answers(cases: &str) -> String {
             items.clear();
         } else if line.starts_with("segment") {
             items.push(read(line));
-        } else if line.starts_with("choose") {
-            let span = line.split_once("span ").map(|(_, span)| span.parse().unwrap());
-            let policy = Policy { span, ..POLICY };
-            let answer = match choose(&items, &policy, line.contains("asked")) {
+        } else if line.starts_with("choose") || line.starts_with("free") {
+            let number = |behind| line.split_once(behind).map(|(_, n)| n.parse().unwrap());
+            let policy = Policy { span: number("span "), ..POLICY };
+            let chosen = match line.starts_with("free") {
+                true => freeing(&items, &policy, number("free ")),
+                false => choose(&items, &policy, line.contains("asked")),
+            };
+            let answer = match chosen {
                 None => "nothing".into(),
                 Some(Choice { inputs, compress, reason }) => {
                     let ids: String = inputs.iter().map(|id| format!(" {:02x}", id.0[0])).collect();
@@ -84,6 +89,36 @@ fn the_cases_hold() {
         std::fs::write(&path, &answers).unwrap();
     }
     assert_eq!(answers, cases, "RATITE_REWRITE=1 writes the answers anew; read them then");
+}
+
+#[test]
+fn no_merge_has_more_inputs_than_it_may() {
+    let small = |id: u8| item(id, 10, 0, (u64::from(id) * 10, u64::from(id) * 10 + 10));
+    let items: Vec<Item> = (1..=6).map(small).collect();
+    let dead: Vec<Item> = items.iter().map(|item| Item { dead: 10, ..*item }).collect();
+    // Of those that are too few for a merge by their size, as of those that are enough.
+    for (fan_in, asked) in [(8, true), (2, false)] {
+        for inputs_max in 2..6 {
+            let policy = Policy { fan_in, inputs_max, ..POLICY };
+            let chosen = |items| choose(items, &policy, asked).unwrap().inputs.len();
+            assert_eq!((chosen(&items), chosen(&dead)), (inputs_max, inputs_max));
+        }
+    }
+}
+
+#[test]
+fn a_policy_says_what_is_compressed() {
+    let full = [item(1, 900, 0, (0, 10)), item(2, 1000, 0, (10, 20))];
+    let many = [1, 2, 3, 4].map(|id| item(id, 30, 0, (0, 10)));
+    for (compress, old, new) in [
+        (Compress::Never, None, Some(false)),
+        (Compress::Full, Some(true), Some(false)),
+        (Compress::Always, Some(true), Some(true)),
+    ] {
+        let policy = Policy { compress, ..POLICY };
+        let is_compressed = |items: &[Item]| choose(items, &policy, false).map(|c| c.compress);
+        assert_eq!((is_compressed(&full), is_compressed(&many)), (old, new), "{compress:?}");
+    }
 }
 
 /// What a merge makes of its inputs: windows in a row, without the dead.

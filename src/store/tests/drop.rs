@@ -4,6 +4,7 @@
 use super::compaction::eager;
 use super::*;
 use crate::base::SegmentId;
+use crate::base::limits::DROPS_MAX;
 use crate::shard::{LiveSegment, Policy};
 
 /// Segments of one shard, and the keys of what lives in them now.
@@ -149,10 +150,14 @@ fn what_is_not_there_any_more_is_not_dropped_and_neither_is_what_was_named_with_
     assert!(store.drop_segments(0, &[], 0).unwrap());
     assert_same(&store, &oracle, 3);
     assert_eq!(store.drop_segments(7, &[id], 0).unwrap_err().code(), "ERR_INVALID");
-    assert_eq!(store.drop_segments(0, &[nobody; 300], 0).unwrap_err().code(), "ERR_FULL");
+    assert_eq!(store.drop_segments(0, &[nobody; DROPS_MAX + 1], 0).unwrap_err().code(), "ERR_FULL");
+    assert!(!store.drop_segments(0, &[nobody; DROPS_MAX], 0).unwrap());
+    let removed = |store: &Store| store.stats()[0].removed;
+    let (before, living) = (removed(&store), keys(&store).len() as u64);
     assert!(store.drop_segments(0, &[id, id], 0).unwrap(), "named twice, there once");
     assert!(!store.drop_segments(0, &[id], 0).unwrap());
     assert!(keys(&store).is_empty());
+    assert_eq!(removed(&store) - before, living);
     // What is gone is no duplicate.
     let item = past[0].clone();
     assert!(matches!(insert(&store, &item), Outcome::Stored { .. }));

@@ -188,6 +188,70 @@ fn preparing_refuses_what_would_lose_a_file() {
     assert!(matches!(coarse.prepare(1, None), Err(Error::Invalid { .. })));
 }
 
+#[test]
+fn the_room_of_a_file_is_the_largest_group_that_fits() {
+    for align in [512, 1024, 4096] {
+        let mut log = Log::new(align, 16384);
+        for i in 0..30 {
+            let room = log.writer.room();
+            let mut group = Group::new(16384, align);
+            if let Some(bytes) = room.checked_sub(8) {
+                assert!(group.push(&[&entry(bytes, i)]));
+                assert_eq!((group.bytes(), log.writer.fits(&group)), (room, true));
+                assert!(group.push(&[&[]]), "8 bytes more");
+            } else {
+                assert!(group.push(&[&[]]));
+                assert_eq!((room, log.writer.position().offset()), (0, 16384));
+            }
+            assert!(!log.writer.fits(&group), "{align}: {room} bytes of room");
+            log.append(&[entry(i * 97 % 1500, i)], true);
+        }
+    }
+    let (_, files) = new_files(512, 16384);
+    assert_eq!(Writer::waiting(&files, 1, Lsn(0)).room(), 0);
+}
+
+#[test]
+fn a_group_is_made_in_a_buffer_of_a_group_only() {
+    let is_taken = |bytes| {
+        let buf = crate::io::Buf::zeroed(bytes, 4096);
+        let reuse = std::panic::AssertUnwindSafe(|| Group::reuse(buf));
+        std::panic::catch_unwind(reuse).map(|group| group.capacity_bytes()).ok()
+    };
+    assert_eq!(is_taken(8192), Some(4096 - 48));
+    assert_eq!(is_taken(12288), Some(8192 - 48));
+    assert_eq!((is_taken(4096), is_taken(8192 + 512), is_taken(512)), (None, None, None));
+}
+
+#[test]
+fn what_is_not_known_to_be_durable_is_written_again_once_and_nothing_else_is() {
+    // More than one read, a part of one, and nothing.
+    for (durable, loose) in [(3, 5), (5, 1), (0, 4), (0, 1), (4, 0)] {
+        let mut log = Log::new(4096, 8 << 20);
+        for i in 0..durable + loose {
+            log.append(&[entry(500_000, i)], i < durable);
+        }
+        log.sync();
+        let file = log.disk.file(&log.files.path(1)).unwrap();
+        let before = file.bytes.lock().unwrap().clone();
+        file.written.lock().unwrap().clear();
+        assert_eq!(read(&log.files, Lsn(0)).unwrap().0, log.expected());
+        assert!(*file.bytes.lock().unwrap() == before, "the same bytes");
+        assert_eq!(file.syncs.load(Ordering::Relaxed), 1);
+        // The block that was synced last says only of those before it that they are durable.
+        let from = match durable {
+            0 | 1 => 0,
+            _ => log.twin[durable - if loose > 0 { 0 } else { 1 }].start.offset(),
+        };
+        let mut at = u64::from(from);
+        for written in &*file.written.lock().unwrap() {
+            assert_eq!(written.start, at, "{durable} durable, {loose} not");
+            at = written.end;
+        }
+        assert_eq!(at, u64::from(log.writer.end().offset()));
+    }
+}
+
 /// What the doubles promise, on the machine's file system, with and without rings.
 #[test]
 fn a_log_on_the_machine_is_read_back() {

@@ -1,7 +1,7 @@
 //! Reading without writing: the same as replay finds, and a prefix of a log that grows meanwhile.
 
 use super::*;
-use crate::wal::scan::{Followed, Piece, follow};
+use crate::wal::scan::{Followed, LogFile, Piece, follow};
 use std::cell::RefCell;
 
 /// The log as `follow` sees it from `from`.
@@ -125,4 +125,28 @@ fn a_file_that_is_recycled_gives_no_more_blocks_and_no_silence() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     let error = followed(&log.files, log.from).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_file_of_many_reads_is_read_from_any_block_on_in_any_order() {
+    for align in [512, 4096] {
+        let mut log = Log::new(align, 8 << 20);
+        for (i, len) in [300_000, 5, 900_000, 1_100_000, 70, 600_000, 9].into_iter().enumerate() {
+            log.append(&[entry(len, i)], true);
+        }
+        let (entries, found) = followed(&log.files, Lsn(0)).unwrap();
+        assert_eq!((entries, found.end), (log.expected(), log.writer.end()));
+        assert_eq!((found.blocks, &found.files[..]), (7, &[1][..]));
+        let bytes: u64 =
+            log.twin.iter().map(|g| u64::from(g.end.offset() - g.start.offset())).sum();
+        assert_eq!(found.bytes, bytes);
+        let mut file = LogFile::open(&log.files, 1).unwrap();
+        for group in log.twin.iter().rev().chain(&log.twin) {
+            let block = file.block(u64::from(group.start.offset()), align).unwrap().unwrap();
+            let entries: Vec<_> = block.entries().map(|entry| entry.unwrap().to_vec()).collect();
+            assert_eq!((block.info.lsn, &entries), (group.start, &group.entries));
+        }
+        assert!(file.block((8 << 20) - 48, align).unwrap().is_none());
+        assert!(file.block(u64::MAX, align).unwrap().is_none());
+    }
 }

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# All mutants of .cargo/mutants.toml, judged by the tests of the library: tests/mutants/run.sh OUT [TEST PREFIX..]
+# What is known in OUT is not found out again; an interrupted run goes on where it was.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+tool() { cargo run --quiet --manifest-path tests/mutants/Cargo.toml --target-dir "$out/tool" -- "$@"; }
+
+if [ ! -e "$out/bin" ]; then
+    cargo mutants --list --json >"$out/list.json"
+    rm -rf "$out/tree" && mkdir "$out/tree"
+    git archive HEAD | tar x -C "$out/tree"
+    # What is planted is no code of ours: no lint speaks of it.
+    sed -i '/^\[lints/,$d' "$out/tree/Cargo.toml"
+    tool plant "$out/list.json" "$out/tree" | tee "$out/left"
+    (cd "$out/tree" && cargo test --lib --no-run --message-format json) |
+        grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4 >"$out/bin"
+fi
+cd "$out/tree" # where the tests find their cases
+tool() { "$out/tool/debug/mutants" "$@"; }
+tool cover "$(cat "$out/bin")" "$out" "$@"
+tool judge "$(cat "$out/bin")" "$out/list.json" "$out"
+tool table "$out/list.json" "$out"
