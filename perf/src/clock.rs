@@ -47,6 +47,14 @@ pub fn cpu_by_thread() -> BTreeMap<String, f64> {
     sums
 }
 
+/// CPU nanoseconds of the threads of a process that live now; 0 if there is none.
+pub fn cpu_of(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let schedstat = tasks.map(|task| fs::read_to_string(task.path().join("schedstat")));
+    let first = |stat: String| stat.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok());
+    schedstat.filter_map(|stat| first(stat.ok()?)).sum()
+}
+
 /// CPU seconds of all processes, and those that the host took away, since the machine started.
 pub fn machine_cpu() -> (f64, f64) {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();

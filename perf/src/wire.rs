@@ -1,13 +1,16 @@
-//! A relay through websockets: EVENT to OK, and REQ to EOSE.
+//! Relays through websockets: EVENT to OK, and REQ to EOSE.
+//!
+//! With several relays each row is asked of one after the other, and of every answer it is known which events came in
+//! which order: where another relay's differ from the first one's, it says of how many.
 //!
 //! Closed loop: each connection asks again when it is answered. Open loop (`--rate`): requests have their
 //! times beforehand, and a latency counts from when the request was due, so that a relay that stalls
 //! cannot hide the requests that it kept from being sent.
 
 use crate::Result;
-use crate::clock::histogram;
+use crate::clock::{cpu_of, histogram};
 use crate::events::Events;
-use crate::figure::{Figures, print_head, quantiles};
+use crate::figure::{Figures, print_head, quantiles, round};
 use crate::workload::{Answer, Facts, rows};
 use hdrhistogram::Histogram;
 use ratite::nostr::{write_event, write_filter};
@@ -22,9 +25,12 @@ use tungstenite::{Message, WebSocket};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The relay, `ws://HOST:PORT`.
+    /// The relay, `ws://HOST:PORT`; more than once for several in turn.
+    #[arg(long, required = true)]
+    url: Vec<String>,
+    /// Its name for the table, and the process whose CPU time is its own: `NAME` or `NAME:PID`, in the order of the URLs.
     #[arg(long)]
-    url: String,
+    store: Vec<String>,
     /// Events file: what queries are drawn from, and, with `--publish`, what is published.
     #[arg(long)]
     file: PathBuf,
@@ -46,11 +52,28 @@ pub struct Args {
     /// Percent of the calls of each row.
     #[arg(long, default_value_t = 20)]
     calls: usize,
-    /// Name of the relay, for the table.
-    #[arg(long, default_value = "ratite")]
-    store: String,
     #[arg(long, default_value_t = 7)]
     seed: u64,
+}
+
+/// Who is asked.
+struct Relay<'a> {
+    name: &'a str,
+    url: &'a str,
+    pid: Option<u32>,
+}
+
+impl Args {
+    fn relays(&self) -> Result<Vec<Relay<'_>>> {
+        let named = self.url.iter().enumerate().map(|(i, url)| {
+            let named = self.store.get(i).map_or("ratite", String::as_str);
+            let Some((name, pid)) = named.split_once(':') else {
+                return Ok(Relay { name: named, url, pid: None });
+            };
+            Ok(Relay { name, url, pid: Some(pid.parse()?) })
+        });
+        named.collect()
+    }
 }
 
 /// A request, and what its last answer is called.
@@ -62,6 +85,7 @@ struct Request {
 }
 
 pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
+    let relays = args.relays()?;
     if args.publish {
         print_head("publish on the wire");
         let mut requests = Vec::new();
@@ -73,7 +97,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
             requests.push(Request { text: String::from_utf8(text)?, name, close: None });
             Ok(())
         })?;
-        return measure(args, "EVENT to OK", requests, figures);
+        return measure(args, &relays, "EVENT to OK", &requests, figures);
     }
     let mut facts = Facts::new(args.seed);
     Events::open(&args.file, args.events)?.for_each(|event| {
@@ -94,24 +118,48 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
             Ok(Request { text: format!("[\"{verb}\",\"{name}\",{json}]"), name, close })
         };
         let filters = row.filters(&facts, args.seed)?;
-        let requests = filters.iter().enumerate().map(request).collect::<Result<_>>()?;
-        measure(args, row.name, requests, figures)?;
+        let requests = filters.iter().enumerate().map(request).collect::<Result<Vec<_>>>()?;
+        measure(args, &relays, row.name, &requests, figures)?;
     }
     Ok(())
 }
 
-/// Deals requests out to connections, and sums up.
-fn measure(args: &Args, row: &str, requests: Vec<Request>, figures: &mut Figures) -> Result<()> {
+/// Asks one relay after the other, and compares what they said with what the first one said.
+fn measure(
+    args: &Args,
+    relays: &[Relay<'_>],
+    row: &str,
+    requests: &[Request],
+    figures: &mut Figures,
+) -> Result<()> {
+    let mut first: Option<HashMap<String, u64>> = None;
+    for relay in relays {
+        let said = one(args, relay, row, requests, first.as_ref(), figures)?;
+        first.get_or_insert(said);
+    }
+    Ok(())
+}
+
+/// Deals requests out to connections, and sums up; what came for each request.
+fn one(
+    args: &Args,
+    relay: &Relay<'_>,
+    row: &str,
+    requests: &[Request],
+    first: Option<&HashMap<String, u64>>,
+    figures: &mut Figures,
+) -> Result<HashMap<String, u64>> {
     let count = requests.len();
-    let mut shares: Vec<Vec<(usize, Request)>> = Vec::new();
+    let mut shares: Vec<Vec<(usize, &Request)>> = Vec::new();
     shares.resize_with(args.connections.max(1), Vec::new);
-    for (i, request) in requests.into_iter().enumerate() {
+    for (i, request) in requests.iter().enumerate() {
         shares[i % args.connections.max(1)].push((i, request));
     }
     let mut sockets = Vec::new();
     for _ in 0..shares.len() {
-        sockets.push(connect(&args.url)?);
+        sockets.push(connect(relay.url)?);
     }
+    let cpu = relay.pid.map(cpu_of);
     let started = Instant::now();
     let driven = std::thread::scope(|scope| {
         let drive_one = |socket, share| move || drive(socket, share, started, args);
@@ -120,28 +168,39 @@ fn measure(args: &Args, row: &str, requests: Vec<Request>, figures: &mut Figures
         driving.into_iter().map(|d| d.join()).collect::<Vec<_>>()
     });
     let seconds = started.elapsed().as_secs_f64();
+    let cpu = relay.pid.map(cpu_of).zip(cpu).map(|(after, before)| after.saturating_sub(before));
+    let cpu_us = cpu.map(|nanos| round(nanos as f64 / 1e3 / count.max(1) as f64));
     let (mut latency, mut rows, mut refused) = (histogram(), 0, 0);
+    let mut said = HashMap::new();
     for one in driven {
         let one = one.map_err(|_| "a connection's thread panicked")??;
         latency.add(&one.latency)?;
         rows += one.rows;
         refused += one.refused;
+        said.extend(one.said);
     }
+    let differing =
+        first.map(|first| said.iter().filter(|(name, sum)| first.get(*name) != Some(sum)).count());
     let per_second = (count as f64 / seconds).round();
+    let rows = rows as f64 / count.max(1) as f64;
     let values = json!({
         "calls": count, "connections": args.connections, "outstanding": args.outstanding,
-        "rate_asked": args.rate, "per_second": per_second, "refused": refused,
-        "rows": rows as f64 / count.max(1) as f64, "wall_us": quantiles(&latency), "url": args.url,
+        "rate_asked": args.rate, "per_second": per_second, "refused": refused, "rows": rows,
+        "wall_us": quantiles(&latency), "server_cpu_us": cpu_us, "url": relay.url,
+        "answers_that_differ": differing,
     });
     let us = |q| latency.value_at_quantile(q) as f64 / 1e3;
     eprintln!(
-        "{row:<38} {:>8.1} | {per_second:>9}/s {refused:>7} refused | {:>9.1} {:>9.1} {:>9.1}",
-        rows as f64 / count.max(1) as f64,
+        "{:<14} {row:<38} {rows:>8.1} | {per_second:>9}/s {refused:>7} refused {:>6} differ | {:>9.1} {:>9.1} {:>9.1} | {} server CPU us",
+        relay.name,
+        differing.unwrap_or_default(),
         us(0.5),
         us(0.99),
-        us(0.999)
+        us(0.999),
+        cpu_us.unwrap_or_default(),
     );
-    figures.add("wire", &args.store, row, values)
+    figures.add("wire", relay.name, row, values)?;
+    Ok(said)
 }
 
 type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
@@ -160,16 +219,18 @@ struct Driven {
     latency: Histogram<u64>,
     rows: u64,
     refused: u64,
+    /// A sum over the ids that came for each request, and their order; of a COUNT its answer.
+    said: HashMap<String, u64>,
 }
 
 /// Sends requests when they are due, and times their last answers.
 fn drive(
     mut socket: Socket,
-    requests: Vec<(usize, Request)>,
+    requests: Vec<(usize, &Request)>,
     started: Instant,
     args: &Args,
 ) -> Result<Driven> {
-    let mut done = Driven { latency: histogram(), rows: 0, refused: 0 };
+    let mut done = Driven { latency: histogram(), rows: 0, refused: 0, said: HashMap::new() };
     let mut waiting: HashMap<String, (Instant, Option<String>)> = HashMap::new();
     let mut requests = requests.into_iter().peekable();
     while requests.peek().is_some() || !waiting.is_empty() {
@@ -183,8 +244,8 @@ fn drive(
             && let Some((_, request)) = requests.next()
         {
             let from = if args.rate.is_some() { due.unwrap_or(now) } else { now };
-            waiting.insert(request.name, (from, request.close));
-            send(&mut socket, request.text)?;
+            waiting.insert(request.name.clone(), (from, request.close.clone()));
+            send(&mut socket, request.text.clone())?;
             continue;
         }
         match socket.read() {
@@ -212,6 +273,7 @@ fn take(
 ) -> Option<String> {
     if text.starts_with("[\"EVENT\"") {
         done.rows += 1;
+        note(text, &mut done.said);
         return None;
     }
     let answer: Value = serde_json::from_str(text).ok()?;
@@ -221,9 +283,24 @@ fn take(
         let (from, close) = waiting.remove(name)?;
         done.latency.saturating_record(from.elapsed().as_nanos() as u64);
         done.refused += u64::from(refused);
+        if let Some(count) = answer[2]["count"].as_u64() {
+            done.said.insert(name.into(), count);
+        }
         return close.filter(|_| !refused);
     }
     None
+}
+
+/// Adds an event's id to what was said for its request. Within a text a quote has a backslash before it, so the first
+/// that looks like the id is the id, or that of somebody who writes another member before it.
+fn note(text: &str, said: &mut HashMap<String, u64>) {
+    let name = text.split('"').nth(3).unwrap_or_default();
+    let id = text.split_once("\"id\"").and_then(|(_, rest)| rest.split('"').nth(1));
+    let id = id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok()).unwrap_or(0);
+    match said.get_mut(name) {
+        Some(sum) => *sum = sum.wrapping_mul(31).wrapping_add(id),
+        None => drop(said.insert(name.into(), id)),
+    }
 }
 
 fn send(socket: &mut Socket, text: String) -> Result<()> {

@@ -38,9 +38,9 @@ pub const MEMTABLE_RECORDS_MAX: usize = 1 << 24;
 /// Sealed memtables that may wait for their flush before writers wait.
 pub const MEMTABLES_SEALED_MAX: usize = 2;
 
-/// Segments of a shard beyond which its writers wait for the merge under way: every insert looks for its id in all of
-/// them, and their filters and page tables take memory.
-pub const SEGMENTS_MAX: usize = 128;
+/// Segments of a shard that are not full, beyond which its writers wait for the merge under way: every insert looks for its
+/// id in all of them, every query for its terms, and their filters and page tables take memory.
+pub const SEGMENTS_YOUNG_MAX: usize = 128;
 
 /// Operations that one shard's ring has in flight; below the ring's completion queue.
 pub const RING_DEPTH: usize = 128;

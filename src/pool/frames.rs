@@ -92,6 +92,11 @@ impl Frames {
         self.allowed.load(Ordering::Relaxed)
     }
 
+    /// Frames that nobody has, and that may be used.
+    pub fn free(&self) -> usize {
+        lock(&self.free).free.len()
+    }
+
     /// Allows frames below `allowed` only. More come from the retired; of fewer, those that were free
     /// are handed out, to be given back. One thread at a time.
     pub fn allow(&self, allowed: usize) -> Vec<u32> {

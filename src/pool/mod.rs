@@ -133,6 +133,11 @@ impl Pool {
         self.page.bytes() - PAGE_TRAILER_BYTES
     }
 
+    /// Whether more than one in `share` of the frames that are allowed is free: what comes in now drives nothing out.
+    pub fn has_free(&self, share: usize) -> bool {
+        self.frames.free() > self.frames.allowed() / share
+    }
+
     /// Counts and state. Looks at every frame: for metrics, not for a hot path.
     pub fn stats(&self) -> PoolStats {
         let frames = self.frames.states();

@@ -50,6 +50,8 @@ pub struct Segment {
     id_index: Option<IdIndex>,
     bodies: Bodies,
     dictionary: Dictionary,
+    /// Pages of the columns and the id index.
+    columns: Range<u32>,
     filter_region: Region,
     filter_bytes: u64,
     /// Empty until they are loaded; none if they are damaged.
@@ -112,6 +114,7 @@ impl Segment {
             id_index,
             bodies: bodies(&header, &info, &regions, payload),
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
+            columns: regions.times.first..regions.terms.first,
             filter_region: regions.filter,
             filter_bytes: header.filter_bytes.get(),
             filters: OnceLock::new(),
@@ -135,6 +138,11 @@ impl Segment {
                 .ok()
         };
         self.filters.get_or_init(load).is_some()
+    }
+
+    /// The pages of its columns and of its id index.
+    pub fn column_pages(&self) -> Range<u32> {
+        self.columns.clone()
     }
 
     fn filters(&self) -> Option<&Filters> {

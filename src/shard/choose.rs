@@ -30,6 +30,7 @@
 //! After the size-tiered policy of Cassandra, by time windows as there; the garbage rule after Bigtable.
 
 use crate::base::SegmentId;
+use crate::base::limits::SEGMENTS_YOUNG_MAX;
 
 /// What one merge may read, in multiples of `records_max`.
 const INPUT_WINDOWS_MAX: u64 = 4;
@@ -132,6 +133,12 @@ impl Policy {
     fn spans(&self, item: &Item) -> (u64, u64) {
         let span = |time| self.span.map_or(0, |span| time / span.max(1));
         (span(item.time_max), span(item.time_min))
+    }
+
+    /// Whether there are so many segments of these numbers of records that more would do harm until merges have made
+    /// them fewer. Full ones do not count: they stay, and a large store has many.
+    pub(super) fn is_behind(&self, records: impl Iterator<Item = u32>) -> bool {
+        records.filter(|&records| !self.is_full(records.into())).count() >= SEGMENTS_YOUNG_MAX
     }
 
     /// Whether so many records fill a segment.

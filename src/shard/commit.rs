@@ -14,7 +14,7 @@ use super::work::Job;
 use super::write::{Batch, Core, Sealed, memtable_config};
 use super::{Outcome, SyncMode};
 use crate::base::Error;
-use crate::base::limits::{MEMTABLES_SEALED_MAX, SEGMENTS_MAX};
+use crate::base::limits::MEMTABLES_SEALED_MAX;
 #[cfg(test)]
 use crate::base::planted;
 use crate::io::{Done, Op};
@@ -119,7 +119,11 @@ impl Core {
 
     /// Whether there are so many segments that more would do harm, and a merge is about to make them fewer.
     fn is_behind(&self) -> bool {
-        self.compactions.is_running() && self.shared.published.view().segments.len() >= SEGMENTS_MAX
+        self.compactions.is_running() && {
+            let view = self.shared.published.view();
+            let records = view.segments.iter().map(|live| live.segment.info().records);
+            self.shared.config.compaction.is_behind(records)
+        }
     }
 
     /// Answers who asked for a flush, once every memtable before them is a segment, durably.

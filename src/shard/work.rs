@@ -15,8 +15,12 @@ use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::wal::Files;
 use crossbeam::channel::{Receiver, Sender};
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// One in this many frames is left free by what an open brings into memory: for what is asked for meanwhile.
+const WARM_FREE_SHARE: usize = 4;
 
 /// What the worker is asked to do.
 pub(super) enum Job {
@@ -26,7 +30,7 @@ pub(super) enum Job {
     Checkpoint(Checkpoint),
     /// Prepare the next log file.
     PrepareLog,
-    /// Read the filters of segments that were opened without.
+    /// Read the filters of segments that were opened without, and their columns.
     Warm(Vec<Arc<Segment>>),
     /// Look how much space there is.
     Look,
@@ -126,7 +130,7 @@ impl Worker {
             }
             Job::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
             Job::Warm(segments) => {
-                segments.iter().for_each(|segment| flush::warm(segment));
+                self.warm(segments);
                 Finished::Warmed
             }
             Job::PrepareLog => match self.prepare() {
@@ -144,6 +148,24 @@ impl Worker {
                     _ => Finished::Looked,
                 }
             }
+        }
+    }
+
+    /// Reads the filters of `segments`, and then their columns, newest first, while that takes nothing from anybody.
+    /// A column page serves hundreds of records and a page of bodies a few, but who asks for records that are drawn
+    /// from all of a large store meets each of them once before any is in memory.
+    fn warm(&self, mut segments: Vec<Arc<Segment>>) {
+        segments.iter().for_each(|segment| flush::warm(segment));
+        segments.sort_by_key(|segment| Reverse(segment.info().time_max));
+        let go_on = || {
+            let over = self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
+            !over && self.shared.pool.has_free(WARM_FREE_SHARE)
+        };
+        for segment in segments {
+            if !go_on() {
+                return;
+            }
+            segment.warm(segment.column_pages(), true, |_| go_on());
         }
     }
 

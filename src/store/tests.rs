@@ -8,6 +8,7 @@ use crate::base::{Key, Terms};
 use crate::io::sim::{Faults, SimDisk};
 use crate::io::{self, ManualClock, Rng};
 use crate::model::{ByBlock, Decision, Probes};
+use crate::pool::Part;
 use crate::query::Large;
 use crate::query::Order;
 use crate::shard::SyncMode;
@@ -303,6 +304,35 @@ fn answers_agree_with_the_oracle_through_flushes_and_reopenings() {
             }
         }
     }
+}
+
+#[test]
+fn an_opened_store_looks_up_ids_and_columns_in_memory() {
+    let machine = Machine::new(4);
+    let mut options = Options::tiny();
+    options.shards = Some(1);
+    let (mut rng, mut past) = (Rng::new(4), Vec::new());
+    let store = machine.open(&options);
+    for now in 0..400 {
+        insert(&store, &Item::random(&mut rng, 1000 + now, &mut past));
+    }
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = machine.open(&options);
+    // Its flush comes behind what the open gave the worker to do.
+    insert(&store, &Item::random(&mut rng, 2000, &mut past));
+    store.flush().unwrap();
+    let parts = [Part::Columns, Part::IdIndex].map(|part| part as usize);
+    let before = store.pool_stats();
+    let found = past.iter().filter(|item| store.get(&item.key.id, |_| ()).unwrap().is_some());
+    assert!(found.count() > 200);
+    let after = store.pool_stats();
+    assert_eq!(
+        parts.map(|part| after.parts[part].misses),
+        parts.map(|part| before.parts[part].misses)
+    );
+    assert!(parts.iter().all(|&part| after.parts[part].hits > before.parts[part].hits));
 }
 
 #[test]

@@ -69,6 +69,19 @@ fn without_a_frame_it_ends_early() {
 }
 
 #[test]
+fn it_is_known_when_little_is_free() {
+    let pool = Pool::new(200 * 4096, PageSize::K4);
+    let (paged, file) = open(&pool, TestFile::new(1, 1000));
+    warm(&paged, &file, 0..149, true);
+    assert!(pool.has_free(4));
+    warm(&paged, &file, 149..150, true);
+    assert!(!pool.has_free(4) && pool.has_free(5));
+    // A smaller allowance is a smaller share.
+    pool.resize(180 * 4096);
+    assert!(!pool.has_free(5) && pool.has_free(7));
+}
+
+#[test]
 fn what_is_kept_outlives_a_scan_and_what_is_not_goes_first() {
     for keep in [true, false] {
         let pool = Pool::new(200 * 4096, PageSize::K4);

@@ -26,6 +26,7 @@ use crate::io::{Backend, Env, ManualClock, system};
 use crate::nostr::{Event, EventOptions, EventStore, Filter, SearchKinds, Signer};
 use crate::store::Options;
 use serde_json::{Value, json};
+use std::io::ErrorKind::Interrupted;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,9 +148,11 @@ impl Client {
 
     fn hear(&mut self) -> Value {
         loop {
-            match self.socket.read().unwrap() {
-                Message::Text(text) => return checked(serde_json::from_str(&text).unwrap()),
-                Message::Ping(_) => {}
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return checked(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Ping(_)) => {}
+                // With a deadline a read is not taken up again by the kernel when a signal comes.
+                Err(tungstenite::Error::Io(why)) if why.kind() == Interrupted => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -186,3 +186,13 @@ fn with_spans_no_merge_is_wider_than_its_inputs_and_past_spans_have_few_segments
         }
     }
 }
+
+#[test]
+fn writers_wait_for_merges_by_what_is_not_full() {
+    let small = |count| std::iter::repeat_n(750, count);
+    assert!(!POLICY.is_behind(small(127)) && POLICY.is_behind(small(128)));
+    // A large store is never too many segments for its writers.
+    let full = std::iter::repeat_n(751, 10_000);
+    assert!(!POLICY.is_behind(full.clone().chain(small(127))));
+    assert!(POLICY.is_behind(full.chain(small(128))));
+}

@@ -30,6 +30,7 @@ use crate::tool::ratite;
 use ratite::nostr::Event;
 use serde_json::Value;
 use std::fs::File;
+use std::io::ErrorKind::Interrupted;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::TcpStream;
 use std::path::Path;
@@ -137,7 +138,12 @@ impl Socket {
     /// The next message, the relay's challenge aside.
     pub(crate) fn next(&mut self) -> tungstenite::Result<Value> {
         loop {
-            if let Message::Text(text) = self.0.read()? {
+            let message = match self.0.read() {
+                // With a deadline a read is not taken up again by the kernel when a signal comes.
+                Err(tungstenite::Error::Io(why)) if why.kind() == Interrupted => continue,
+                other => other?,
+            };
+            if let Message::Text(text) = message {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 if message[0] != "AUTH" {
                     return Ok(message);
