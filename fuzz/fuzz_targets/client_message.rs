@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("client_message", ..)`.
+//! `ratite::fuzzing::client_message`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("client_message", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::client_message(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("deflate", ..)`.
+//! `ratite::fuzzing::deflate`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("deflate", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::deflate(bytes));

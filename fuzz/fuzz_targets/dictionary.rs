@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("dictionary", ..)`.
+//! `ratite::fuzzing::dictionary`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("dictionary", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::dictionary(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("event_body", ..)`.
+//! `ratite::fuzzing::event_body`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("event_body", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::event_body(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("event_json", ..)`.
+//! `ratite::fuzzing::event_json`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("event_json", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::event_json(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("filter_json", ..)`.
+//! `ratite::fuzzing::filter_json`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("filter_json", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::filter_json(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("log_body", ..)`.
+//! `ratite::fuzzing::log_body`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("log_body", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::log_body(bytes));

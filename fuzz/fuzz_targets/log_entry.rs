@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("log_entry", ..)`.
+//! `ratite::fuzzing::log_entry`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("log_entry", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::log_entry(bytes));

@@ -1,6 +1,6 @@
 //! Operations on a log store that bytes spell, compared with a list of its records: the tests' own.
 #![no_main]
-#![allow(dead_code, reason = "of what is shared with the tests, a part is called")]
+#![allow(dead_code, unused_imports, reason = "of what is shared with the tests, a part is called")]
 
 #[path = "../../tests/it/compare.rs"]
 mod compare;

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("log_tokens", ..)`.
+//! `ratite::fuzzing::log_tokens`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("log_tokens", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::log_tokens(bytes));

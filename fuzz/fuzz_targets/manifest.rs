@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("manifest", ..)`.
+//! `ratite::fuzzing::manifest`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("manifest", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::manifest(bytes));

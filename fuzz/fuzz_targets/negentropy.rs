@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("negentropy", ..)`.
+//! `ratite::fuzzing::negentropy`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("negentropy", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::negentropy(bytes));

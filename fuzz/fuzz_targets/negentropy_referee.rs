@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("negentropy_referee", ..)`.
+//! `ratite::fuzzing::negentropy_referee`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("negentropy_referee", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::negentropy_referee(bytes));

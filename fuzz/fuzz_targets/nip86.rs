@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("nip86", ..)`.
+//! `ratite::fuzzing::nip86`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("nip86", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::nip86(bytes));

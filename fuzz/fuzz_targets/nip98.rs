@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("nip98", ..)`.
+//! `ratite::fuzzing::nip98`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("nip98", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::nip98(bytes));

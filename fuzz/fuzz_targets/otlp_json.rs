@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("otlp_json", ..)`.
+//! `ratite::fuzzing::otlp_json`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("otlp_json", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::otlp_json(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("otlp_protobuf", ..)`.
+//! `ratite::fuzzing::otlp_protobuf`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("otlp_protobuf", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::otlp_protobuf(bytes));

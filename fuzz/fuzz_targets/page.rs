@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("page", ..)`.
+//! `ratite::fuzzing::page`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("page", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::page(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("plugin", ..)`.
+//! `ratite::fuzzing::plugin`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("plugin", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::plugin(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("postings", ..)`.
+//! `ratite::fuzzing::postings`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("postings", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::postings(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("resume", ..)`.
+//! `ratite::fuzzing::resume`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("resume", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::resume(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("search", ..)`.
+//! `ratite::fuzzing::search`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("search", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::search(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("segment", ..)`.
+//! `ratite::fuzzing::segment`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("segment", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::segment(bytes));

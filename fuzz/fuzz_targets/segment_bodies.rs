@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("segment_bodies", ..)`.
+//! `ratite::fuzzing::segment_bodies`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("segment_bodies", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::segment_bodies(bytes));

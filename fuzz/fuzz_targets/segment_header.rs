@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("segment_header", ..)`.
+//! `ratite::fuzzing::segment_header`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("segment_header", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::segment_header(bytes));

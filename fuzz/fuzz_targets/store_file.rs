@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("store_file", ..)`.
+//! `ratite::fuzzing::store_file`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("store_file", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::store_file(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("syslog", ..)`.
+//! `ratite::fuzzing::syslog`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("syslog", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::syslog(bytes));

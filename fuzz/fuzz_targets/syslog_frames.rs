@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("syslog_frames", ..)`.
+//! `ratite::fuzzing::syslog_frames`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("syslog_frames", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::syslog_frames(bytes));

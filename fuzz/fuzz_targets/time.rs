@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("time", ..)`.
+//! `ratite::fuzzing::time`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("time", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::time(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("wal", ..)`.
+//! `ratite::fuzzing::wal`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("wal", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::wal(bytes));

@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("wal_headers", ..)`.
+//! `ratite::fuzzing::wal_headers`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("wal_headers", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::wal_headers(bytes));

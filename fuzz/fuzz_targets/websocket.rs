@@ -1,4 +1,4 @@
-//! `ratite::fuzzing::run("websocket", ..)`.
+//! `ratite::fuzzing::websocket`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::run("websocket", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratite::fuzzing::websocket(bytes));

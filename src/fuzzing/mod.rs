@@ -20,47 +20,55 @@ mod tests;
 /// A target: takes any bytes.
 pub type Target = fn(&[u8]);
 
-/// All targets, by name.
-pub const TARGETS: &[(&str, Target)] = &[
-    ("client_message", crate::relay::fuzz::client_message),
-    ("deflate", crate::relay::fuzz::deflate),
-    ("dictionary", crate::segment::fuzz::dictionary),
-    ("event_body", crate::nostr::fuzz::event_body),
-    ("event_json", crate::nostr::fuzz::event_json),
-    ("filter_json", crate::nostr::fuzz::filter_json),
-    ("log_body", crate::logs::fuzz::log_body),
-    ("log_entry", crate::shard::fuzz::log_entry),
-    ("log_tokens", crate::logs::fuzz::log_tokens),
-    ("manifest", crate::shard::fuzz::manifest),
-    ("negentropy", crate::nostr::fuzz::negentropy),
-    ("negentropy_referee", crate::nostr::fuzz::negentropy_referee),
-    ("nip86", crate::relay::fuzz::nip86),
-    ("nip98", crate::relay::fuzz::nip98),
-    ("otlp_json", crate::collect::fuzz::otlp_json),
-    ("otlp_protobuf", crate::collect::fuzz::otlp_protobuf),
-    ("page", crate::pool::fuzz::page),
-    ("plugin", crate::relay::fuzz::plugin),
-    ("postings", crate::segment::fuzz::postings),
-    ("resume", crate::logs::fuzz::resume),
-    ("search", crate::nostr::fuzz::search),
-    ("segment", crate::segment::fuzz::segment),
-    ("segment_bodies", crate::segment::fuzz::segment_bodies),
-    ("segment_header", crate::segment::fuzz::segment_header),
-    ("store_file", crate::store::fuzz::store_file),
-    ("syslog", crate::collect::fuzz::syslog),
-    ("syslog_frames", crate::collect::fuzz::syslog_frames),
-    ("time", crate::logs::fuzz::time),
-    ("wal", crate::wal::fuzz::wal),
-    ("wal_headers", crate::wal::fuzz::wal_headers),
-    ("websocket", crate::relay::fuzz::websocket),
-];
+/// Each target as a function, so that a program has the code of its own alone, which fuzzing looks through in each
+/// execution; and the table of all.
+macro_rules! targets {
+    ($($name:ident: $holds:path,)+) => {
+        $(
+            #[doc = concat!("What has to hold of any bytes for `", stringify!($name), "`.")]
+            ///
+            /// # Panics
+            /// If it does not.
+            pub fn $name(bytes: &[u8]) {
+                $holds(bytes);
+            }
+        )+
 
-/// Runs the target of this name.
-///
-/// # Panics
-/// If there is none, or if what it holds does not hold.
-pub fn run(name: &str, bytes: &[u8]) {
-    let found = TARGETS.iter().find(|(known, _)| *known == name);
-    let (_, target) = found.unwrap_or_else(|| panic!("there is no target {name}"));
-    target(bytes);
+        /// All targets, by name.
+        pub const TARGETS: &[(&str, Target)] = &[$((stringify!($name), $name),)+];
+    };
+}
+
+targets! {
+    client_message: crate::relay::fuzz::client_message,
+    deflate: crate::relay::fuzz::deflate,
+    dictionary: crate::segment::fuzz::dictionary,
+    event_body: crate::nostr::fuzz::event_body,
+    event_json: crate::nostr::fuzz::event_json,
+    filter_json: crate::nostr::fuzz::filter_json,
+    log_body: crate::logs::fuzz::log_body,
+    log_entry: crate::shard::fuzz::log_entry,
+    log_tokens: crate::logs::fuzz::log_tokens,
+    manifest: crate::shard::fuzz::manifest,
+    negentropy: crate::nostr::fuzz::negentropy,
+    negentropy_referee: crate::nostr::fuzz::negentropy_referee,
+    nip86: crate::relay::fuzz::nip86,
+    nip98: crate::relay::fuzz::nip98,
+    otlp_json: crate::collect::fuzz::otlp_json,
+    otlp_protobuf: crate::collect::fuzz::otlp_protobuf,
+    page: crate::pool::fuzz::page,
+    plugin: crate::relay::fuzz::plugin,
+    postings: crate::segment::fuzz::postings,
+    resume: crate::logs::fuzz::resume,
+    search: crate::nostr::fuzz::search,
+    segment: crate::segment::fuzz::segment,
+    segment_bodies: crate::segment::fuzz::segment_bodies,
+    segment_header: crate::segment::fuzz::segment_header,
+    store_file: crate::store::fuzz::store_file,
+    syslog: crate::collect::fuzz::syslog,
+    syslog_frames: crate::collect::fuzz::syslog_frames,
+    time: crate::logs::fuzz::time,
+    wal: crate::wal::fuzz::wal,
+    wal_headers: crate::wal::fuzz::wal_headers,
+    websocket: crate::relay::fuzz::websocket,
 }

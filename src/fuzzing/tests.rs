@@ -2,8 +2,8 @@
 //!
 //! A failure prints the input, and the command that replays it. `RATITE_FUZZ=NAME:SEED` runs one seed of one target.
 
+use super::TARGETS;
 use super::mutate::mutate;
-use super::{TARGETS, run};
 use crate::io::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -47,6 +47,13 @@ fn words(text: &str) -> Vec<Vec<u8>> {
         Some(word)
     };
     text.lines().filter_map(word).collect()
+}
+
+/// Runs the target of this name.
+fn run(name: &str, bytes: &[u8]) {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    let (_, target) = found.unwrap_or_else(|| panic!("there is no target {name}"));
+    target(bytes);
 }
 
 /// Runs `name` on `bytes`; a panic goes on once it is said how to see it again.
@@ -109,7 +116,7 @@ fn every_target_has_a_program_and_every_program_a_target() {
         );
     }
     // The package itself, and those that need more than the library.
-    let others = ["ratite-fuzz", "event_operations", "log_operations"];
+    let others = ["ratite-fuzz", "config", "event_operations", "log_operations"];
     for program in programs.iter().map(|program| program.trim_end_matches('"')) {
         let known = others.contains(&program) || TARGETS.iter().any(|(name, _)| *name == program);
         assert!(known, "{program} has no target");

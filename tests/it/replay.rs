@@ -1,7 +1,7 @@
 //! Seeds: a failing one is printed with the command that replays it.
 //!
-//! `RATITE_SEED=17 cargo test --test it NAME` runs only seed 17 of a test. `RATITE_SECONDS` bounds the
-//! long versions, which are ignored by default.
+//! `RATITE_SEED=17 cargo test --test it NAME` runs only seed 17 of a test. `RATITE_SECONDS` or `RATITE_RUNS` bounds
+//! the long versions, which are ignored by default.
 #![allow(clippy::print_stderr, reason = "what a failing test has to say")]
 
 use ratite::io::{Clock, Rng, SystemClock};
@@ -26,6 +26,18 @@ pub fn for_seconds(test: &str, run: impl Fn(u64)) {
         named(test, seed, &run);
         seed += 1;
     }
+}
+
+/// Runs `run` for `RATITE_RUNS` seeds (`runs` if it says nothing), from the one that the environment names on.
+pub fn for_runs(test: &str, runs: u64, run: impl Fn(u64)) {
+    let clock = SystemClock::new();
+    let start = clock.monotonic_nanos();
+    let (first, runs) = (seed().unwrap_or(0), number("RATITE_RUNS").unwrap_or(runs));
+    for seed in first..first + runs {
+        named(test, seed, &run);
+    }
+    let seconds = (clock.monotonic_nanos() - start) / 1_000_000_000;
+    eprintln!("{test}: {runs} seeds from {first} on passed in {seconds} s");
 }
 
 /// Runs one seed, and names it if it fails.

@@ -233,7 +233,7 @@ impl State {
     pub fn remove_dir(&mut self, path: &Path) -> Result<()> {
         let op = "remove the directory";
         self.check_alive(op, path, self.epoch)?;
-        self.fails(Act::Other, op, path)?;
+        self.fails(Act::Remove, op, path)?;
         let inside = |other: &&std::path::PathBuf| other.parent() == Some(path);
         match self.dirs.get(path) {
             None => Err(Error::io(op, path, ErrorKind::NotFound.into())),
@@ -250,7 +250,7 @@ impl State {
 
     pub fn remove(&mut self, path: &Path) -> Result<()> {
         let alive = self.check_alive("remove", path, self.epoch);
-        let fails = alive.and_then(|()| self.fails(Act::Other, "remove", path));
+        let fails = alive.and_then(|()| self.fails(Act::Remove, "remove", path));
         let result = fails.and_then(|()| self.remove_unlogged(path));
         self.log("remove", &[bytes_of(path)], [0; 2], &result);
         result

@@ -22,6 +22,11 @@ pub enum Failure {
     NoSpace,
     /// `ENOSPC`, from that operation on, until [`SimDisk::mend`](super::SimDisk::mend). What takes space.
     Full,
+    /// `EDQUOT`, from that operation on, until it is mended. What takes space.
+    Quota,
+    /// `EROFS`, from that operation on, until it is mended: the file system turned read-only, as one does that met an
+    /// error. Writes, new names, and removals.
+    ReadOnly,
     /// Fewer bytes than were asked for. Reads and writes.
     Short,
     /// `EAGAIN`, and nothing was done. Reads, writes and syncs of files.
@@ -31,23 +36,32 @@ pub enum Failure {
 /// What an operation is to a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Act {
-    /// Looks at names, opens, locks, removes, syncs a directory.
+    /// Looks at names, opens, locks, syncs a directory.
     Other,
     Read,
     Write,
     Sync,
     /// Makes or changes a name.
     Name,
+    Remove,
 }
 
 impl Failure {
     fn can(self, act: Act) -> bool {
         match self {
             Failure::Eio => true,
-            Failure::NoSpace | Failure::Full => matches!(act, Act::Write | Act::Name),
+            Failure::NoSpace | Failure::Full | Failure::Quota => {
+                matches!(act, Act::Write | Act::Name)
+            }
+            Failure::ReadOnly => matches!(act, Act::Write | Act::Name | Act::Remove),
             Failure::Short => matches!(act, Act::Read | Act::Write),
             Failure::Again => matches!(act, Act::Read | Act::Write | Act::Sync),
         }
+    }
+
+    /// Whether whatever can fail so fails so from then on.
+    fn lasts(self) -> bool {
+        matches!(self, Failure::Full | Failure::Quota | Failure::ReadOnly)
     }
 
     /// The error of an operation that fails so.
@@ -55,6 +69,8 @@ impl Failure {
         let code = match self {
             Failure::Eio => libc::EIO,
             Failure::NoSpace | Failure::Full => libc::ENOSPC,
+            Failure::Quota => libc::EDQUOT,
+            Failure::ReadOnly => libc::EROFS,
             Failure::Again => libc::EAGAIN,
             Failure::Short if op == "read" => {
                 return Error::corrupt(path, 0, "file ends early: planned");
@@ -74,18 +90,19 @@ pub(super) struct Plan {
     next: Option<(Failure, u64)>,
     /// The operation that failed as planned.
     pub met: Option<String>,
-    full: bool,
+    /// What fails until it is mended.
+    lasting: Option<Failure>,
     /// Operations and waits until the machine is switched off.
     steps: Option<u64>,
 }
 
 impl Plan {
     pub fn fail_nth(&mut self, n: u64, failure: Failure) {
-        (self.next, self.met, self.full) = ((n > 0).then_some((failure, n)), None, false);
+        (self.next, self.met, self.lasting) = ((n > 0).then_some((failure, n)), None, None);
     }
 
     pub fn mend(&mut self) {
-        (self.next, self.full) = (None, false);
+        (self.next, self.lasting) = (None, None);
     }
 
     pub fn power_lasts(&mut self, steps: Option<u64>) {
@@ -108,8 +125,8 @@ impl State {
     /// Whether an operation that is about to be done fails as planned.
     pub fn planned(&mut self, act: Act, op: &str, path: &Path) -> Option<Failure> {
         self.step();
-        if self.plan.full && Failure::Full.can(act) {
-            return Some(Failure::Full);
+        if let Some(failure) = self.plan.lasting.filter(|failure| failure.can(act)) {
+            return Some(failure);
         }
         let (failure, left) = self.plan.next.as_mut().filter(|(failure, _)| failure.can(act))?;
         *left -= 1;
@@ -117,7 +134,7 @@ impl State {
             return None;
         }
         let failure = *failure;
-        self.plan.full = failure == Failure::Full;
+        self.plan.lasting = Some(failure).filter(|failure| failure.lasts());
         self.plan.next = None;
         self.plan.met = Some(format!("{failure:?} of {op} {}", path.display()));
         Some(failure)

@@ -565,12 +565,15 @@ fn planned(failure: Failure) -> Vec<String> {
         let says = match failure {
             Failure::Eio => "Input/output error",
             Failure::NoSpace | Failure::Full => "No space left on device",
+            Failure::Quota => "Disk quota exceeded",
+            Failure::ReadOnly => "Read-only file system",
             Failure::Again => "Resource temporarily unavailable",
             Failure::Short => "",
         };
         assert!(text.contains(says), "{failed}: {text}");
         let again = env.disk.create(&path("new"), 512);
-        assert_eq!(again.is_err(), failure == Failure::Full, "{failed}");
+        let lasts = matches!(failure, Failure::Full | Failure::Quota | Failure::ReadOnly);
+        assert_eq!(again.is_err(), lasts, "{failed}");
         disk.mend();
         env.disk.create(&path("newer"), 512).unwrap();
         met.push(failed.split(' ').nth(2).unwrap().to_owned());
@@ -587,6 +590,9 @@ fn every_operation_can_be_made_to_fail_in_every_way_that_it_can() {
     let names = ["rename", "link", "create"];
     assert_eq!(planned(Failure::NoSpace), [&writes[..], &names[..]].concat());
     assert_eq!(planned(Failure::Full), [&writes[..], &names[..]].concat());
+    assert_eq!(planned(Failure::Quota), [&writes[..], &names[..]].concat());
+    let changes = ["rename", "link", "remove", "create", "remove"];
+    assert_eq!(planned(Failure::ReadOnly), [&writes[..], &changes[..]].concat());
     assert_eq!(planned(Failure::Short), ["write", "write", "write", "read"]);
     let again = ["write", "sync", "write", "sync", "write", "sync", "read"];
     assert_eq!(planned(Failure::Again), again);

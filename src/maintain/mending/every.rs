@@ -12,6 +12,7 @@
 
 use super::*;
 use crate::base::{Error, PageSize};
+use crate::io::sim::{Moment, Survivors};
 use crate::store::tests::own;
 
 const PAGE: usize = PageSize::K4.bytes();
@@ -23,6 +24,8 @@ struct Kind {
     name: &'static str,
     model: Arc<dyn Model>,
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// A disk with these files, whose copies share what is not changed in them.
+    disk: Moment,
     whole: Held,
     /// Without the last record, the last two, and so on: what is left if the last writes are taken for torn.
     without: Vec<Held>,
@@ -80,7 +83,9 @@ fn kinds() -> [Kind; 2] {
             terms.seal();
             terms.iter().for_each(|term| by_term.entry(term.to_vec()).or_default().push(key));
         }
-        Kind { name, files: filled(&model, items), model, whole, without, by_term }
+        let files = filled(&model, items);
+        let disk = machine(&files, 1).1.moment();
+        Kind { name, files, disk, model, whole, without, by_term }
     };
     let logs: Arc<dyn Model> = Arc::new(ByBlock(own::Own { late: true }));
     [kind("events", toy(), &events, &alive), kind("logs", logs, &records, &all)]
@@ -117,13 +122,20 @@ impl Kind {
         Ok(found)
     }
 
+    /// A machine of its own with these files, one bit of which is flipped.
+    fn flipped(&self, path: &Path, byte: usize, bit: u32) -> Env {
+        let (env, _, _) = simulated(byte as u64, Faults::default());
+        let disk = self.disk.crash(byte as u64, Survivors::All, Survivors::All);
+        disk.flip_bit(path, byte as u64, bit).unwrap();
+        Env { disk, ..env }
+    }
+
     /// What comes of a store in which `path` is damaged; panics if that is wrong data, or if `verify` is better off.
-    /// So many of the last writes may be taken for torn.
-    fn judge(&self, files: &BTreeMap<PathBuf, Vec<u8>>, spot: (&Path, usize), last: usize) -> Met {
+    /// So many of the last writes may be taken for torn. `damaged` makes a machine with it.
+    fn judge(&self, damaged: &dyn Fn() -> Env, spot: (&Path, usize), last: usize) -> Met {
         let (path, nth) = spot;
         let text = format!("{}: {}, {nth}", self.name, path.display());
-        let (env, _disk) = machine(files, nth as u64);
-        let met = match self.ask(&env, nth) {
+        let met = match self.ask(&damaged(), nth) {
             Ok(found) if found == self.whole => return Met::Harmless,
             Ok(found) => {
                 let is_log = path.to_str().unwrap().contains("/wal-");
@@ -145,8 +157,7 @@ impl Kind {
             return met; // Nothing is left of writes that never came.
         }
         // As it was: opening writes.
-        let (env, _disk) = machine(files, nth as u64);
-        match verify::run(&env, DIR.as_ref(), &self.model, &mut ()) {
+        match verify::run(&damaged(), DIR.as_ref(), &self.model, &mut ()) {
             Ok(report) => {
                 let found = report.findings.iter().any(|finding| finding.path == path);
                 assert!(found, "{text}: {met:?}, and verify found {:?}", report.findings);
@@ -168,13 +179,11 @@ enum Met {
 /// Flips one bit in every `step`-th byte of every file, from byte `first` of each on.
 fn flips(kind: &Kind, step: usize, first: usize) -> BTreeMap<Met, usize> {
     let mut met = BTreeMap::new();
-    let mut files = kind.files.clone();
     for path in kind.files.keys() {
         for at in (first..kind.files[path].len()).step_by(step) {
-            let bit = 1 << (at % 7 + at / PAGE % 2);
-            files.get_mut(path).unwrap()[at] ^= bit;
-            *met.entry(kind.judge(&files, (path, at), 1)).or_default() += 1;
-            files.get_mut(path).unwrap()[at] ^= bit;
+            let bit = (at % 7 + at / PAGE % 2) as u32;
+            let damaged = || kind.flipped(path, at, bit);
+            *met.entry(kind.judge(&damaged, (path, at), 1)).or_default() += 1;
         }
     }
     let bytes: usize = kind.files.values().map(Vec::len).sum();
@@ -226,7 +235,8 @@ fn a_page_in_the_place_of_another_or_lost_is_named_or_harmless() {
                     let mut files = kind.files.clone();
                     files.get_mut(path).unwrap()[range.clone()].copy_from_slice(&put);
                     // Of a log, a page has many blocks.
-                    let found = kind.judge(&files, (path, page * 100 + nth), 8);
+                    let damaged = || machine(&files, nth as u64).0;
+                    let found = kind.judge(&damaged, (path, page * 100 + nth), 8);
                     *met.entry(found).or_default() += 1;
                 }
             }

@@ -12,6 +12,7 @@ mod matrix;
 mod metrics;
 mod negentropy;
 mod plugin;
+mod poisoned;
 mod policy;
 mod private;
 mod requests;

@@ -189,6 +189,16 @@ fn operations_on_logs_that_bytes_spell_answer_as_a_list_does() {
     replay::each_seed(test, 0..120, |seed| spelled(&replay::bytes(seed, 3 * SPELLED_MAX)));
 }
 
+const SPELLED: &str = "a_hundred_thousand_inputs_spell_operations_on_logs";
+
+/// `RATITE_RUNS` inputs (100,000 if it says nothing), of the seeds from `RATITE_SEED` on.
+#[test]
+#[ignore = "takes a quarter of an hour"]
+fn a_hundred_thousand_inputs_spell_operations_on_logs() {
+    let input = |seed| replay::bytes(seed, 3 * SPELLED_MAX);
+    replay::for_runs(SPELLED, 100_000, |seed| spelled(&input(seed)));
+}
+
 /// What can be left out of a history: an operation, or a record of one.
 type Atom = (usize, usize);
 

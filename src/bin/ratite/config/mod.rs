@@ -14,6 +14,12 @@
 
 mod file;
 mod flags;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(
+    dead_code,
+    reason = "called by fuzz/fuzz_targets/config.rs, which has this module by its path"
+)]
+pub mod fuzz;
 mod kind;
 mod layers;
 mod nearest;

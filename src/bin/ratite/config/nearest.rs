@@ -2,9 +2,11 @@
 
 /// `; did you mean X?` with the nearest of `known`, or nothing if none is near.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let lower = name.to_ascii_lowercase();
+    let (lower, most) = (name.to_ascii_lowercase(), 1 + name.len() / 3);
+    // What is much longer is not near, and a file's name for an option may be as long as the file.
+    let known = known.filter(|known| known.len() + most >= name.len());
     let by_distance = known.map(|known| (distance(&lower, &known.to_ascii_lowercase()), known));
-    let near = by_distance.filter(|(far, _)| *far <= 1 + name.len() / 3).min();
+    let near = by_distance.filter(|(far, _)| *far <= most).min();
     near.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }
 

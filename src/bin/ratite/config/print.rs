@@ -43,7 +43,7 @@ fn absolute(path: &Path) -> Outcome<String> {
 
 impl Settings {
     /// As a configuration file: `key = value  # from where; range; what it does`.
-    fn toml(&self) -> Outcome<String> {
+    pub(super) fn toml(&self) -> Outcome<String> {
         let file = match &self.file {
             Some(path) => absolute(path)?,
             None => "none".into(),

@@ -87,9 +87,14 @@ impl Settings {
         let mut given = of_file.unwrap_or_default();
         given.extend(of_environment);
         given.extend(flags);
-        let mut settings = Settings::of(&given);
+        let settings = Settings::counting(&given, problems)?;
+        Ok(Settings { file: file.map(|(path, _)| path), ..settings })
+    }
+
+    /// What counts of `given`, in which these problems were found already; no file is named.
+    pub(super) fn counting(given: &[Given], mut problems: Problems) -> Result<Settings, Problems> {
+        let mut settings = Settings::of(given);
         settings.relate(&mut problems);
-        settings.file = file.map(|(path, _)| path);
         match problems.is_empty() {
             true => Ok(settings),
             false => Err(problems),

@@ -1,6 +1,7 @@
 //! The configuration without a process: variables and files that tests make up.
 
 mod effects;
+mod fuzzing;
 mod refusals;
 
 use super::layers::{Given, Origin, Problems, Surroundings};
