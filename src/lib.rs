@@ -64,6 +64,9 @@
 //! guarantees, operations.
 
 pub mod base;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 #[cfg(feature = "collect")]
 pub mod collect;
 #[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]

@@ -1,21 +1,12 @@
-//! Clocks and counters of the process: wall, CPU of a thread, CPU of all, memory.
+//! Clocks and counters that only this tool wants: CPU by thread, of children, of the machine; waiting for a core;
+//! instructions. What `ratite bench` wants too is the library's.
 
-use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
+pub use ratite::bench::clock::{
+    Meter, histogram, memory, process_cpu, quantiles, round, thread_cpu,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::time::Instant;
-
-/// CPU nanoseconds of the calling thread.
-pub fn thread_cpu() -> u64 {
-    nanos(ClockId::ThreadCPUTime)
-}
-
-/// CPU nanoseconds of the whole process.
-pub fn process_cpu() -> u64 {
-    nanos(ClockId::ProcessCPUTime)
-}
 
 /// CPU nanoseconds of all processes that this one started and waited for.
 pub fn children_cpu() -> u64 {
@@ -27,11 +18,6 @@ pub fn children_cpu() -> u64 {
     let nanos =
         |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
     nanos(usage.ru_utime) + nanos(usage.ru_stime)
-}
-
-fn nanos(id: ClockId) -> u64 {
-    let time = clock_gettime(id);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// CPU seconds of the threads that live, by name, numbers at the end of names left out.
@@ -83,14 +69,6 @@ impl RunDelay {
     }
 }
 
-/// A field of `/proc/self/status` that is in kB, in bytes: `VmHWM`, `VmRSS`, `RssAnon`.
-pub fn memory(field: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
-    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
 /// User-mode instructions of the calling thread: a cost that other work on the machine hardly changes.
 pub struct Instructions(Option<perf_event::Counter>);
 
@@ -105,70 +83,5 @@ impl Instructions {
     /// How many there were, if they could be counted.
     pub fn count(&mut self) -> Option<u64> {
         self.0.as_mut()?.read().ok()
-    }
-}
-
-/// Latencies in nanoseconds, three digits, up to a minute.
-pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("bounds and digits that are allowed")
-}
-
-/// Wall and thread-CPU time of calls of one kind, and the rows that they gave.
-pub struct Meter {
-    pub wall: Histogram<u64>,
-    pub cpu: Histogram<u64>,
-    pub rows: u64,
-    /// What counts as CPU time.
-    clock: fn() -> u64,
-}
-
-impl Meter {
-    pub fn new() -> Meter {
-        Meter { wall: histogram(), cpu: histogram(), rows: 0, clock: thread_cpu }
-    }
-
-    /// A meter for what works on several threads.
-    pub fn of_process() -> Meter {
-        Meter::by(process_cpu)
-    }
-
-    /// A meter with another idea of CPU time.
-    pub fn by(clock: fn() -> u64) -> Meter {
-        Meter { clock, ..Meter::new() }
-    }
-
-    /// Times one call, which says how many rows it gave.
-    pub fn time<E>(&mut self, call: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
-        let wall = Instant::now();
-        let cpu = (self.clock)();
-        let rows = call()?;
-        let cpu = (self.clock)() - cpu;
-        self.record(wall.elapsed().as_nanos() as u64, cpu, rows);
-        Ok(rows)
-    }
-
-    /// Adds a call that was timed otherwise.
-    pub fn record(&mut self, wall: u64, cpu: u64, rows: u64) {
-        self.wall.saturating_record(wall);
-        self.cpu.saturating_record(cpu);
-        self.rows += rows;
-    }
-
-    /// Adds the calls of another meter.
-    pub fn join(&mut self, other: &Meter) -> Result<(), hdrhistogram::AdditionError> {
-        self.wall.add(&other.wall)?;
-        self.cpu.add(&other.cpu)?;
-        self.rows += other.rows;
-        Ok(())
-    }
-
-    /// What the clocks themselves add to every figure: medians of nothing, wall and CPU.
-    pub fn overhead() -> (u64, u64) {
-        let mut meter = Meter::new();
-        for _ in 0..10_000 {
-            let done: Result<u64, ()> = meter.time(|| Ok(0));
-            debug_assert_eq!(done, Ok(0));
-        }
-        (meter.wall.value_at_quantile(0.5), meter.cpu.value_at_quantile(0.5))
     }
 }

@@ -6,8 +6,9 @@
 
 use crate::Result;
 use ratite::base::{Key, hash64};
+use ratite::bench::events::finish;
 use ratite::nostr::format::{KIND_AT, SIG_AT};
-use ratite::nostr::generate::{Config, Generator, Unsigned};
+use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::{Event, EventRef};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -52,25 +53,11 @@ pub fn generate(args: &Args) -> Result<()> {
     let mut generator = Generator::new(args.seed, &config);
     let mut left = args.events;
     while left > 0 {
-        let mut batches: Vec<Vec<Unsigned>> = Vec::new();
-        for _ in 0..threads {
-            let count = left.min(8 * BATCH as u64);
-            left -= count;
-            batches.push((0..count).map(|_| generator.next_unsigned()).collect());
-        }
-        let sign = |batch: Vec<Unsigned>| -> Vec<Event> {
-            let finish = |u: Unsigned| if args.unsigned { u.into_event() } else { u.sign() };
-            batch.into_iter().map(finish).collect()
-        };
-        let signed = std::thread::scope(|scope| {
-            let signing: Vec<_> =
-                batches.into_iter().map(|batch| scope.spawn(move || sign(batch))).collect();
-            signing.into_iter().map(|s| s.join()).collect::<Vec<_>>()
-        });
-        for batch in signed {
-            for event in batch.map_err(|_| "a signing thread panicked")? {
-                write(&mut out, &event, args.unsigned)?;
-            }
+        let count = left.min((8 * BATCH * threads) as u64);
+        left -= count;
+        let batch = (0..count).map(|_| generator.next_unsigned()).collect();
+        for event in finish(batch, threads, !args.unsigned)? {
+            write(&mut out, &event, args.unsigned)?;
         }
     }
     out.flush()?;

@@ -1,6 +1,7 @@
 //! Figures: one JSON object a line to a file, one row of a table to stderr.
 
 use crate::clock::Meter;
+pub use crate::clock::{quantiles, round};
 use crate::{Result, host};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -66,8 +67,8 @@ impl Figures {
         meter: &Meter,
         more: Value,
     ) -> Result<()> {
-        let calls = meter.wall.len().max(1);
-        let rows = meter.rows as f64 / calls as f64;
+        let calls = meter.calls().max(1);
+        let rows = meter.rows_each();
         let mut values = Map::new();
         values.insert("calls".into(), calls.into());
         values.insert("rows".into(), round(rows).into());
@@ -104,19 +105,4 @@ fn print_row(
         eprint!(" | {:>9.1} {:>9.1} {:>9.1}", us(0.5), us(0.99), us(0.999));
     }
     eprintln!(" | {}", instructions.map_or(String::new(), |n| n.to_string()));
-}
-
-/// Quantiles in microseconds of a histogram in nanoseconds.
-pub fn quantiles(histogram: &Histogram<u64>) -> Value {
-    let us = |nanos: f64| round(nanos / 1000.0);
-    let at = |q| us(histogram.value_at_quantile(q) as f64);
-    json!({
-        "mean": us(histogram.mean()), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99),
-        "p999": at(0.999), "max": us(histogram.max() as f64),
-    })
-}
-
-/// Three decimals.
-pub fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

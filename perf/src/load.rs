@@ -8,11 +8,11 @@ use crate::events::{Batch, Events};
 use crate::figure::{Figures, round};
 use crate::{Result, host};
 use clap::ValueEnum;
-use ratite::nostr::{EventRef, EventStore, Inserted, Pending, id, verify};
+use ratite::bench::ingest::{Feeder, is_right};
+use ratite::nostr::EventStore;
 use ratite::shard::SyncMode;
 use ratite::store::Options;
 use serde_json::json;
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -188,13 +188,8 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
 }
 
 fn hand_over(events: &Mutex<Events>, store: &EventStore, sums: &Sums, check: bool) -> Result<()> {
-    let mut under_way: VecDeque<Pending<'_>> = VecDeque::new();
+    let mut feeder = Feeder::new(store, UNDER_WAY);
     let mut batch = Batch::default();
-    let mut stored = 0;
-    let mut settle = |pending: Pending<'_>| -> Result<()> {
-        stored += u64::from(matches!(pending.wait()?, Inserted::Stored | Inserted::Replaced));
-        Ok(())
-    };
     loop {
         let cpu = thread_cpu();
         let more = events.lock().map_err(|_| "another thread panicked")?.next(&mut batch)?;
@@ -213,21 +208,12 @@ fn hand_over(events: &Mutex<Events>, store: &EventStore, sums: &Sums, check: boo
         sums.events.fetch_add(batch.len() as u64, Relaxed);
         sums.body_bytes.fetch_add(batch.bytes() as u64, Relaxed);
         for event in batch.events() {
-            if under_way.len() >= UNDER_WAY {
-                under_way.pop_front().map_or(Ok(()), &mut settle)?;
-            }
-            under_way.push_back(store.insert(&event?)?);
+            feeder.insert(&event?, &mut |_| {})?;
         }
     }
-    under_way.into_iter().try_for_each(&mut settle)?;
-    sums.stored.fetch_add(stored, Relaxed);
+    sums.stored.fetch_add(feeder.finish(&mut |_| {})?, Relaxed);
     sums.hand_nanos.fetch_add(thread_cpu(), Relaxed);
     Ok(())
-}
-
-/// Whether id and signature are the event's.
-fn is_right(event: &EventRef<'_>) -> bool {
-    id::check(event) && verify::signature(event)
 }
 
 /// Bytes that the files below `dir` take.

@@ -26,9 +26,9 @@ mod query;
 mod raw;
 mod report;
 mod wire;
-mod workload;
 
 use clap::{Parser, Subcommand};
+use ratite::bench::workload;
 use std::error::Error;
 use std::process::ExitCode;
 

@@ -7,15 +7,11 @@ use crate::Result;
 use crate::clock::{Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
-use ratite::nostr::generate::{Config, Generator};
+use ratite::bench::victim::{insert_until_killed, kill_after};
 use serde_json::json;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Inserts after which the victim says how far it is.
-const TOLD: usize = 1000;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,7 +25,7 @@ pub struct Args {
     times: usize,
     /// Inserts before the kill.
     #[arg(long, default_value_t = 10_000)]
-    inserts: usize,
+    inserts: u64,
     /// Insert until killed.
     #[arg(long, hide = true)]
     victim: bool,
@@ -71,34 +67,13 @@ fn reopen(args: &Args, meter: &mut Meter) -> Result<ratite::nostr::EventStore> {
 /// Starts a victim and kills it when it has inserted enough.
 fn kill_one(args: &Args) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("open").arg("--victim").arg("--data").arg(&args.data).stdout(Stdio::piped());
-    let mut child = command.spawn()?;
-    let lines = BufReader::new(child.stdout.take().ok_or("the victim has no output")?).lines();
-    for line in lines {
-        if line?.parse::<usize>()? >= args.inserts {
-            break;
-        }
-    }
-    child.kill()?;
-    child.wait()?;
-    Ok(())
+    command.arg("open").arg("--victim").arg("--data").arg(&args.data);
+    Ok(kill_after(command, args.inserts)?)
 }
 
 fn victim(args: &Args) -> Result<()> {
     let store = args.store.open(&args.data)?;
     // Other events for every victim, or they would be duplicates.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
-    let mut generator = Generator::new(seed, &Config::default());
-    let mut pending = std::collections::VecDeque::new();
-    for count in 1.. {
-        let event = generator.next_unsigned().into_event();
-        pending.push_back(store.insert(&event.as_ref())?);
-        if pending.len() > 256 {
-            pending.pop_front().map_or(Ok(ratite::nostr::Inserted::Stored), |p| p.wait())?;
-        }
-        if count % TOLD == 0 {
-            println!("{count}");
-        }
-    }
-    Ok(())
+    Ok(insert_until_killed(&store, seed, &mut std::io::stdout())?)
 }

@@ -5,12 +5,10 @@
 use crate::clock::{Instructions, Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
-use crate::workload::{Answer, Facts, Row, rows, search_rows};
+use crate::workload::{Facts, rows, search_rows};
 use crate::{Result, host};
-use ratite::nostr::{EventStore, Filter, write_event};
-use ratite::query::Order;
+pub use ratite::bench::ask::{answer, gather};
 use serde_json::json;
-use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -41,6 +39,10 @@ pub struct Args {
     #[cfg(feature = "peers")]
     #[arg(long)]
     pub peer_events: Option<u64>,
+    /// Only these peers; default: all that were built in.
+    #[cfg(feature = "peers")]
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
 }
 
 pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
@@ -105,43 +107,14 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// Asks, and looks at every event of the answer; returns how many there were.
-pub fn answer(store: &EventStore, row: &Row, filter: &Filter, json: &mut Vec<u8>) -> Result<u64> {
-    let filters = std::slice::from_ref(filter);
-    if row.answer == Answer::Count {
-        return Ok(store.count(filters)?);
-    }
-    if let (Answer::Get, Some(&[id])) = (row.answer, filter.ids.as_deref()) {
-        return Ok(u64::from(black_box(store.get(&id)?).is_some()));
-    }
-    json.clear();
-    let mut rows = 0;
-    let mut events = store.query(filters)?;
-    while let Some(event) = events.next()? {
-        match row.answer {
-            Answer::Json => write_event(&event, json),
-            _ => {
-                black_box((event.id(), event.pubkey(), event.content_bytes().len()));
-            }
-        }
-        rows += 1;
-    }
-    black_box(&json);
-    Ok(rows)
-}
-
-/// Lets `facts` see every event of a store.
-pub fn gather(store: &EventStore, mut facts: Facts) -> Result<Facts> {
-    let mut events = store.query_at(&store.snapshot(), &[Filter::default()], Order::Oldest)?;
-    while let Some(event) = events.next()? {
-        facts.see(&event);
-    }
-    Ok(facts)
-}
-
 /// The peers, if there are any.
 #[cfg(feature = "peers")]
 use crate::peers::Others;
+
+#[cfg(not(feature = "peers"))]
+use crate::workload::Row;
+#[cfg(not(feature = "peers"))]
+use ratite::nostr::{EventStore, Filter};
 
 /// No peers.
 #[cfg(not(feature = "peers"))]

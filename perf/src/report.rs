@@ -1,16 +1,11 @@
 //! Figures as a Markdown table and as a plot of percentiles.
 
+mod plot;
+
 use crate::Result;
-use plotters::prelude::*;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;
-
-/// Pixels of a row, and of the margins together.
-const ROW_PIXELS: u32 = 26;
-const MARGIN_PIXELS: u32 = 90;
-const WIDTH_PIXELS: u32 = 1_000;
-const NAME_PIXELS: u32 = 330;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -49,7 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     print!("{}", table(&last)?);
     match &args.svg {
-        Some(path) => plot(&last, path),
+        Some(path) => plot::draw(&last, path),
         None => Ok(()),
     }
 }
@@ -123,55 +118,4 @@ fn number(value: &Value) -> String {
         Some(n) if n >= 100.0 => format!("{n:.0}"),
         Some(n) => format!("{n:.1}"),
     }
-}
-
-/// A line a figure: from p50 to p99.9 of CPU time (of wall time where there is no CPU time), p99 marked.
-fn plot(figures: &[Value], path: &std::path::Path) -> Result<()> {
-    let rows: Vec<(String, [f64; 3])> = figures
-        .iter()
-        .filter_map(|f| {
-            let times = if f["cpu_us"].is_object() { &f["cpu_us"] } else { &f["wall_us"] };
-            let at = |q: &str| times[q].as_f64().map(|us| us.max(0.1));
-            let name = match f["store"].as_str() {
-                Some("ratite") | None => text(&f["row"]),
-                Some(store) => format!("{store}: {}", text(&f["row"])),
-            };
-            Some((name, [at("p50")?, at("p99")?, at("p999")?]))
-        })
-        .collect();
-    let most = rows.iter().map(|(_, t)| t[2]).fold(1.0, f64::max) * 1.5;
-    let height = MARGIN_PIXELS + ROW_PIXELS * rows.len() as u32;
-    let root = SVGBackend::new(path, (WIDTH_PIXELS, height)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let count = rows.len() as i32;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("microseconds: p50 to p99.9, p99 marked", ("sans-serif", 16))
-        .margin(8)
-        .x_label_area_size(32)
-        .y_label_area_size(NAME_PIXELS)
-        .build_cartesian_2d((0.5f64..most).log_scale(), (0..count).into_segmented())?;
-    let name = |at: &SegmentValue<i32>| match at {
-        // From the top down, as in the table.
-        SegmentValue::CenterOf(i) if (0..count).contains(i) => {
-            rows[(count - 1 - i) as usize].0.clone()
-        }
-        _ => String::new(),
-    };
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .y_labels(rows.len())
-        .y_label_formatter(&name)
-        .label_style(("sans-serif", 13))
-        .draw()?;
-    for (i, (_, [p50, p99, p999])) in rows.iter().enumerate() {
-        let y = SegmentValue::CenterOf(count - 1 - i as i32);
-        let line = vec![(*p50, y.clone()), (*p999, y.clone())];
-        chart.draw_series(std::iter::once(PathElement::new(line, BLUE.stroke_width(3))))?;
-        chart.draw_series([Circle::new((*p50, y.clone()), 4, BLUE.filled())])?;
-        chart.draw_series([TriangleMarker::new((*p99, y), 5, RED.filled())])?;
-    }
-    root.present()?;
-    eprintln!("{}", path.display());
-    Ok(())
 }

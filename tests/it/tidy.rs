@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 13] = [
     &["store"],
     &["maintain", "retention"],
     &["nostr", "logs"],
-    &["relay", "collect"],
+    &["relay", "collect", "bench"],
     &["sync"],
     &["fuzzing"],
 ];

@@ -5,7 +5,8 @@
 use super::shared::{DONE, STAGES, Schedule, Shared};
 use crate::Result;
 use crate::clock::{Meter, thread_cpu};
-use crate::publish::{BLOCK, O_DIRECT};
+use crate::publish::O_DIRECT;
+use ratite::bench::device::BLOCK_BYTES as BLOCK;
 use ratite::io::{Buf, Rng};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};

@@ -3,7 +3,7 @@
 use crate::config::{self, Settings};
 use crate::output::say;
 use crate::{
-    backup, compact, count, delete, explain, export, generate, import, inspect, log, monitor,
+    backup, bench, compact, count, delete, explain, export, generate, import, inspect, log, monitor,
 };
 use crate::{relay, repair, reshard, restore, retain, scan, stats, stream, sync, verify};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -233,7 +233,23 @@ pub enum Verb {
     /// text; without them it is both ways and everything.
     #[command(after_long_help = ROUTER_EXAMPLES)]
     Router(stream::RouterArgs),
+
+    /// Measure this machine and what the store makes of it
+    ///
+    /// In about a minute: synced writes and random reads of the device; ingest, with and without signatures, beside a
+    /// bare append and the signatures alone; one durable publish beside the bare write in turn; bytes an event; the
+    /// queries of clients; opening, also after a kill. Works in a directory of its own, which is gone afterwards, with
+    /// the options of the store that are given. A table on a terminal, one JSON object a row into a pipe or with
+    /// `--json`. Stop other work first: the load of the machine is in every figure.
+    #[command(after_long_help = BENCH_EXAMPLES)]
+    Bench(bench::Args),
 }
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  ratite bench
+  ratite bench --data /var/lib/ratite-bench --memory '4 GiB' --events 1000000
+  ratite bench --json | jq -r '[.section, .row, .cpu_us.p50, .wall_us.p99] | @tsv'";
 
 const RELAY_EXAMPLES: &str = "\
 Examples:

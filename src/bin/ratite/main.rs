@@ -3,7 +3,7 @@
 //! ```text
 //!   main ---- args ---- relay | import | export | scan | monitor | count | delete | explain | stats |
 //!                          |       generate | config | backup | restore | reshard | inspect | verify | repair |
-//!                          |       retain | compact | log | sync | stream | router
+//!                          |       retain | compact | log | sync | stream | router | bench
 //!                          |       common: config (options), store (opening), output, packed, failure, own_log (relay),
 //!                          |               signals, service and reload (relay), progress, reclaim (retain, compact)
 //! ```
@@ -15,6 +15,7 @@
 
 mod args;
 mod backup;
+mod bench;
 mod compact;
 mod config;
 mod count;
@@ -119,5 +120,6 @@ fn verb(cli: &Cli, log: &Log) -> Outcome<()> {
         Verb::Sync(args) => sync::run(args),
         Verb::Stream(args) => stream::run(args),
         Verb::Router(args) => stream::run_router(args),
+        Verb::Bench(args) => bench::run(args, settings),
     }
 }

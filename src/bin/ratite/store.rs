@@ -59,7 +59,7 @@ impl Opened {
 
 /// The options of every verb that opens a store: flags, environment and file together. The options
 /// themselves are rows of `config/rows_store.rs`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreArgs {
     /// Directory of the store.
     pub data: PathBuf,
@@ -93,6 +93,16 @@ impl FromArgMatches for StoreArgs {
 }
 
 impl StoreArgs {
+    /// The same options for a store in `dir`.
+    pub fn elsewhere(&self, dir: &Path) -> StoreArgs {
+        StoreArgs { data: dir.into(), ..self.clone() }
+    }
+
+    /// When writes are answered.
+    pub fn sync(&self) -> SyncMode {
+        self.options.sync
+    }
+
     /// The engine's options.
     pub fn options(&self) -> Outcome<Options> {
         Ok(self.options.clone())

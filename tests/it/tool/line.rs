@@ -3,8 +3,8 @@
 use super::*;
 use std::io::{BufRead, BufReader, Read};
 
-const VERBS: [&str; 9] =
-    ["relay", "import", "export", "scan", "count", "explain", "stats", "gen", "config"];
+const VERBS: [&str; 10] =
+    ["relay", "import", "export", "scan", "count", "explain", "stats", "gen", "config", "bench"];
 
 #[test]
 fn help_names_every_verb_and_every_verb_has_an_example() {

@@ -1,6 +1,7 @@
 //! The `ratite` program as its users meet it: arguments, standard streams, exit status.
 
 mod asking;
+mod bench;
 mod compact;
 mod copies;
 mod import;

@@ -124,6 +124,11 @@ impl Settings {
         self.effective.iter().find(|effective| effective.setting.name() == name)
     }
 
+    /// Whether the command line itself says what this option is.
+    pub fn is_flag(&self, name: &str) -> bool {
+        self.named(name).is_some_and(|effective| matches!(effective.origin, Origin::Flag(_)))
+    }
+
     /// What contradicts what.
     fn relate(&mut self, problems: &mut Problems) {
         let described =

@@ -1,9 +1,8 @@
 //! What is asked: the queries of a Nostr client, with parameters drawn from what is stored.
 
-use crate::Result;
-use ratite::base::Key;
-use ratite::io::Rng;
-use ratite::nostr::{Class, EventRef, Filter, Search, TagValue, class};
+use crate::base::{Error, Key, Result};
+use crate::io::Rng;
+use crate::nostr::{Class, EventRef, Filter, Search, TagValue, class};
 use std::collections::HashMap;
 
 /// Events of which something is remembered, unless more is asked for.
@@ -38,6 +37,7 @@ struct Sample {
 }
 
 impl Facts {
+    /// Nothing yet; `seed` decides what will be remembered.
     pub fn new(seed: u64) -> Facts {
         Facts::sampling(seed, SAMPLES)
     }
@@ -106,8 +106,11 @@ impl Facts {
 
 /// One row: a name, how often it is asked, and how its filters are drawn.
 pub struct Row {
+    /// What a person calls it.
     pub name: &'static str,
+    /// How often it is asked, unless who measures says otherwise.
     pub calls: usize,
+    /// What the answer is made into.
     pub answer: Answer,
     /// CPU microseconds at p50 that the project means to reach, if it says.
     pub goal_us: Option<f64>,
@@ -257,9 +260,12 @@ fn newest(kind: u16, limit: u64) -> Filter {
 
 impl Row {
     /// The filters of this row, the same for the same facts and seed.
+    ///
+    /// # Errors
+    /// `Invalid` if the events that were seen answer, name or tag nothing.
     pub fn filters(&self, facts: &Facts, seed: u64) -> Result<Vec<Filter>> {
         if facts.noted.is_empty() || facts.mentioned.is_empty() || facts.hashtags.is_empty() {
-            return Err("the store holds too little to draw queries from".into());
+            return Err(Error::invalid("store", "it holds too little to draw queries from"));
         }
         let mut quiet: Vec<(u32, [u8; 32])> = facts.authors.iter().map(|(a, n)| (*n, *a)).collect();
         quiet.sort_unstable();
