@@ -12,7 +12,6 @@
 //! ```
 
 mod collect;
-mod collect_full;
 mod collect_kill;
 mod follow;
 pub(crate) mod garbage;

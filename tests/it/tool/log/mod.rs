@@ -2,7 +2,6 @@
 
 mod append;
 mod fields;
-mod full;
 mod generate;
 mod killed;
 mod search;
