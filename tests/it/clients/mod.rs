@@ -7,7 +7,6 @@
 //!   kill         kill -9 while events are published           garbage  bytes that are no protocol
 //!   plugin       a write-policy plugin in Python               collect  senders of log records
 //!   relay_cut    kill -9 in a flush, a merge, a removal       collect_kill  while log records are sent
-//!   collect_full on a full disk
 //!   rsyslog      the page's configuration of it               follow   who reads what a server took
 //! ```
 
