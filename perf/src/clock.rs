@@ -26,9 +26,7 @@ pub fn cpu_by_thread() -> BTreeMap<String, f64> {
     for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-        let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let nanos: u64 = stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        *sums.entry(name.to_string()).or_default() += nanos as f64 / 1e9;
+        *sums.entry(name.to_string()).or_default() += cpu_of_thread(&task) as f64 / 1e9;
     }
     sums
 }
@@ -36,9 +34,13 @@ pub fn cpu_by_thread() -> BTreeMap<String, f64> {
 /// CPU nanoseconds of the threads of a process that live now; 0 if there is none.
 pub fn cpu_of(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let schedstat = tasks.map(|task| fs::read_to_string(task.path().join("schedstat")));
-    let first = |stat: String| stat.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok());
-    schedstat.filter_map(|stat| first(stat.ok()?)).sum()
+    tasks.map(|task| cpu_of_thread(&task)).sum()
+}
+
+/// CPU nanoseconds of a thread, by its directory; 0 if it has gone.
+fn cpu_of_thread(task: &fs::DirEntry) -> u64 {
+    let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
 /// CPU seconds of all processes, and those that the host took away, since the machine started.

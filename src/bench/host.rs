@@ -19,7 +19,7 @@ pub fn facts() -> Value {
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
         "huge_pages": read("/sys/kernel/mm/transparent_hugepage/enabled").trim(),
         "governor": read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").trim(),
-        "load": read("/proc/loadavg").split(' ').next().unwrap_or(""),
+        "load": loadavg(),
     })
 }
 
@@ -32,7 +32,12 @@ fn cpu() -> String {
 
 /// Threads that ran or wanted to, in the mean of the last minute.
 pub fn load() -> f64 {
-    read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
+    loadavg().parse().unwrap_or(0.0)
+}
+
+/// As the kernel says it.
+fn loadavg() -> String {
+    read("/proc/loadavg").split(' ').next().unwrap_or_default().into()
 }
 
 /// The host's name, for a directory of results.
@@ -53,24 +58,10 @@ pub fn file_system(path: &Path) -> String {
     nearest.map_or("unknown".into(), |f| format!("{} on {} ({})", f[2], f[0], f[3]))
 }
 
-/// Date and time of day, UTC, of these seconds since the Unix epoch.
+/// Date and time of day, UTC, of these seconds since the Unix epoch; empty beyond the year 9999.
 pub fn date(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Counted from 1 March of year 0, when leap days stand at the end of a year.
-    let z = days + 719_468;
-    let (era, day) = (z / 146_097, z % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (day, month) =
-        (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 fn read(path: &str) -> String {

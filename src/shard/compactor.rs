@@ -249,7 +249,7 @@ impl Compactor {
     }
 
     fn is_over(&self) -> bool {
-        self.shared.inbox.is_closing() || self.shared.poison.get().is_some()
+        self.shared.is_ending()
     }
 }
 
@@ -364,7 +364,7 @@ impl Compactions {
 impl Core {
     /// Chooses the next merge, if one is of use and none is under way.
     pub(super) fn compact_if_due(&mut self) {
-        let over = self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
+        let over = self.shared.is_ending();
         // Not before the inputs of the last one are gone: the headroom is that of one merge.
         if !self.compactions.is_idle() || !self.compactions.due || over {
             return;

@@ -312,7 +312,7 @@ impl Core {
 
     pub(super) fn until_look(&self) -> Option<Duration> {
         let waits = self.short.is_short() && self.jobs_out == 0;
-        let over = !waits || self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
+        let over = !waits || self.shared.is_ending();
         (!over).then(|| {
             let now = self.shared.env.clock.monotonic_nanos();
             Duration::from_nanos(self.short.look_at.saturating_sub(now))

@@ -124,6 +124,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether what goes on beside the writes may end: the shard closes, or takes no more of them.
+    fn is_ending(&self) -> bool {
+        self.inbox.is_closing() || self.poison.get().is_some()
+    }
+
     /// The error that every write gets since the shard stopped taking them.
     fn poisoned(&self) -> Option<Error> {
         let (stage, why) = self.poison.get()?;

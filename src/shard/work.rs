@@ -157,10 +157,7 @@ impl Worker {
     fn warm(&self, mut segments: Vec<Arc<Segment>>) {
         segments.iter().for_each(|segment| flush::warm(segment));
         segments.sort_by_key(|segment| Reverse(segment.info().time_max));
-        let go_on = || {
-            let over = self.shared.inbox.is_closing() || self.shared.poison.get().is_some();
-            !over && self.shared.pool.has_free(WARM_FREE_SHARE)
-        };
+        let go_on = || !self.shared.is_ending() && self.shared.pool.has_free(WARM_FREE_SHARE);
         for segment in segments {
             if !go_on() {
                 return;

@@ -106,12 +106,14 @@ fn descriptors() {
         eprintln!("skipped: there is no prlimit here");
         return;
     }
-    let mut siege = Siege::begin(&["--shards", "1"]);
+    let mut siege = Siege::begin(&[]);
     let mut inside = siege.socket();
-    // The limit that the relay knew, and kept the store's share of, was another: its log files are there first. The
-    // shard has one that it writes and the next.
+    // The limit that the relay knew, and kept the store's share of, was another: its log files are there first. Each
+    // of the two shards has one that it writes and the next.
     let logs = || links_of(&siege).filter(|to| to.contains("/wal-")).collect::<HashSet<_>>();
-    while logs().len() < 2 {}
+    while logs().len() < 4 {}
+    // Its directory is synced last, which nothing outside tells: many answers later it is.
+    (0..500).for_each(|_| siege.tick());
     let used = links_of(&siege).count();
     limit_descriptors(&siege, used + 10);
     let mut open: Vec<TcpStream> = (0..50).map(|_| connect(&siege.relay)).collect();
