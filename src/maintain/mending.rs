@@ -103,8 +103,6 @@ fn options() -> Options {
     options.create = false;
     // So small that logs rotate, and old files go.
     options.log_file_bytes = 64 << 10;
-    // So large that only those are flushed that are meant to be.
-    options.memtable_bytes = Some(320 << 10);
     options
 }
 

@@ -79,6 +79,14 @@ pub struct Config {
     pub ids: Ids,
     /// The first byte from which on terms are not indexed here: 255 for none.
     pub late_from: u8,
+    /// Bytes of the bitmap of terms; that of ids has half of it. See [`seen_bytes`].
+    pub seen_bytes: usize,
+}
+
+/// Bytes of a bitmap that suits a budget: eight bits for a record or a term of usual sizes.
+pub const fn seen_bytes(budget: usize) -> usize {
+    let share = budget / SEEN_SHARE;
+    if share < SEEN_BYTES_MAX { share } else { SEEN_BYTES_MAX }
 }
 
 /// An empty memtable and its writer. The record with ordinal `o` has the sequence number `base + o + 1`.
@@ -100,8 +108,7 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
     let records = (config.records as usize).min(config.bytes / RECORD_BYTES_MIN + 1);
     let terms = config.bytes / TERM_BYTES_COST_MIN + TERMS_PER_RECORD_MAX;
     let slots = config.bytes / size_of::<u32>() + 1;
-    // Eight bits for a record or a term of usual sizes.
-    let seen_bytes = (config.bytes / SEEN_SHARE).min(SEEN_BYTES_MAX);
+    let seen_bytes = config.seen_bytes;
     let (writer, arena) = Arena::new(config.bytes);
     let memtable = Arc::new(Memtable {
         base,

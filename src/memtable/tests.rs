@@ -16,7 +16,8 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
 const fn config(bytes: usize, records: u32) -> Config {
-    Config { bytes, records, ids: Ids::Foreign, late_from: u8::MAX }
+    let seen_bytes = seen_bytes(bytes);
+    Config { bytes, records, ids: Ids::Foreign, late_from: u8::MAX, seen_bytes }
 }
 
 const ROOMY: Config = config(64 << 20, 1 << 20);

@@ -207,6 +207,7 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
 fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
     let usual = memtable_config(config.memtable_bytes, model);
     let block = (GROUP_BYTES_MAX / ENTRY_HEADER_BYTES) as u32;
+    // Its bitmaps are the usual ones: larger ones would fill small budgets by themselves.
     memtable::Config {
         bytes: config.memtable_bytes + 4 * GROUP_BYTES_MAX,
         records: usual.records + block,
