@@ -3,10 +3,17 @@
 use super::lines::Lines;
 use super::questions::{Digest, Question};
 use crate::Result;
-use crate::clock::process_cpu;
+use crate::clock::{Meter, process_cpu, wall};
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+/// Nanoseconds of an answer, by a clock and on all cores.
+#[derive(Clone, Copy)]
+pub struct Took {
+    pub wall: u64,
+    pub cpu: u64,
+}
 
 /// A store that was loaded with the same lines.
 pub trait Peer {
@@ -34,11 +41,31 @@ pub trait Peer {
         process_cpu
     }
 
+    /// What the last answer took, of a peer that measures itself.
+    fn took(&self) -> Option<Took> {
+        None
+    }
+
     /// Where its files are.
     fn files(&self) -> PathBuf;
 
     /// Forgets what it has in memory, the kernel's pages aside.
     fn reopen(&mut self) -> Result<()>;
+}
+
+/// Asks a peer, and meters it.
+pub fn ask(
+    peer: &mut dyn Peer,
+    lines: &Lines,
+    question: &Question,
+    meter: &mut Meter,
+) -> Result<Digest> {
+    let (began, cpu) = (wall(), peer.clock()());
+    let digest = peer.ask(lines, question)?;
+    let took = Took { cpu: peer.clock()() - cpu, wall: wall() - began };
+    let took = peer.took().unwrap_or(took);
+    meter.record(took.wall, took.cpu, digest.rows);
+    Ok(digest)
 }
 
 /// Has the kernel forget the pages of a file, or of all files below a directory.
