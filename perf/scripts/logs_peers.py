@@ -34,7 +34,7 @@ class Duckdb:
         self.db.execute(sql)
 
     def ask(self, sql):
-        return self.db.execute(sql).to_arrow_table()
+        return self.db.sql(sql).to_arrow_table()
 
     def pack(self, table):
         rows = zip(*(column.to_pylist() for column in table.columns))
