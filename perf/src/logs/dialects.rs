@@ -8,7 +8,6 @@ use super::sql::Dialect;
 
 pub static DUCKDB: Dialect = Dialect {
     engine: "duckdb",
-    name: "duckdb",
     settings: &["SET threads = {threads}"],
     schema: &["CREATE TABLE lines (ts UBIGINT, source VARCHAR, raw VARCHAR)"],
     fill: r"INSERT INTO lines SELECT * FROM read_csv('{file}', delim = '\t', quote = '', escape = '', header = false,
@@ -37,7 +36,6 @@ fn stands_alone(word: &str) -> String {
 
 pub static CLICKHOUSE: Dialect = Dialect {
     engine: "clickhouse",
-    name: "clickhouse text index",
     settings: &["SET max_threads = {threads}"],
     schema: &["CREATE TABLE lines (
             ts UInt64 CODEC(Delta, ZSTD), source LowCardinality(String), raw String CODEC(ZSTD(3)),

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::clock::{Meter, process_cpu, wall};
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Nanoseconds of an answer, by a clock and on all cores.
@@ -69,7 +70,15 @@ pub fn ask(
 }
 
 /// Has the kernel forget the pages of a file, or of all files below a directory.
-pub fn drop_pages(path: &Path) -> Result<()> {
+pub fn drop_pages(path: &Path) -> io::Result<()> {
+    match forget(path) {
+        // A peer removes what it has merged away.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn forget(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path)? {
             drop_pages(&entry?.path())?;

@@ -23,7 +23,6 @@ const GROUP: u64 = 8_192;
 pub struct Dialect {
     /// As the script calls it.
     pub engine: &'static str,
-    pub name: &'static str,
     /// What is set whenever it was opened; `{threads}` stands for a number.
     pub settings: &'static [&'static str],
     pub schema: &'static [&'static str],
@@ -111,8 +110,8 @@ fn fill(
         "records_per_cpu_second": (lines.count as f64 * 1e9 / cpu as f64).round(),
         "version": version, "threads": threads(),
     });
-    eprintln!("{}: {values}", dialect.name);
-    figures.add("logs", dialect.name, "load, one statement, with merges", values)
+    eprintln!("{}: {values}", dialect.engine);
+    figures.add("logs", dialect.engine, "load, one statement, with merges", values)
 }
 
 /// Writes what `fill` reads.
@@ -182,7 +181,7 @@ fn digest(rows: &[u8], answer: Answer) -> Result<Digest> {
 
 impl Peer for Sql {
     fn name(&self) -> &str {
-        self.dialect.name
+        self.dialect.engine
     }
 
     fn answers(&self, _: &Question) -> bool {
