@@ -8,7 +8,7 @@ use super::sql::Dialect;
 
 pub static DUCKDB: Dialect = Dialect {
     engine: "duckdb",
-    settings: &["SET threads = {threads}"],
+    settings: &["SET threads = {threads}", "SET enable_progress_bar = false"],
     schema: &["CREATE TABLE lines (ts UBIGINT, source VARCHAR, raw VARCHAR)"],
     fill: r"INSERT INTO lines SELECT * FROM read_csv('{file}', delim = '\t', quote = '', escape = '', header = false,
         auto_detect = false, columns = {'ts': 'UBIGINT', 'source': 'VARCHAR', 'raw': 'VARCHAR'})",
