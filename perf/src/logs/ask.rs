@@ -118,7 +118,8 @@ fn one(
     });
     figures.add_meter("logs", "ratite", row.name, &ours.meter, more)?;
     let mut wrong = ours.differing;
-    for (peer, other) in peers.iter().zip(&others).filter(|(_, other)| other.meter.wall.len() > 0) {
+    for (peer, other) in peers.iter().zip(&others).filter(|(_, other)| !other.meter.wall.is_empty())
+    {
         let more = json!({
             "answers_that_differ": other.differing, "answers_compared": other.compared,
             "lines": lines.count,

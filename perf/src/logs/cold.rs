@@ -83,7 +83,7 @@ fn one(
     let name = format!("cold: {}", row.name);
     figures.add_meter("logs", "ratite", &format!("{name}, opening"), &opening, more.clone())?;
     figures.add_meter("logs", "ratite", &name, &asking, more)?;
-    for (peer, meter) in peers.iter().zip(&others).filter(|(_, meter)| meter.wall.len() > 0) {
+    for (peer, meter) in peers.iter().zip(&others).filter(|(_, meter)| !meter.wall.is_empty()) {
         figures.add_meter("logs", peer.name(), &name, meter, json!({ "lines": lines.count }))?;
     }
     Ok(wrong)
