@@ -23,7 +23,7 @@ struct Planned<D> {
 }
 
 impl<S: Subject> Run<S> {
-    /// Some deeds, handed over together, but for those that ask all shards.
+    /// Some deeds, handed over together, but for those that stand alone.
     pub fn burst(&mut self, open: &S::Open) -> Result<Flow, String> {
         let count = if self.rng.chance(3) { 1 } else { 1 + self.rng.below(6) };
         self.clock.advance(Duration::from_millis(self.rng.below(3_000)));
@@ -31,7 +31,7 @@ impl<S: Subject> Run<S> {
         let mut group = Vec::new();
         for _ in 0..count {
             let deed = self.subject.draw(&mut self.rng, now, &self.rows);
-            let is_alone = self.subject.asks_all(&deed);
+            let is_alone = self.subject.is_alone(&deed);
             if is_alone && let over @ Flow::Over(_) = self.hand_over(open, take(&mut group))? {
                 return Ok(over);
             }

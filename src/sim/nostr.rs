@@ -214,8 +214,12 @@ impl Subject for Nostr {
         Deed::Remove(author, of_author.map(|key| key.id).take(most).collect())
     }
 
-    fn asks_all(&self, deed: &Deed) -> bool {
-        matches!(deed, Deed::Publish(id) if self.ev(id).is_request())
+    fn is_alone(&self, deed: &Deed) -> bool {
+        // A gift wrap is refused by what another shard has stored: a request whose removal fails refuses it still.
+        match deed {
+            Deed::Publish(id) => self.ev(id).is_request(),
+            Deed::Remove(_, ids) => ids.iter().any(|id| self.ev(id).is_request()),
+        }
     }
 
     fn apply(&self, deed: &Deed, now: u64, rows: &mut [Rows], step: &mut Step<'_>) -> Answer {

@@ -51,8 +51,9 @@ pub trait Subject: Clone {
     fn shard(&self, body: &[u8]) -> usize;
     /// The next deed, on a store that holds `rows`, by shard.
     fn draw(&mut self, rng: &mut Rng, now: u64, rows: &[Rows]) -> Self::Deed;
-    /// Whether the deed waits for all shards, and gets the error of any: it is not handed over beside others.
-    fn asks_all(&self, _deed: &Self::Deed) -> bool {
+    /// Whether shards beside its own have a part in it: it waits for all shards and gets the error of any, or it decides
+    /// what they answer. It is not handed over beside others: where it fails, nothing follows that was foretold by it.
+    fn is_alone(&self, _deed: &Self::Deed) -> bool {
         false
     }
     /// The literal rules: does the deed to the rows of all shards, and tells `step` of each version of a shard that it
