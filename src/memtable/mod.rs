@@ -60,7 +60,7 @@ use records::{RECORD_BYTES_MIN, Records};
 use std::sync::{Arc, OnceLock};
 
 /// Budgets above this are taken for this: links between slots have 31 bits.
-const BUDGET_BYTES_MAX: usize = 4 << 30;
+pub const BUDGET_BYTES_MAX: usize = 4 << 30;
 
 /// The part of the budget that is the bitmap of terms; that of ids has half of it. Beyond the limit more bits are shared,
 /// but a new memtable stalls no append.
