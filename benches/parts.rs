@@ -87,7 +87,6 @@ fn in_memory(c: &mut Criterion) {
         records: RECORDS,
         ids: Ids::Foreign,
         late_from: u8::MAX,
-        seen_bytes: memtable::seen_bytes(32 << 20),
     };
     let mut group = c.benchmark_group("memtable");
     group.throughput(Throughput::Elements(events.len() as u64));

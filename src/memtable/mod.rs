@@ -79,14 +79,6 @@ pub struct Config {
     pub ids: Ids,
     /// The first byte from which on terms are not indexed here: 255 for none.
     pub late_from: u8,
-    /// Bytes of the bitmap of terms; that of ids has half of it. See [`seen_bytes`].
-    pub seen_bytes: usize,
-}
-
-/// Bytes of a bitmap that suits a budget: eight bits for a record or a term of usual sizes.
-pub const fn seen_bytes(budget: usize) -> usize {
-    let share = budget / SEEN_SHARE;
-    if share < SEEN_BYTES_MAX { share } else { SEEN_BYTES_MAX }
 }
 
 /// An empty memtable and its writer. The record with ordinal `o` has the sequence number `base + o + 1`.
@@ -108,23 +100,29 @@ fn build(config: Config, base: Seq, bits_max: u32) -> (Writer, Arc<Memtable>) {
     let records = (config.records as usize).min(config.bytes / RECORD_BYTES_MIN + 1);
     let terms = config.bytes / TERM_BYTES_COST_MIN + TERMS_PER_RECORD_MAX;
     let slots = config.bytes / size_of::<u32>() + 1;
-    let seen_bytes = config.seen_bytes;
+    // Eight bits for a record or a term of usual sizes.
+    let seen_bytes = (config.bytes / SEEN_SHARE).min(SEEN_BYTES_MAX);
     let (writer, arena) = Arena::new(config.bytes);
-    let memtable = Arc::new(Memtable {
+    let mut memtable = Memtable {
         base,
+        bytes_empty: 0,
         records: Records::new(records as u32, config.ids, Arc::clone(&arena)),
         ids: (config.ids == Ids::Foreign).then(|| Index::new(records, bits_max, seen_bytes / 2)),
         terms: Dictionary::new((terms, slots), (bits_max, seen_bytes), Arc::clone(&arena)),
         arena,
         late_from: config.late_from,
         next: OnceLock::new(),
-    });
+    };
+    memtable.bytes_empty = memtable.bytes_used();
+    let memtable = Arc::new(memtable);
     (Writer::new(Arc::clone(&memtable), writer, config), memtable)
 }
 
 /// Records in order of arrival, found by id and by term. Any thread may read at any time.
 pub struct Memtable {
     base: Seq,
+    /// Bytes used before the first record.
+    bytes_empty: usize,
     records: Records,
     /// None if ids are own ones, which nobody looks up.
     ids: Option<Index<()>>,
@@ -162,6 +160,11 @@ impl Memtable {
             + self.ids.as_ref().map_or(0, Index::bytes)
             + self.terms.bytes()
             + self.arena.bytes()
+    }
+
+    /// Bytes that its records take: what is used beyond an empty one.
+    pub fn bytes_of_records(&self) -> usize {
+        self.bytes_used() - self.bytes_empty
     }
 
     /// The key of a record.

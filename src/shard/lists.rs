@@ -64,13 +64,7 @@ mod tests {
     #[test]
     fn lists_are_those_of_the_records_that_are_left() {
         let (mut writer, memtable) = memtable::new(
-            Config {
-                bytes: 4 << 20,
-                records: 10_000,
-                ids: Ids::Foreign,
-                late_from: u8::MAX,
-                seen_bytes: 32 << 10,
-            },
+            Config { bytes: 4 << 20, records: 10_000, ids: Ids::Foreign, late_from: u8::MAX },
             0,
         );
         let mut left = Vec::new();

@@ -207,7 +207,6 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
 fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
     let usual = memtable_config(config.memtable_bytes, model);
     let block = (GROUP_BYTES_MAX / ENTRY_HEADER_BYTES) as u32;
-    // Its bitmaps are the usual ones: larger ones would fill small budgets by themselves.
     memtable::Config {
         bytes: config.memtable_bytes + 4 * GROUP_BYTES_MAX,
         records: usual.records + block,
@@ -352,7 +351,8 @@ impl Replay {
     fn is_full(&self) -> bool {
         let (memtable, bytes) = (self.writer.memtable(), self.shared.config.memtable_bytes);
         let usual = memtable_config(bytes, &*self.shared.model);
-        memtable.bytes_used() >= bytes || memtable.len() >= usual.records
+        // Its own tables are those of a larger budget, and could be all of a small one.
+        memtable.bytes_of_records() >= bytes || memtable.len() >= usual.records
     }
 
     /// Whether a segment has the record with this key, dead or alive.

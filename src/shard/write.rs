@@ -559,6 +559,5 @@ pub(super) fn memtable_config(bytes: usize, model: &dyn Model) -> memtable::Conf
     let ids = model.ids();
     let least = if ids == Ids::Own { 128 } else { 256 };
     let records = (bytes / least).clamp(1024, crate::base::limits::MEMTABLE_RECORDS_MAX) as u32;
-    let seen_bytes = memtable::seen_bytes(bytes);
-    memtable::Config { bytes, records, ids, late_from: model.late_from(), seen_bytes }
+    memtable::Config { bytes, records, ids, late_from: model.late_from() }
 }

@@ -87,7 +87,7 @@ impl StoreSnapshot {
 /// A view without a record.
 fn nothing(at: Seq) -> View {
     let (ids, late_from) = (Ids::Foreign, u8::MAX); // of records that never come
-    let config = memtable::Config { bytes: 1 << 12, records: 1, ids, late_from, seen_bytes: 0 };
+    let config = memtable::Config { bytes: 1 << 12, records: 1, ids, late_from };
     let (_, active) = memtable::new(config, at);
     View { active, sealed: Vec::new(), segments: Vec::new() }
 }
