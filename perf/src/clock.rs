@@ -2,7 +2,7 @@
 //! instructions. What `ratite bench` wants too is the library's.
 
 pub use ratite::bench::clock::{
-    Meter, histogram, memory, process_cpu, quantiles, round, thread_cpu,
+    Meter, histogram, memory, process_cpu, quantiles, round, thread_cpu, wall,
 };
 use std::collections::BTreeMap;
 use std::fs;

@@ -18,10 +18,10 @@ use super::work::{Worker, log_files};
 use super::write::{Sealed, Start, memtable_config};
 use super::{Config, Dead, Gate, Shared, Stats, checkpoint, flush, inbox, manifest, reads};
 use crate::base::limits::GROUP_BYTES_MAX;
-use crate::base::{Error, Ids, Key, Lsn, Result, Seq, Terms, planted};
+use crate::base::{Error, Ids, Key, Lsn, Ordinal, Result, Seq, Terms, planted};
 use crate::io::{Env, GONE};
 use crate::memtable::{self, Memtable};
-use crate::model::Model;
+use crate::model::{Model, Record};
 use crate::pool::Pool;
 use crate::segment;
 use crate::wal::{self, GRAIN_BYTES_MAX, Ring};
@@ -134,7 +134,7 @@ fn settle(
     for &number in chain.iter().filter(|_| !planted!(RecoveryNotSynced)) {
         files.disk.open(&files.path(number))?.sync()?;
     }
-    if chain.len() > LOG_FILES_MAX && replay.next_seq > 1 {
+    if chain.len() > LOG_FILES_MAX {
         replay.flush(end)?;
     }
     Ok((numbers, replay.finish(manifest.generation)?))
@@ -203,7 +203,7 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
     Ok(())
 }
 
-/// Replay may pass the budget, and the count, by one block before it can flush.
+/// Replay may pass the budget, and the count, by one block before it can flush. Of most logs this is enough.
 fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
     let usual = memtable_config(config.memtable_bytes, model);
     let block = (GROUP_BYTES_MAX / ENTRY_HEADER_BYTES) as u32;
@@ -218,8 +218,11 @@ fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
 struct Replay {
     shared: Arc<Shared>,
     writer: memtable::Writer,
+    /// How large `writer`'s memtable may become.
+    size: memtable::Config,
     segments: Vec<LiveSegment>,
-    next_seq: Seq,
+    /// The number of the last record.
+    seq: Seq,
     /// The block of the entry before.
     block: Lsn,
     log_start: Lsn,
@@ -243,8 +246,9 @@ impl Replay {
         Replay {
             shared: shared.clone(),
             writer,
+            size: replay_config(&shared.config, &*shared.model),
             segments,
-            next_seq: 1,
+            seq: 0,
             block: log_start,
             log_start,
             flushed: false,
@@ -267,11 +271,10 @@ impl Replay {
             Error::corrupt(path, u64::from(block.offset()), what)
         };
         let entry = read_entry(bytes).map_err(damaged)?;
-        if self.next_seq == 1 {
+        if self.seq == 0 {
             // Each entry is looked for in every segment; a log without entries needs no filters yet.
             self.segments.iter().for_each(|live| flush::warm(&live.segment));
         }
-        let view = self.view();
         self.terms.clear();
         let own = self.shared.model.ids() == Ids::Own;
         if own && (entry.kind == EntryKind::Remove || !entry.kills.is_empty()) {
@@ -281,7 +284,7 @@ impl Replay {
             let is_there = match own {
                 // What is behind in the log cannot be the same once more.
                 true => self.is_in_a_segment(&entry.record.key)?,
-                false => is_live(&view, &entry.record.key.id)?,
+                false => is_live(&self.view(), &entry.record.key.id)?,
             };
             if is_there {
                 return Ok(());
@@ -289,19 +292,58 @@ impl Replay {
             self.shared.model.early_terms(entry.record, &mut self.terms);
         }
         self.terms.seal();
-        let seq = self.next_seq;
-        let limit = self.shared.config.memtable_bytes as u64;
-        let appended = self.writer.append(entry.record.key, entry.record.body, &self.terms);
-        let full = Error::Full { what: "memtable bytes during replay", limit };
-        let ordinal = appended.ok_or(full)?;
-        self.next_seq += 1;
+        let ordinal = self.append(entry.record)?;
+        self.seq += 1;
         if entry.kind == EntryKind::Remove {
             // Before the others: it has the id of one of them.
-            self.writer.kill(ordinal, seq);
+            self.writer.kill(ordinal, self.seq);
         }
+        let view = self.view();
         for id in entry.kills {
-            kill_by_id(&view, &mut self.writer, &mut self.sealed, id, seq)?;
+            kill_by_id(&view, &mut self.writer, &mut self.sealed, id, self.seq)?;
         }
+        Ok(())
+    }
+
+    /// Adds a record under `terms`.
+    fn append(&mut self, record: Record<'_>) -> Result<Ordinal> {
+        loop {
+            let appended = self.writer.append(record.key, record.body, &self.terms);
+            if let Some(ordinal) = appended {
+                return Ok(ordinal);
+            }
+            self.grow()?;
+        }
+    }
+
+    /// Puts what is in the memtable into one of twice the size. Blocks are not divided, and the memtable of one whose
+    /// terms are many takes far more than its log; the writer had an empty one for it.
+    fn grow(&mut self) -> Result<()> {
+        let limit = memtable::BUDGET_BYTES_MAX;
+        let full = || Error::Full { what: "memtable bytes during replay", limit: limit as u64 };
+        if self.size.bytes >= limit {
+            return Err(full());
+        }
+        self.size.bytes *= 2;
+        self.size.records = self.size.records.saturating_mul(2);
+        let old = self.writer.memtable().clone();
+        let (mut writer, _) = memtable::new(self.size, old.base());
+        let mut terms = Terms::new();
+        for o in 0..old.len() {
+            let record = Record { key: old.key(o), body: old.body(o) };
+            let killed_at = old.killed_at(o);
+            terms.clear();
+            // A removal, which has none, is dead from its own number on.
+            if killed_at != old.base() + u64::from(o) + 1 {
+                self.shared.model.early_terms(record, &mut terms);
+            }
+            terms.seal();
+            writer.append(record.key, record.body, &terms).ok_or_else(full)?;
+            if killed_at > 0 {
+                writer.kill(o, killed_at);
+            }
+        }
+        self.writer = writer;
         Ok(())
     }
 
@@ -309,7 +351,8 @@ impl Replay {
     fn is_full(&self) -> bool {
         let (memtable, bytes) = (self.writer.memtable(), self.shared.config.memtable_bytes);
         let usual = memtable_config(bytes, &*self.shared.model);
-        memtable.bytes_used() >= bytes || memtable.len() >= usual.records
+        // Its own tables are those of a larger budget, and could be all of a small one.
+        memtable.bytes_of_records() >= bytes || memtable.len() >= usual.records
     }
 
     /// Whether a segment has the record with this key, dead or alive.
@@ -330,11 +373,12 @@ impl Replay {
 
     /// Makes a segment of what was replayed so far: the log from `block` on is still to come.
     fn flush(&mut self, block: Lsn) -> Result<()> {
-        let config = replay_config(&self.shared.config, &*self.shared.model);
-        let (writer, _) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.writer, writer);
+        self.size = replay_config(&self.shared.config, &*self.shared.model);
+        let (writer, _) = memtable::new(self.size, self.seq);
+        let mut old = std::mem::replace(&mut self.writer, writer);
+        old.end();
         if !self.no_space {
-            match flush::flush(&self.shared, old.memtable(), self.next_seq - 1) {
+            match flush::flush(&self.shared, old.memtable(), self.seq) {
                 Ok(flushed) => {
                     self.segments.extend(flush::with_late_deaths(&flushed));
                     self.log_start = block;
@@ -354,13 +398,9 @@ impl Replay {
     fn finish(&mut self, generation: u64) -> Result<u64> {
         self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         self.resize();
-        for (i, sealed) in self.sealed.iter().enumerate() {
-            let next = self.sealed.get(i + 1).map_or(&self.writer, |next| &next.memtable);
-            sealed.memtable.memtable().set_next(next.memtable().clone());
-        }
         let shared = &self.shared;
         shared.published.install(self.view());
-        shared.published.advance(self.next_seq - 1);
+        shared.published.advance(self.seq);
         if !self.flushed {
             return Ok(generation);
         }
@@ -369,7 +409,7 @@ impl Replay {
             manifest_start: self.log_start,
             mark: shared.mark.load(Relaxed),
             segments: self.segments.clone(),
-            at: self.next_seq - 1,
+            at: self.seq,
             unsynced: Vec::new(),
             obsolete: Vec::new(),
         };
@@ -387,8 +427,11 @@ impl Replay {
     fn resize(&mut self) {
         if self.writer.memtable().is_empty() {
             let config = memtable_config(self.shared.config.memtable_bytes, &*self.shared.model);
-            let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.next_seq - 1);
+            let (writer, _): (_, Arc<Memtable>) = memtable::new(config, self.seq);
             self.writer = writer;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

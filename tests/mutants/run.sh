@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All mutants of .cargo/mutants.toml, judged by the tests of the library: tests/mutants/run.sh OUT [TEST PREFIX..]
 # What is known in OUT is not found out again; an interrupted run goes on where it was.
+# RATITE_FILES="src/shard/recover.rs .." takes the mutants of these files only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -8,7 +9,10 @@ shift
 tool() { cargo run --quiet --manifest-path tests/mutants/Cargo.toml --target-dir "$out/tool" -- "$@"; }
 
 if [ ! -e "$out/bin" ]; then
-    cargo mutants --list --json >"$out/list.json"
+    files=()
+    for file in ${RATITE_FILES:-}; do files+=(-f "$file"); done
+    # Files that are named stand beside those of the configuration, so it is not read.
+    cargo mutants ${files:+--no-config "${files[@]}"} --list --json >"$out/list.json"
     rm -rf "$out/tree" && mkdir "$out/tree"
     git archive HEAD | tar x -C "$out/tree"
     # What is planted is no code of ours: no lint speaks of it.
