@@ -127,7 +127,7 @@ fn segment() -> Arc<Segment> {
     let id = SegmentId::v7(1, [1; 10]);
     let (store, model) = (StoreId([1; 16]), ("bench", 1));
     let (ids, compression) = (Ids::Foreign, Compression::None);
-    let new = NewSegment { id, store, shard: 0, page, model, ids, compression };
+    let new = NewSegment { id, store, shard: 0, page, model, ids, mark: None, compression };
     let mut builder = Builder::create(&*disk, dir, new).expect("a builder");
     let (mut rng, mut terms) = (Rng::new(1), Terms::new());
     for o in 0..RECORDS {
@@ -215,6 +215,7 @@ fn lines(compression: Compression) -> (Arc<Segment>, u64) {
         page,
         model,
         ids: ratite::base::Ids::Foreign,
+        mark: None,
         compression,
     };
     let mut builder = Builder::create(&*disk, dir, new).expect("a builder");

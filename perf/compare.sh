@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Ratite and its peers on the same events in one run: loading, then every query of each in turn, answers compared.
-# Leaves the figures in results/vm/compare-run.jsonl (or OUT), a table on standard output and a picture beside the figures.
+# Ratite, its peers and the limits of the machine on the same events in one run: loading, single durable events, then every
+# query of each in turn, answers compared. Leaves the figures in OUT (what was there before is another run and is removed),
+# tables on standard output and in OUT's name with .md, and a picture beside them.
 #
-#   perf/compare.sh [DIR]             DIR is new; default: ./compare-data
-#   EVENTS=100000 FEATURES=rocksdb,nostrdb OUT=figures.jsonl perf/compare.sh /mnt/disk/compare
+#   perf/compare.sh [DIR]             DIR is new; default: ./compare-data; some 40 KB of disk an event (nostr-lmdb, nostrdb)
+#   EVENTS=100000 FEATURES=rocksdb,nostrdb OUT=figures.jsonl CALLS=30 KEEP=1 perf/compare.sh /mnt/disk/compare
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${1:-compare-data}
@@ -16,12 +17,24 @@ if [ -e "$dir" ]; then
 fi
 (cd "$here" && cargo build --release --features "$features")
 perf=${CARGO_TARGET_DIR:-$here/target}/release/perf
-mkdir -p "$dir"
+mkdir -p "$dir" "$(dirname "$out")"
+rm -f "$out"
+step() {
+    echo "compare.sh: $* ($(date +%T))" >&2
+}
 # Signed, so that the bare verifier has something to verify.
+step making events
 "$perf" generate --events "$events" --file "$dir/events.bin"
-"$perf" load --file "$dir/events.bin" --data "$dir/verified" --out "$out"
-rm -r "$dir/verified"
+step one durable insert beside bare writes
+"$perf" publish --data "$dir/publish" --turns 100 --out "$out"
+rm -r "$dir/publish"
+step the store that is asked
 "$perf" load --file "$dir/events.bin" --data "$dir/store" --no-verify --flush --out "$out"
 "$perf" compact --data "$dir/store" --out "$out"
-"$perf" query --data "$dir/store" --peers "$dir/events.bin" --peer-events "$events" --calls 30 --out "$out"
-"$perf" report "$out" --svg "${out%.jsonl}.svg"
+step loading peers, asking them
+"$perf" query --data "$dir/store" --peers "$dir/events.bin" --calls "${CALLS:-30}" --out "$out"
+"$perf" report "$out" --short --svg "${out%.jsonl}.svg" | tee "${out%.jsonl}.md"
+if [ -z "${KEEP:-}" ]; then
+    rm -r "$dir"
+fi
+step done

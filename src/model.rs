@@ -104,6 +104,14 @@ pub trait Model: Send + Sync + 'static {
         self.terms(record, out);
     }
 
+    /// What marks a record, by its body: segments keep the mark of each in a column, and a selection that says which
+    /// marks its matches have ([`Sieve`](crate::query::Sieve)) sifts them in place of looking up hundreds of terms.
+    /// Must not panic, whatever the bytes. Another mark is another [`Model::version`]; none at all is not: what is there
+    /// is read as it is.
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        None
+    }
+
     /// Whether the record is one that this model could have stored: for tools that look for damage.
     ///
     /// # Errors
@@ -177,6 +185,9 @@ impl<M: Model> Model for ByBlock<M> {
     }
     fn terms(&self, record: Record<'_>, out: &mut Terms) {
         self.0.terms(record, out);
+    }
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        self.0.mark()
     }
     fn check(&self, record: Record<'_>) -> Result<(), String> {
         self.0.check(record)

@@ -10,12 +10,15 @@
 
 mod append;
 mod ask;
+mod child;
 mod cold;
+mod dialects;
 #[cfg(feature = "log-peers")]
 mod fts;
 pub mod lines;
 mod peer;
 mod questions;
+mod sql;
 #[cfg(feature = "log-peers")]
 mod tantivy;
 mod text;
@@ -70,6 +73,9 @@ pub struct Args {
     /// Who else is asked.
     #[arg(long, value_enum, value_delimiter = ',')]
     peers: Vec<Kind>,
+    /// A Python that has `duckdb` and `chdb`, for the peers of these names.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
     /// Only rows whose name contains this.
     #[arg(long)]
     row: Option<String>,
@@ -86,6 +92,10 @@ enum Kind {
     Sqlite,
     /// An index of tantivy.
     Tantivy,
+    /// DuckDB without an index; wants --python.
+    Duckdb,
+    /// ClickHouse with a text index; wants --python.
+    Clickhouse,
 }
 
 pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
@@ -122,6 +132,13 @@ fn load(
         Kind::Sqlite => vec![fts::load(&args.data, lines, figures)?],
         #[cfg(feature = "log-peers")]
         Kind::Tantivy => vec![tantivy::load(&args.data, lines, figures)?],
+        Kind::Duckdb | Kind::Clickhouse => {
+            let dialect = match kind {
+                Kind::Duckdb => &dialects::DUCKDB,
+                _ => &dialects::CLICKHOUSE,
+            };
+            vec![sql::load(dialect, &args.python, &args.data, lines, figures)?]
+        }
         #[cfg(not(feature = "log-peers"))]
         Kind::Sqlite | Kind::Tantivy => return Err("built without --features log-peers".into()),
     })

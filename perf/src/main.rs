@@ -8,6 +8,7 @@
 //!
 //! Every subcommand appends one JSON object a figure to `--out` and prints a table to stderr.
 
+mod bare;
 mod clients;
 mod clock;
 mod cold;

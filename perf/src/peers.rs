@@ -5,39 +5,32 @@
 //!   nostr    nostr-lmdb, nostrdb
 //! ```
 //!
-//! They are loaded from the same events file in groups of 1,000, each group in turn, asked the same filters in turn with
-//! Ratite, and their answers are compared with its, while a row warms up: bytes of those by key, ids of the others.
+//! They are loaded from the same events file (`loading.rs`), asked the same filters in turn with Ratite, and their answers
+//! are compared with its, while a row warms up: bytes of those by key, ids of the others.
 
 mod keyed;
 mod levels;
 mod limits;
+mod loading;
 mod nostr;
 #[cfg(feature = "nostrdb")]
 mod nostrdb;
 mod trees;
 
 use crate::Result;
-use crate::clock::{Meter, process_cpu};
-use crate::events::Events;
-use crate::figure::{Figures, round};
-use crate::load::bytes_in;
+use crate::clock::Meter;
+use crate::figure::Figures;
 use crate::query::Args;
 use crate::workload::{Answer, Row};
-use keyed::{Entry, Keyed};
+use keyed::Keyed;
 use nostr::Nostr;
-use ratite::bench::always;
-use ratite::bench::ingest::{Pass, is_right};
-use ratite::nostr::{Event, EventStore, Filter, write_event, write_filter};
+use ratite::nostr::{Event, EventStore, Filter, write_filter};
 use serde_json::json;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// Events of one durable write of a peer.
 const GROUP: usize = 1_000;
-
-/// Events whose signatures are checked by nothing but a verifier.
-const VERIFIED: usize = 20_000;
 
 /// The peers that were asked for.
 pub struct Others {
@@ -50,53 +43,73 @@ struct Asked<T> {
     peer: T,
     name: &'static str,
     is_new: bool,
-    /// Seconds and CPU nanoseconds of loading, and seconds of what came after the last group.
-    load: (f64, u64),
-    settle_seconds: f64,
     meter: fn() -> Meter,
     asked: Meter,
-    differing: u64,
+    /// Single durable events.
+    alone: Meter,
+    differing: Differing,
+}
+
+/// Answers that were compared, and those that are not Ratite's.
+#[derive(Default)]
+struct Differing {
+    compared: u64,
+    /// The same events in another order; events that Ratite does not give; fewer than it gives, or others instead.
+    order: u64,
+    more: u64,
+    fewer: u64,
+}
+
+impl Differing {
+    fn sum(&self) -> u64 {
+        self.order + self.more + self.fewer
+    }
+
+    /// Compares numbers of events.
+    fn count(&mut self, ours: u64, theirs: u64) {
+        self.compared += 1;
+        self.more += u64::from(theirs > ours);
+        self.fewer += u64::from(theirs < ours);
+    }
+
+    /// Compares ids, each in its order.
+    fn note(&mut self, ours: &[[u8; 32]], theirs: &[[u8; 32]]) {
+        self.compared += 1;
+        if ours == theirs {
+            return;
+        }
+        let (we, they): (HashSet<_>, HashSet<_>) = (ours.iter().collect(), theirs.iter().collect());
+        match (they.is_superset(&we), ours.len() == theirs.len()) {
+            (true, true) => self.order += 1,
+            (true, false) => self.more += 1,
+            (false, _) => self.fewer += 1,
+        }
+    }
 }
 
 impl<T> Asked<T> {
     fn new(peer: T, name: &'static str, is_new: bool, meter: fn() -> Meter) -> Asked<T> {
-        let (load, settle_seconds) = ((0.0, 0), 0.0);
-        Asked { peer, name, is_new, load, settle_seconds, meter, asked: meter(), differing: 0 }
-    }
-
-    /// Times a part of loading.
-    fn loads(&mut self, load: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
-        let (started, cpu) = (Instant::now(), process_cpu());
-        load(&mut self.peer)?;
-        self.load.0 += started.elapsed().as_secs_f64();
-        self.load.1 += process_cpu() - cpu;
-        Ok(())
-    }
-
-    fn report_load(&self, count: u64, dir: &Path, figures: &mut Figures) -> Result<()> {
-        let (seconds, cpu) = self.load;
-        let disk = bytes_in(&dir.join(self.name))?;
-        let values = json!({
-            "events": count, "events_per_group": GROUP,
-            "events_per_second": (count as f64 / seconds).round(),
-            "cpu_us_per_event": round(cpu as f64 / 1e3 / count as f64),
-            "settle_seconds": round(self.settle_seconds),
-            "disk_bytes_per_event": round(disk as f64 / count as f64),
-        });
-        eprintln!("{}: {values}", self.name);
-        figures.add("load", self.name, "load, synced by 1,000", values)
+        let (asked, alone) = (meter(), Meter::of_process());
+        Asked { peer, name, is_new, meter, asked, alone, differing: Differing::default() }
     }
 
     /// Adds the row's figure, and begins anew.
     fn report(&mut self, row: &Row, figures: &mut Figures) -> Result<()> {
+        let Differing { compared, order, more, fewer } = self.differing;
         if self.asked.calls() > 0 {
-            let more = json!({ "answers_that_differ": self.differing });
-            figures.add_meter("query", self.name, row.name, &self.asked, more)?;
-            if self.differing > 0 {
-                eprintln!("  {} answers differ", self.differing);
+            let sum = self.differing.sum();
+            let said = json!({
+                "answers_compared": compared, "answers_that_differ": sum,
+                "differ_in": { "order": order, "more": more, "fewer_or_others": fewer },
+            });
+            figures.add_meter("query", self.name, row.name, &self.asked, said)?;
+            if sum > 0 {
+                eprintln!(
+                    "  {sum} of {compared} answers differ: {order} in order, {more} have more, {fewer} lack some"
+                );
             }
         }
-        self.differing = 0;
+        self.differing = Differing::default();
         self.asked = (self.meter)();
         Ok(())
     }
@@ -136,7 +149,10 @@ impl Others {
             let peer = open(&dir.join(name))?;
             others.nostr.push(Asked::new(peer, name, is_new, Meter::of_process));
         }
-        others.load(file, args.peer_events, &dir, figures)?;
+        // Who forgets has to be filled each time, alone as well.
+        if others.keyed.iter().any(|p| p.is_new) || others.nostr.iter().any(|p| p.is_new) {
+            loading::load(&mut others, file, args.peer_events, (&dir, args.store()), figures)?;
+        }
         Ok(others)
     }
 
@@ -152,144 +168,99 @@ impl Others {
         self.nostr.iter_mut().try_for_each(|peer| peer.report(row, figures))
     }
 
-    /// Fills those that are new, each group in turn.
-    fn load(
-        &mut self,
-        file: &Path,
-        limit: Option<u64>,
-        dir: &Path,
-        figures: &mut Figures,
-    ) -> Result<()> {
-        if !self.keyed.iter().any(|p| p.is_new) && !self.nostr.iter().any(|p| p.is_new) {
-            return Ok(());
-        }
-        let (mut count, mut group, mut signed) = (0, Vec::new(), Vec::new());
-        Events::open(file, limit)?.for_each(|event| {
-            let mut json = Vec::new();
-            write_event(&event, &mut json);
-            group.push(Entry { id: *event.id(), body: event.body().to_vec(), json });
-            // A file without signatures is known by its first events.
-            let may_be = signed.len() < VERIFIED && (count < 10 || !signed.is_empty());
-            if may_be && is_right(&event) {
-                signed.push(event.to_owned());
-            }
-            count += 1;
-            if group.len() == GROUP { self.store(&mut group) } else { Ok(()) }
-        })?;
-        self.store(&mut group)?;
-        for peer in self.keyed.iter_mut().filter(|peer| peer.is_new) {
-            let started = Instant::now();
-            peer.peer.settle()?;
-            peer.settle_seconds = started.elapsed().as_secs_f64();
-            peer.report_load(count, dir, figures)?;
-        }
-        for peer in self.nostr.iter_mut().filter(|peer| peer.is_new) {
-            // Who says nothing of when events are stored has stored them when it has settled.
-            let before = peer.load;
-            let mut is_later = false;
-            peer.loads(|peer| Ok(is_later = peer.settle()?))?;
-            if !is_later {
-                peer.load = before;
-            }
-            peer.report_load(count, dir, figures)?;
-        }
-        verify(signed, figures)
-    }
-
-    fn store(&mut self, group: &mut Vec<Entry>) -> Result<()> {
-        for peer in self.keyed.iter_mut().filter(|peer| peer.is_new) {
-            peer.loads(|peer| peer.put(group))?;
-        }
-        for peer in self.nostr.iter_mut().filter(|peer| peer.is_new) {
-            peer.loads(|peer| peer.save(group))?;
-        }
-        group.clear();
-        Ok(())
-    }
-
-    /// Asks every peer that can answer.
+    /// Asks every peer that can answer, one after the other.
     pub fn ask(
         &mut self,
         store: &EventStore,
         row: &Row,
-        filter: &Filter,
+        filters: &[Filter],
         check: bool,
     ) -> Result<()> {
-        if let (Answer::Get, Some(&[id])) = (row.answer, filter.ids.as_deref()) {
-            return self.get(store, &id, check);
+        if row.answer == Answer::Get {
+            let ids: Vec<[u8; 32]> = filters.iter().flat_map(|f| f.ids.clone()).flatten().collect();
+            for peer in self.keyed.iter_mut().filter(|asked| asked.peer.answers()) {
+                ids.iter().try_for_each(|id| get_bytes(peer, store, id, check))?;
+            }
+            for peer in &mut self.nostr {
+                ids.iter().try_for_each(|id| get_event(peer, store, id, check))?;
+            }
+            return Ok(());
         }
-        let mut json = Vec::new();
-        write_filter(filter, &mut json);
-        let json = String::from_utf8(json)?;
-        for Asked { peer, asked, differing, .. } in &mut self.nostr {
-            peer.prepare(&json)?;
-            if row.answer == Answer::Count {
-                let mut counted = None;
-                let mut meter = Meter::of_process();
-                meter.time(|| -> Result<u64> {
-                    counted = peer.count()?;
-                    Ok(counted.unwrap_or(0))
-                })?;
-                if counted.is_some() {
-                    asked.join(&meter)?;
-                }
-                continue;
-            }
-            asked.time(|| peer.query())?;
-            if check {
-                *differing += u64::from(!is_same(store, filter, &peer.ids())?);
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&mut self, store: &EventStore, id: &[u8; 32], check: bool) -> Result<()> {
-        for Asked { peer, asked, differing, .. } in &mut self.keyed {
-            if !peer.answers() {
-                continue;
-            }
-            let mut found = None;
-            asked.time(|| -> Result<u64> {
-                found = std::hint::black_box(peer.get(id)?);
-                Ok(u64::from(found.is_some()))
-            })?;
-            if check {
-                let ours = store.get(id)?;
-                *differing += u64::from(ours.as_ref().map(Event::body) != found.as_deref());
-            }
-        }
-        for Asked { peer, asked, .. } in &mut self.nostr {
-            asked.time(|| peer.get(id))?;
+        for peer in &mut self.nostr {
+            filters.iter().try_for_each(|filter| query(peer, store, row, filter, check))?;
         }
         Ok(())
     }
 }
 
-/// Whether Ratite gives these ids, in this order.
-fn is_same(store: &EventStore, filter: &Filter, ids: &[[u8; 32]]) -> Result<bool> {
-    let mut theirs = ids.iter();
-    let mut ours = store.query(std::slice::from_ref(filter))?;
-    while let Some(event) = ours.next()? {
-        if theirs.next() != Some(event.id()) {
-            return Ok(false);
-        }
+fn get_bytes(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Keyed>>,
+    store: &EventStore,
+    id: &[u8; 32],
+    check: bool,
+) -> Result<()> {
+    let mut found = None;
+    asked.time(|| -> Result<u64> {
+        found = std::hint::black_box(peer.get(id)?);
+        Ok(u64::from(found.is_some()))
+    })?;
+    if check {
+        let ours = store.get(id)?;
+        differing.compared += 1;
+        differing.fewer += u64::from(ours.as_ref().map(Event::body) != found.as_deref());
     }
-    Ok(theirs.next().is_none())
+    Ok(())
 }
 
-/// What nothing that checks signatures can be faster than; if the file has some.
-fn verify(events: Vec<Event>, figures: &mut Figures) -> Result<()> {
-    let (events, threads) = (Arc::new(events), std::thread::available_parallelism()?.get());
-    if events.is_empty() {
+fn get_event(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Nostr>>,
+    store: &EventStore,
+    id: &[u8; 32],
+    check: bool,
+) -> Result<()> {
+    let theirs = asked.time(|| peer.get(id))?;
+    if check {
+        differing.count(u64::from(store.get(id)?.is_some()), theirs);
+    }
+    Ok(())
+}
+
+fn query(
+    Asked { peer, asked, differing, .. }: &mut Asked<Box<dyn Nostr>>,
+    store: &EventStore,
+    row: &Row,
+    filter: &Filter,
+    check: bool,
+) -> Result<()> {
+    let mut json = Vec::new();
+    write_filter(filter, &mut json);
+    peer.prepare(&String::from_utf8(json)?)?;
+    if row.answer != Answer::Count {
+        asked.time(|| peer.query(row.answer == Answer::Json))?;
+        if check {
+            differing.note(&ids(store, filter)?, &peer.ids());
+        }
         return Ok(());
     }
-    let passed =
-        Pass { threads, check: true, into: None }.run(&events, 0..events.len(), &always())?;
-    let values = json!({
-        "events": passed.events, "threads": threads,
-        "events_per_second": passed.per_second().round(),
-        "cpu_us_per_event": round(passed.cpu_us()),
-    });
-    eprintln!("verifier: {values}");
-    figures.add("load", "verifier", "ids and signatures alone, on all cores", values)
+    let (mut counted, mut meter) = (None, Meter::of_process());
+    meter.time(|| -> Result<u64> {
+        counted = peer.count()?;
+        Ok(counted.unwrap_or(0))
+    })?;
+    let Some(counted) = counted else { return Ok(()) };
+    asked.join(&meter)?;
+    if check {
+        differing.count(store.count(std::slice::from_ref(filter))?, counted);
+    }
+    Ok(())
+}
+
+/// The ids that Ratite gives, in their order.
+fn ids(store: &EventStore, filter: &Filter) -> Result<Vec<[u8; 32]>> {
+    let mut ids = Vec::new();
+    let mut ours = store.query(std::slice::from_ref(filter))?;
+    while let Some(event) = ours.next()? {
+        ids.push(*event.id());
+    }
+    Ok(ids)
 }

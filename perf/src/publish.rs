@@ -1,14 +1,14 @@
 //! Durable inserts, alone and many at once, in turn with bare synced writes of the same run.
 //!
-//! The bare writes are `pwrite` with O_DIRECT into a file that is written already and `fdatasync`, one after the other,
-//! by the thread that measures: what the device and the kernel give a program that does nothing else.
+//! The bare writes are those of `bare.rs`, one after the other, by the thread that measures: what the device and the
+//! kernel give a program that does nothing else. Ratios are against the way that was the fastest in this run.
 
 use crate::Result;
-use crate::clock::process_cpu;
+use crate::bare::Bare;
+use crate::clock::{Meter, process_cpu};
 use crate::figure::{Figures, print_head, round};
 use crate::load::{StoreArgs, Sync};
 use ratite::bench::always;
-use ratite::bench::device::Device;
 use ratite::bench::ingest::{Feeder, written};
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::{Event, EventStore};
@@ -18,7 +18,6 @@ use std::time::Instant;
 
 /// O_DIRECT of Linux on x86-64 and, with another value, on ARM.
 pub const O_DIRECT: i32 = if cfg!(target_arch = "aarch64") { 0x10000 } else { 0x4000 };
-const BARE_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -45,8 +44,7 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         return Err(format!("{} exists; publishing wants a new store", args.data.display()).into());
     }
     let store = args.store.open(&args.data.join("store"))?;
-    let disk = ratite::io::system(ratite::io::Backend::Posix)?.disk;
-    let mut bare = Device::create(&disk, &args.data.join("bare"), BARE_FILE_BYTES)?;
+    let mut bare = Bare::create(&args.data.join("bare"))?;
     let count = args.turns * args.per_turn * (1 + args.outstanding);
     let config = Config { events: count as u64, ..Config::default() };
     let mut generator = Generator::new(args.seed, &config);
@@ -63,28 +61,46 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
 fn alone(
     args: &Args,
     store: &EventStore,
-    bare: &mut Device,
+    bare: &mut Bare,
     events: &mut dyn Iterator<Item = Event>,
     figures: &mut Figures,
 ) -> Result<()> {
-    let turns = (args.turns, args.per_turn);
-    let alone = ratite::bench::publish::alone(store, bare, events, turns, &always())?;
+    let (mut ours, mut cpu) = (Meter::new(), 0);
+    for turn in 0..=args.turns {
+        if turn == 1 {
+            // The first one warmed up.
+            (ours, cpu) = (Meter::new(), 0);
+            bare.forget();
+        }
+        let batch: Vec<Event> = events.take(args.per_turn).collect();
+        let before = process_cpu();
+        for event in &batch {
+            ours.time(|| store.insert(&event.as_ref())?.wait().map(|_| 1))?;
+        }
+        cpu += process_cpu() - before;
+        bare.turn(batch.len())?;
+    }
+    let (way, fastest) = bare.fastest();
+    let at = |meter: &Meter, q| meter.wall.value_at_quantile(q) as f64;
+    let times = |q| round(at(&ours, q) / at(fastest, q).max(1.0));
     let more = json!({
         "options": args.store.describe(),
-        "process_cpu_us": round(alone.process_cpu_us()),
-        "times_bare_p50": round(alone.times_bare(0.5)),
-        "times_bare_p99": round(alone.times_bare(0.99)),
+        "process_cpu_us": round(cpu as f64 / 1e3 / ours.calls().max(1) as f64),
+        "fastest_bare": way, "times_bare_p50": times(0.5), "times_bare_p99": times(0.99),
     });
     eprintln!("{more}");
-    figures.add_meter("publish", "ratite", "one durable insert", &alone.ours, more)?;
-    figures.add_meter("publish", "bare", "pwrite 4 KiB + fdatasync", &alone.bare, json!({}))
+    figures.add_meter("publish", "ratite", "one durable insert", &ours, more)?;
+    for (way, meter) in &bare.ways {
+        figures.add_meter("publish", "bare", way, meter, json!({}))?;
+    }
+    Ok(())
 }
 
 /// Many inserts under way, against bare writes of as many groups as the log wrote, of their size.
 fn many(
     args: &Args,
     store: &EventStore,
-    bare: &mut Device,
+    bare: &mut Bare,
     events: &mut dyn Iterator<Item = Event>,
     figures: &mut Figures,
 ) -> Result<()> {
@@ -106,7 +122,7 @@ fn many(
         let now = written(store);
         let (commits, bytes) = (now.0 - before.0, now.1 - before.1);
         groups += commits;
-        bare_seconds += bare.write_groups(commits, bytes, &always())?.0 as f64 / 1e9;
+        bare_seconds += bare.device.write_groups(commits, bytes, &always())?.0 as f64 / 1e9;
     }
     let rate = |seconds: f64| (count as f64 / seconds).round();
     let values = json!({

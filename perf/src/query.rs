@@ -1,16 +1,21 @@
 //! Queries on a warm store, each row many times, each answer looked at event by event.
 //!
-//! With `peers` every call of a row is made on each store in turn, so that what disturbs one disturbs all.
+//! With `peers` the calls of a row are made in blocks, each block on every store in turn: what disturbs one disturbs all,
+//! and nobody finds in the caches what the one before has left there, but with the first call of a block.
 
 use crate::clock::{Instructions, Meter, memory};
 use crate::figure::{Figures, print_head};
 use crate::load::StoreArgs;
-use crate::workload::{Facts, rows, search_rows};
+use crate::workload::{Facts, Row, rows, search_rows};
 use crate::{Result, host};
 pub use ratite::bench::ask::{answer, gather};
+use ratite::nostr::{EventStore, Filter};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// Calls of a block.
+const BLOCK: usize = 25;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -73,24 +78,11 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
         if args.explain {
             eprintln!("{}", store.explain(&filters[..1])?);
         }
-        let mut meter = Meter::new();
-        let mut json = Vec::new();
-        let (mut counter, mut instructions) = (Instructions::start(), 0);
-        // The first fifth warms up, and is where peers' answers are compared.
-        let warm = filters.len() / 5;
-        for (i, filter) in filters.iter().enumerate() {
-            if i == warm {
-                (meter, instructions) = (Meter::new(), 0);
-                others.forget();
-            }
-            let before = counter.count();
-            meter.time(|| answer(&store, &row, filter, &mut json))?;
-            let after = counter.count();
-            instructions += after.zip(before).map_or(0, |(after, before)| after - before);
-            others.ask(&store, &row, filter, i < warm)?;
-        }
+        // Reading the counter costs Ratite what the others do not pay.
+        let counter = others.are_none().then(Instructions::start);
+        let (meter, instructions) = ask(&store, &row, &filters, &mut others, counter)?;
         let more = json!({
-            "instructions": instructions / meter.wall.len().max(1),
+            "instructions": instructions,
             "events": facts.seen(), "options": args.store.describe(), "goal_us": row.goal_us,
             "clock_ns": { "wall": wall, "cpu": cpu }, "rss_mib": memory("VmRSS") >> 20,
             "file_system": host::file_system(&args.data),
@@ -107,14 +99,39 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
+/// Asks all filters of a row; times of Ratite, and its instructions for each call if they were counted.
+fn ask(
+    store: &EventStore,
+    row: &Row,
+    filters: &[Filter],
+    others: &mut Others,
+    mut counter: Option<Instructions>,
+) -> Result<(Meter, Option<u64>)> {
+    let (mut json, mut meter, mut instructions) = (Vec::new(), Meter::new(), None);
+    let mut count = || counter.as_mut().and_then(Instructions::count);
+    // The first fifth warms up, and is where peers' answers are compared.
+    let (first, rest) = filters.split_at(filters.len() / 5);
+    for (part, check) in [(first, true), (rest, false)] {
+        (meter, instructions) = (Meter::new(), None);
+        others.forget();
+        for block in part.chunks(BLOCK) {
+            for filter in block {
+                let before = count();
+                meter.time(|| answer(store, row, filter, &mut json))?;
+                if let Some((after, before)) = count().zip(before) {
+                    instructions = Some(instructions.unwrap_or(0) + after - before);
+                }
+            }
+            others.ask(store, row, block, check)?;
+        }
+    }
+    let calls = meter.calls().max(1);
+    Ok((meter, instructions.map(|sum| sum / calls)))
+}
+
 /// The peers, if there are any.
 #[cfg(feature = "peers")]
 use crate::peers::Others;
-
-#[cfg(not(feature = "peers"))]
-use crate::workload::Row;
-#[cfg(not(feature = "peers"))]
-use ratite::nostr::{EventStore, Filter};
 
 /// No peers.
 #[cfg(not(feature = "peers"))]
@@ -132,7 +149,7 @@ impl Others {
 
     fn forget(&mut self) {}
 
-    fn ask(&mut self, _: &EventStore, _: &Row, _: &Filter, _: bool) -> Result<()> {
+    fn ask(&mut self, _: &EventStore, _: &Row, _: &[Filter], _: bool) -> Result<()> {
         Ok(())
     }
 
@@ -143,6 +160,11 @@ impl Others {
 
 #[cfg(feature = "peers")]
 impl Args {
+    /// How the store is opened.
+    pub fn store(&self) -> &StoreArgs {
+        &self.store
+    }
+
     /// The events file for the peers, and where they live.
     pub fn peers(&self) -> Option<(&std::path::Path, PathBuf)> {
         let mut dir = self.data.clone().into_os_string();

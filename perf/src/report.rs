@@ -1,5 +1,7 @@
-//! Figures as a Markdown table and as a plot of percentiles.
+//! Figures as Markdown and as a plot of percentiles: the goals, then stores side by side, then every figure by itself.
 
+mod goals;
+mod matrix;
 mod plot;
 
 use crate::Result;
@@ -15,6 +17,9 @@ pub struct Args {
     /// Only this workload: `load`, `query`, `mixed`, `cold`, `publish`, `open`, `wire`.
     #[arg(long)]
     workload: Option<String>,
+    /// Only the goals and the stores side by side.
+    #[arg(long)]
+    short: bool,
     /// Where the plot goes; without, there is only the table, on stdout.
     #[arg(long)]
     svg: Option<PathBuf>,
@@ -42,14 +47,16 @@ pub fn run(args: &Args) -> Result<()> {
     if last.is_empty() {
         return Err("no such figures".into());
     }
-    print!("{}", table(&last)?);
+    print!("{}{}{}", head(&last)?, goals::table(&last), matrix::tables(&last));
+    println!("{}", if args.short { String::new() } else { table(&last)? });
     match &args.svg {
         Some(path) => plot::draw(&last, path),
         None => Ok(()),
     }
 }
 
-fn table(figures: &[Value]) -> Result<String> {
+/// Where and when.
+fn head(figures: &[Value]) -> Result<String> {
     let mut out = String::new();
     if let Some(f) = figures.last() {
         let host = &f["host"];
@@ -65,9 +72,14 @@ fn table(figures: &[Value]) -> Result<String> {
             text(&host["load"]),
         )?;
     }
+    Ok(out)
+}
+
+fn table(figures: &[Value]) -> Result<String> {
+    let mut out = String::new();
     writeln!(
         out,
-        "| what | store | rows | CPU us p50 | p99 | wall us p50 | p99 | p99.9 | instructions | goal |"
+        "\n| what | store | rows | CPU us p50 | p99 | wall us p50 | p99 | p99.9 | instructions | goal |"
     )?;
     writeln!(out, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")?;
     for f in figures.iter().filter(|f| f["wall_us"].is_object()) {

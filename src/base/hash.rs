@@ -5,6 +5,11 @@ pub fn hash64(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
+/// Hash of `bytes` for a table in memory that lives as long as its `seed`, which nobody who chooses `bytes` knows.
+pub fn hash64_seeded(bytes: &[u8], seed: u64) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

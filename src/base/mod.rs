@@ -9,14 +9,15 @@ mod key;
 pub mod limits;
 #[cfg(test)]
 pub(crate) mod plant;
+pub mod tags;
 mod terms;
 mod varint;
 
 pub use crc::{Crc64, crc64};
 pub use error::{Error, Result};
-pub use hash::hash64;
+pub use hash::{hash64, hash64_seeded};
 pub use key::{Ids, Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
-pub use terms::Terms;
+pub use terms::{Terms, prefix};
 pub use varint::{get_varint, put_varint, varint_len};
 
 /// Whether this bug is planted (`plant.rs`): never, outside of tests.

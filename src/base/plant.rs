@@ -65,11 +65,13 @@ pub enum Bug {
     KillsNotLogged,
     /// A flush leaves out what dies by a record that is not committed yet.
     FlushBelievesUncommittedDeaths,
+    /// A request of an author is stored before the gift wraps that it reaches are gone.
+    RequestBeforeWraps,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 27] = [
         Bug::AckBeforeSync,
         Bug::LogNameNotSynced,
         Bug::RecycledWithoutGeneration,
@@ -96,6 +98,7 @@ impl Bug {
         Bug::DropComesBack,
         Bug::KillsNotLogged,
         Bug::FlushBelievesUncommittedDeaths,
+        Bug::RequestBeforeWraps,
     ];
 }
 

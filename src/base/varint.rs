@@ -11,7 +11,19 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Reads a value and moves `input` behind it; `None` if it is cut off, longer than 10 bytes,
 /// over `u64`, or not in its shortest form.
+#[inline]
 pub fn get_varint(input: &mut &[u8]) -> Option<u64> {
+    match *input {
+        // Most are.
+        [b @ 0..0x80, rest @ ..] => {
+            *input = rest;
+            Some(u64::from(*b))
+        }
+        _ => get_long_varint(input),
+    }
+}
+
+fn get_long_varint(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (i, &b) in input.iter().enumerate().take(10) {
         let bits = u64::from(b & 0x7f);

@@ -171,6 +171,7 @@ fn engine(name: &str) -> Seeds {
         page: PageSize::K4,
         model: ("toy", 3),
         ids: crate::base::Ids::Foreign,
+        mark: None,
         compression: Compression::Zstd,
     };
     match name {

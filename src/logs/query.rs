@@ -10,7 +10,7 @@ use super::tokens::Needles;
 use super::{Position, Resume};
 use crate::base::{Terms, hash64};
 use crate::model::Record;
-use crate::query::{Order, Select};
+use crate::query::{AnyOf, Order, Select};
 use crate::store::StoreSnapshot;
 use std::sync::Arc;
 
@@ -69,15 +69,15 @@ impl Query {
     /// The engine's selection over `snapshot`, limit and resuming aside.
     pub(super) fn select(&self, snapshot: &StoreSnapshot) -> Select {
         let matching = Matching::of(self);
-        let mut all_of: Vec<Vec<Vec<u8>>> = Vec::new();
+        let mut all_of: Vec<AnyOf> = Vec::new();
         if !matching.sources.is_empty() {
-            all_of.push(collect(&matching.sources, source_term));
+            all_of.push(collect(&matching.sources, source_term).into());
         }
         let is_crowded = !matching.needles.is_empty() && has_crowded(snapshot);
         for token in matching.needles.tokens() {
             let mut any_of = collect([token], token_term);
             any_of.extend(is_crowded.then(|| CROWDED.to_vec()));
-            all_of.push(any_of);
+            all_of.push(any_of.into());
         }
         let residual = is_crowded || matching.needles.tokens().any(is_hashed);
         let routes =

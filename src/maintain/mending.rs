@@ -27,6 +27,10 @@ const OLDER: u8 = 1;
 
 struct Toy;
 
+fn mark(body: &[u8]) -> u32 {
+    hash64(body) as u32
+}
+
 impl Model for Toy {
     fn name(&self) -> &'static str {
         "toy"
@@ -44,6 +48,9 @@ impl Model for Toy {
         out.push(&[b"s", &body[1..3]]);
         out.push(&[b"u", &record.key.id]);
         out.push(&[b"l", &[body.len() as u8]]);
+    }
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        Some(mark)
     }
     fn check(&self, record: Record<'_>) -> Result<(), String> {
         match record.body {

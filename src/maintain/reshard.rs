@@ -246,6 +246,10 @@ impl Model for AsIs {
         self.0.late_from()
     }
 
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        self.0.mark()
+    }
+
     fn early_terms(&self, record: Record<'_>, out: &mut Terms) {
         self.0.early_terms(record, out);
     }

@@ -12,7 +12,7 @@ use super::target::part_of;
 use crate::base::{Error, PageSize, Result, SegmentId};
 use crate::io::{Buf, Disk, File};
 use crate::pool::format::check_page;
-use crate::segment::format::{Header, MAGIC, VERSION};
+use crate::segment::format::{Header, MAGIC, VERSION, VERSION_MIN};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -122,8 +122,9 @@ impl Wanted<'_> {
         if header.magic != MAGIC {
             return Err(bad("the file does not begin like a segment"));
         }
-        if header.version.get() != VERSION {
-            let (path, found) = (self.from.into(), header.version.get());
+        let found = header.version.get();
+        if !(VERSION_MIN..=VERSION).contains(&found) {
+            let path = self.from.into();
             return Err(Error::WrongVersion { path, found, supported: VERSION });
         }
         let info = header.info();

@@ -10,14 +10,18 @@
 //! I1. A term stands in one node; nodes are compared by all their bytes.
 //! I2. A node that the index leads to has at least one posting.
 //!
+//! The writer finds nodes by a table of its own (`finder`), whose slots lead to them at once: walking the index, which
+//! readers need since it never moves, costs it three times the misses.
+//!
 //! Publication: a node's value is written relaxed and published by the index (`index.rs`); its list
 //! publishes what comes later (`postings.rs`).
 
-use super::arena::{Arena, ArenaWriter};
+use super::arena::{Arena, ArenaWriter, Place};
 use super::batch::BatchTerms;
-use super::index::{Index, Link};
+use super::index::Index;
 use super::postings::{List, Pool, Postings};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::base::tags::{Cursor, Tags};
 use crate::base::{Ordinal, Terms, hash64};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
@@ -48,9 +52,24 @@ pub(super) struct Wants {
 /// One term of a record about to be appended.
 pub(super) struct Planned {
     pub(super) hash: u64,
-    link: Link,
+    /// The next node that may be its own, where its bytes are, and the lookup behind it.
+    candidate: Option<u32>,
+    place: Place,
+    bytes: u32,
+    rest: Cursor,
     /// Its node, if it has one.
     pub(super) node: Option<u32>,
+}
+
+impl Planned {
+    /// Looks where the bytes of the candidate are.
+    fn look(&mut self, dictionary: &Dictionary) {
+        if let Some(node) = self.candidate {
+            let term = dictionary.index.value(node);
+            self.place = term.place.load(Ordering::Relaxed);
+            self.bytes = term.list.tag.load(Ordering::Relaxed);
+        }
+    }
 }
 
 /// The terms and their posting lists.
@@ -63,10 +82,14 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    /// No term, with room for `terms` terms and `slots` slots of posting lists.
-    pub(super) fn new(terms: usize, slots: usize, bits_max: u32, arena: Arc<Arena>) -> Dictionary {
+    /// No term, with room for `terms` terms and `slots` slots of posting lists, and a bitmap of `seen_bytes` bytes.
+    pub(super) fn new(
+        (terms, slots): (usize, usize),
+        (bits_max, seen_bytes): (u32, usize),
+        arena: Arc<Arena>,
+    ) -> Dictionary {
         Dictionary {
-            index: Index::new(terms, bits_max),
+            index: Index::new(terms, bits_max, seen_bytes),
             pool: Pool::new(slots),
             arena,
             count: CachePadded::default(),
@@ -90,45 +113,48 @@ impl Dictionary {
 
     /// The node of a term whose hash is `hash`.
     pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
-        self.find_from(hash, self.index.enter(hash), term)
-    }
-
-    /// The node of a term, from a link that the index gave for its hash.
-    fn find_from(&self, hash: u64, from: Link, term: &[u8]) -> Option<u32> {
-        let mut candidates = self.index.candidates_from(hash, from);
-        let found = candidates.find(|(_, node)| {
+        let found = self.index.candidates(hash).find(|(_, node)| {
             let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
             bytes == term.len() && self.arena.get(node.place.load(Ordering::Relaxed), bytes) == term
         });
         found.map(|(number, _)| number)
     }
 
-    /// Looks up all terms of a record, in order, and sums up what one more posting of each takes.
+    /// Looks up all terms of a record, in order, and sums up what one more posting of each takes. `finder` has all nodes.
     /// Writer only.
     ///
-    /// Every lookup is a chain of cache misses: bucket, node, bytes. Step by step for all terms instead
-    /// of term by term, the misses of one step overlap.
+    /// Every lookup is a chain of cache misses: slot, node, bytes. Step by step for all terms instead of term by term, the
+    /// misses of one step overlap.
     ///
     /// # Panics
     /// If the terms are not sealed: a term twice in one record would stand here twice.
-    pub(super) fn plan(&self, terms: &Terms, plan: &mut Vec<Planned>) -> Wants {
+    pub(super) fn plan(&self, finder: &Tags, terms: &Terms, plan: &mut Vec<Planned>) -> Wants {
+        assert!(terms.is_sealed(), "the terms of a record are not sealed");
         plan.clear();
-        // 1. The buckets.
-        let mut last: &[u8] = &[];
+        // 1. The slots.
         for term in terms.iter() {
-            assert!(last < term, "the terms of a record are not sealed");
-            last = term;
             let hash = hash64(term);
-            plan.push(Planned { hash, link: self.index.enter(hash), node: None });
+            let mut rest = finder.cursor(hash);
+            let candidate = finder.next(&mut rest);
+            plan.push(Planned { hash, candidate, place: 0, bytes: 0, rest, node: None });
         }
         // 2. The nodes.
         for planned in plan.iter_mut() {
-            planned.link = self.index.approach(planned.hash, planned.link);
+            planned.look(self);
         }
         // 3. The bytes.
         let mut wants = Wants::default();
         for (planned, term) in plan.iter_mut().zip(terms.iter()) {
-            planned.node = self.find_from(planned.hash, planned.link, term);
+            while let Some(node) = planned.candidate {
+                if planned.bytes as usize == term.len()
+                    && self.arena.get(planned.place, term.len()) == term
+                {
+                    planned.node = Some(node);
+                    break;
+                }
+                planned.candidate = finder.next(&mut planned.rest);
+                planned.look(self);
+            }
             match planned.node {
                 Some(node) => wants.slots += self.index.value(node).list.slots_wanted() as usize,
                 None => {
@@ -140,13 +166,19 @@ impl Dictionary {
         wants
     }
 
+    /// The node of a term whose hash is `hash`. Writer only.
+    fn find_own(&self, finder: &Tags, hash: u64, term: &[u8]) -> Option<u32> {
+        let mut cursor = finder.cursor(hash);
+        std::iter::from_fn(|| finder.next(&mut cursor)).find(|&node| self.term(node).0 == term)
+    }
+
     /// As `plan`, for a batch: exact, whatever its records have in common. Writer only.
-    pub(super) fn plan_batch(&self, batch: &mut BatchTerms) -> Wants {
+    pub(super) fn plan_batch(&self, finder: &Tags, batch: &mut BatchTerms) -> Wants {
         let mut wants = Wants::default();
         for number in 0..batch.distinct.len() {
             let hash = batch.distinct[number].hash;
             let term = batch.term(number as u32);
-            let (node, bytes) = (self.find_from(hash, self.index.enter(hash), term), term.len());
+            let (node, bytes) = (self.find_own(finder, hash, term), term.len());
             let distinct = &mut batch.distinct[number];
             distinct.node = node;
             wants.slots += match node {
@@ -163,11 +195,19 @@ impl Dictionary {
 
     /// All terms and their posting lists, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Postings<'_>)> {
-        self.index.iter().map(|(_, node)| {
-            let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
-            let term = self.arena.get(node.place.load(Ordering::Relaxed), bytes);
-            (term, node.list.read(&self.pool))
-        })
+        self.index.iter().map(|(number, _)| self.term(number))
+    }
+
+    /// How many terms there are. For the writer's thread, or once it has handed the memtable on.
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// A term by its number, which is below `count`, and its posting list.
+    pub(super) fn term(&self, number: u32) -> (&[u8], Postings<'_>) {
+        let node = self.index.value(number);
+        let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
+        (self.arena.get(node.place.load(Ordering::Relaxed), bytes), node.list.read(&self.pool))
     }
 
     /// The posting list of a node.
@@ -183,7 +223,7 @@ impl Dictionary {
     /// Adds a term that is not there, with its first posting. Its node. Writer only.
     pub(super) fn insert(
         &self,
-        arena: &mut ArenaWriter,
+        (arena, finder): (&mut ArenaWriter, &mut Tags),
         hash: u64,
         term: &[u8],
         first: Ordinal,
@@ -197,6 +237,7 @@ impl Dictionary {
             node.list.tag.store(term.len() as u32, Ordering::Relaxed);
             node.list.start(first);
         });
+        finder.insert(hash, number);
         number
     }
 }

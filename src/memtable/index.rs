@@ -13,23 +13,26 @@
 //! follows the number of nodes, and a reader that finds a bucket not split starts from its parent.
 //!
 //! A node's key is 31 bits of the hash, so a lookup yields *candidates*: the owner compares.
-//! Among nodes of equal key the newest comes first.
+//! Among nodes of equal key the newest comes first. Most look-ups of what is not there end at a bit (`Seen`): a bitmap
+//! of a few hundred KiB is in the cache, what a walk leads to is not.
 //!
 //! Invariants:
 //! I1. Keys never fall along the list; a bucket stands before all nodes that hash into it.
 //! I2. Number `n` is inserted as the `n`-th.
 //! I3. Only one thread calls `insert`.
 //! I4. A split bucket's parent is split.
+//! I5. The bit of every hash that was inserted is set.
 //!
 //! Publication: a node's key and successor are written relaxed, then the predecessor's link to it with
 //! release; a reader loads every link with acquire, so that it sees the node and its value whole, and
 //! whatever the writer did before. The count of buckets publishes nothing: by I1 any start at or before
-//! the right one is right. The loom model is in `model.rs`.
+//! the right one is right. A bit is set before the node is linked, relaxed: who knows of the node by what the shard
+//! publishes (`visible`) knows the bit. The loom model is in `model.rs`.
 //!
 //! After: Shalev and Shavit, "Split-Ordered Lists: Lock-Free Extensible Hash Tables", JACM 2006.
 
 use super::slots::Column;
-use super::sync::{AtomicU32, Ordering};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 use std::cmp::Ordering::{Equal, Greater, Less};
 
@@ -49,6 +52,7 @@ struct Node<T> {
 /// The index. A node carries a value of its owner's, made of atomics, beside its links: what a lookup
 /// leads to is on the cache line that it stands on.
 pub(super) struct Index<T> {
+    seen: Seen,
     nodes: Column<Node<T>>,
     buckets: Column<AtomicU32>,
     /// Binary logarithm of the number of buckets; it only grows.
@@ -57,11 +61,13 @@ pub(super) struct Index<T> {
 }
 
 impl<T: Default> Index<T> {
-    /// An empty index for at most `nodes` nodes (at least one) in at most `2^bits_max` buckets.
-    pub(super) fn new(nodes: usize, bits_max: u32) -> Index<T> {
+    /// An empty index for at most `nodes` nodes (at least one) in at most `2^bits_max` buckets, and with a bitmap of some
+    /// `seen_bytes` bytes.
+    pub(super) fn new(nodes: usize, bits_max: u32, seen_bytes: usize) -> Index<T> {
         // With less than two buckets a node, every lookup is a step or two.
         let bits_max = bits_max.min(nodes.max(1).ilog2() + 1).min(30);
         Index {
+            seen: Seen::new(seen_bytes),
             nodes: Column::new(nodes),
             buckets: Column::new(1 << bits_max),
             bits: CachePadded::default(),
@@ -71,7 +77,7 @@ impl<T: Default> Index<T> {
 
     /// Bytes allocated.
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.bytes() + self.buckets.bytes()
+        self.seen.bytes() + self.nodes.bytes() + self.buckets.bytes()
     }
 
     /// Bytes that insertions up to `count` nodes in all may add.
@@ -83,11 +89,7 @@ impl<T: Default> Index<T> {
 
     /// The nodes that may have been inserted under `hash`, newest first.
     pub(super) fn candidates(&self, hash: u64) -> Candidates<'_, T> {
-        self.candidates_from(hash, self.enter(hash))
-    }
-
-    /// The candidates, from a link that `enter` or `approach` gave for the same hash.
-    pub(super) fn candidates_from(&self, hash: u64, next: Link) -> Candidates<'_, T> {
+        let next = if self.seen.may_have(hash) { self.enter(hash) } else { END };
         Candidates { index: self, key: node_key(hash), next }
     }
 
@@ -102,13 +104,6 @@ impl<T: Default> Index<T> {
                 link => return link,
             }
         }
-    }
-
-    /// The link to the first candidate, from the link that `enter` gave: a load or two more.
-    pub(super) fn approach(&self, hash: u64, from: Link) -> Link {
-        let mut candidates = self.candidates_from(hash, from);
-        candidates.settle();
-        candidates.next
     }
 
     /// The value of a node that was inserted.
@@ -138,6 +133,7 @@ impl<T: Default> Index<T> {
         let node = self.nodes.make(number);
         node.key.store(key, Ordering::Relaxed);
         fill(&node.value);
+        self.seen.set(hash); // I5
         // 2. In front of the first key that is not below its own, so that the newest comes first.
         let before = self.seek(self.split(self.bucket(hash)), key);
         node.next.store(before.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -197,6 +193,38 @@ impl<T: Default> Index<T> {
             0 => &self.nodes.at(to - 1).next,
             _ => self.buckets.at(to & !BUCKET),
         }
+    }
+}
+
+/// A bit for each hash that was inserted, by its upper half; different hashes may share one.
+struct Seen {
+    words: Box<[AtomicU64]>,
+}
+
+impl Seen {
+    fn new(bytes: usize) -> Seen {
+        let words = (bytes / size_of::<u64>()).max(1).next_power_of_two();
+        Seen { words: (0..words).map(|_| AtomicU64::default()).collect() }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
+    fn place(&self, hash: u64) -> (&AtomicU64, u64) {
+        let bit = (hash >> u32::BITS) as usize & (self.words.len() * 64 - 1);
+        (&self.words[bit / 64], 1 << (bit % 64))
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = self.place(hash);
+        word.load(Ordering::Relaxed) & bit != 0
+    }
+
+    /// Writer only.
+    fn set(&self, hash: u64) {
+        let (word, bit) = self.place(hash);
+        word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
     }
 }
 

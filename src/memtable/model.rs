@@ -78,7 +78,7 @@ fn postings_from_slice_to_slice() {
 /// buckets and splits them; and a node that it finds has its value.
 fn a_reader_finds_all_it_knows_of(hashes: &'static [u64]) {
     explore(move || {
-        let shared = Arc::new((Index::<AtomicU32>::new(8, 30), AtomicU32::default()));
+        let shared = Arc::new((Index::<AtomicU32>::new(8, 30, 0), AtomicU32::default()));
         let (index, visible) = &*shared;
         let insert = |n: usize| {
             index.insert(hashes[n], n as u32, |v| v.store(n as u32 + 50, Ordering::Relaxed));

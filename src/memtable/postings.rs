@@ -235,6 +235,28 @@ impl Iterator for IterBack<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left as usize, Some(self.left as usize))
     }
+
+    /// Slice by slice, for who wants all.
+    fn fold<B, F: FnMut(B, Ordinal) -> B>(mut self, init: B, mut take: F) -> B {
+        let mut folded = init;
+        while self.left > 0 && !self.chunk.is_empty() {
+            // Up to the link, if there is one before the start of the list.
+            let slots = self.chunk[..=self.offset].iter().rev().take(self.left as usize);
+            let mut link = None;
+            for slot in slots {
+                let value = slot.load(Ordering::Relaxed);
+                if value & LINK != 0 {
+                    link = Some(value & !LINK);
+                    break;
+                }
+                self.left -= 1;
+                folded = take(folded, value);
+            }
+            let Some(link) = link else { break };
+            (self.chunk, self.offset) = self.slots.chunk_of(link);
+        }
+        if self.left > 0 { take(folded, self.alone) } else { folded }
+    }
 }
 
 impl ExactSizeIterator for IterBack<'_> {}

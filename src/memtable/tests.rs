@@ -235,7 +235,8 @@ fn an_empty_memtable_is_small_and_takes_the_largest_record() {
     let body = vec![7; RECORD_BYTES_MAX];
     for config in [config(0, 0), config(128 << 20, u32::MAX), config(512 << 20, u32::MAX)] {
         let (mut writer, memtable) = new(config, 0);
-        let small = (256 << 10).max(config.bytes / 500);
+        let bitmaps = (config.bytes / SEEN_SHARE).min(SEEN_BYTES_MAX) * 3 / 2;
+        let small = bitmaps + (256 << 10).max(config.bytes / 500);
         assert!(memtable.bytes_used() < small, "{} bytes", memtable.bytes_used());
         assert_eq!(writer.append(key(9, 9), &body, &wide), Some(0));
         assert_eq!(memtable.body(0), body);

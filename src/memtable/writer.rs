@@ -9,6 +9,7 @@ use super::arena::{ArenaWriter, LARGE_BYTES};
 use super::dictionary::{Planned, Wants};
 use super::{BatchTerms, Config, Memtable};
 use crate::base::limits::{RECORD_BYTES_MAX, TERMS_PER_RECORD_MAX};
+use crate::base::tags::Tags;
 use crate::base::{Key, Ordinal, Seq, Terms, hash64};
 use std::sync::Arc;
 
@@ -17,13 +18,15 @@ pub struct Writer {
     memtable: Arc<Memtable>,
     arena: ArenaWriter,
     config: Config,
+    /// The nodes of all terms, by their hashes.
+    finder: Tags,
     /// The terms of the record at hand; kept for its memory.
     plan: Vec<Planned>,
 }
 
 impl Writer {
     pub(super) fn new(memtable: Arc<Memtable>, arena: ArenaWriter, config: Config) -> Writer {
-        Writer { memtable, arena, config, plan: Vec::new() }
+        Writer { memtable, arena, config, finder: Tags::default(), plan: Vec::new() }
     }
 
     /// Appends a record under its (sealed) terms and returns its ordinal, or `None` if the memtable is
@@ -47,7 +50,7 @@ impl Writer {
         assert!(terms.len() <= TERMS_PER_RECORD_MAX, "{} terms", terms.len());
 
         // 1. What is there, and what that makes the record cost (I2).
-        let wants = memtable.terms.plan(terms, &mut self.plan);
+        let wants = memtable.terms.plan(&self.finder, terms, &mut self.plan);
         if !self.fits(body.len(), wants) {
             return None;
         }
@@ -63,7 +66,8 @@ impl Writer {
             match planned.node {
                 Some(node) => memtable.terms.push(node, ordinal),
                 None => {
-                    memtable.terms.insert(&mut self.arena, planned.hash, term, ordinal);
+                    let own = (&mut self.arena, &mut self.finder);
+                    memtable.terms.insert(own, planned.hash, term, ordinal);
                 }
             }
         }
@@ -84,7 +88,7 @@ impl Writer {
         let memtable = &*self.memtable;
         assert!(memtable.next().is_none(), "an append to a memtable that has a successor");
         // 1. As in `append`.
-        let wants = memtable.terms.plan_batch(batch);
+        let wants = memtable.terms.plan_batch(&self.finder, batch);
         let (mut large, mut small) = (0, wants.term_bytes);
         for (_, body) in records.clone() {
             assert!(body.len() <= RECORD_BYTES_MAX, "a body of {} bytes", body.len());
@@ -94,7 +98,7 @@ impl Writer {
         let (first, count) = (memtable.len(), batch.records as usize);
         let growth = memtable.records.growth(count)
             + memtable.ids.as_ref().map_or(0, |ids| ids.growth(first as usize + count))
-            + memtable.terms.growth(wants)
+            + self.growth(wants)
             + self.arena.growth(large, small);
         let fits = first == 0 || memtable.bytes_used() + growth <= self.config.bytes;
         if !fits || first as usize + count > self.config.records as usize {
@@ -118,7 +122,8 @@ impl Writer {
                 Some(node) => memtable.terms.push(node, ordinal),
                 None => {
                     let (hash, term) = (distinct.hash, batch.term(number));
-                    let node = memtable.terms.insert(&mut self.arena, hash, term, ordinal);
+                    let own = (&mut self.arena, &mut self.finder);
+                    let node = memtable.terms.insert(own, hash, term, ordinal);
                     batch.distinct[number as usize].node = Some(node);
                 }
             }
@@ -140,6 +145,17 @@ impl Writer {
         &self.memtable
     }
 
+    /// Gives back the memory that only appends need: there will be none. Records can still be killed.
+    pub fn end(&mut self) {
+        (self.finder, self.plan) = (Tags::default(), Vec::new());
+    }
+
+    /// What the dictionary will take beyond what it does, and all that the writer's own table will.
+    fn growth(&self, wants: Wants) -> usize {
+        let own = self.finder.bytes() + self.finder.growth(wants.terms);
+        self.memtable.terms.growth(wants) + own
+    }
+
     /// Whether count and budget cover the record (I3).
     fn fits(&self, body_bytes: usize, wants: Wants) -> bool {
         let memtable = &*self.memtable;
@@ -149,7 +165,7 @@ impl Writer {
         }
         let growth = memtable.records.growth(1)
             + memtable.ids.as_ref().map_or(0, |ids| ids.growth(len as usize + 1))
-            + memtable.terms.growth(wants)
+            + self.growth(wants)
             + self.arena.growth(memtable.records.item_bytes(body_bytes), wants.term_bytes);
         memtable.bytes_used() + growth <= self.config.bytes
     }

@@ -162,6 +162,12 @@ impl<'a> TagRef<'a> {
         self.items().next()
     }
 
+    /// Whether the first item is `name`, which has fewer characters than are ever packed.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        debug_assert!(name.len() < format::PACKED_CHARS_MIN);
+        self.raw_items().next().is_some_and(|item| !item.packed && item.bytes == name.as_bytes())
+    }
+
     /// The second item, the one that filters look at.
     pub fn value(&self) -> Option<Item<'a>> {
         self.items().nth(1)

@@ -18,7 +18,7 @@ pub fn hidden(now: u64) -> Expired {
 
 /// When the event expires, in seconds since the Unix epoch.
 pub fn of(event: &EventRef<'_>) -> Option<u64> {
-    let tag = event.tags().find(|tag| tag.name().is_some_and(|name| name == "expiration"))?;
+    let tag = event.tags().find(|tag| tag.is_named("expiration"))?;
     match tag.value()? {
         Item::Text(text) => seconds(text),
         // So many digits that they are stored as hex.

@@ -112,14 +112,17 @@ impl Filter {
 }
 
 fn sort<T: Ord>(list: &mut Vec<T>) {
-    list.sort_unstable();
-    list.dedup();
+    // Parsed filters are in order, and are put in order again by whoever is handed one.
+    if !list.is_sorted_by(|a, b| a < b) {
+        list.sort_unstable();
+        list.dedup();
+    }
 }
 
 /// Below this a plain walk is as fast as a binary search.
 const SEARCH_MIN: usize = 16;
 
-fn holds<const SORTED: bool, T: Ord>(list: &[T], value: &T) -> bool {
+pub(super) fn holds<const SORTED: bool, T: Ord>(list: &[T], value: &T) -> bool {
     // The fields are open, so a list may be unsorted: then a miss of the search proves nothing.
     let long = list.len() >= SEARCH_MIN;
     (long && list.binary_search(value).is_ok()) || !(long && SORTED) && list.contains(value)

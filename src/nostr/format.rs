@@ -136,6 +136,7 @@ fn check_item(item: RawItem<'_>) -> Result<(), &'static str> {
 }
 
 /// Reads an item and moves `input` behind it; `None` if it is cut off.
+#[inline]
 pub(super) fn take_item<'a>(input: &mut &'a [u8]) -> Option<RawItem<'a>> {
     let mut rest = *input;
     let head = get_varint(&mut rest)?;

@@ -36,6 +36,8 @@ pub mod hll;
 mod hub;
 pub mod id;
 pub mod json;
+mod marks;
+mod matcher;
 pub mod negentropy;
 mod open;
 mod plan;

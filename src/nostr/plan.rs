@@ -1,11 +1,11 @@
 //! From a filter to the engine's selection: which terms, which shards.
 
-use super::event::EventRef;
 use super::filter::Filter;
+use super::matcher::Matcher;
 use super::search::Search;
-use super::{expiration, terms};
+use super::{expiration, marks, terms};
 use crate::base::{Terms, hash64};
-use crate::query::Select;
+use crate::query::{AnyOf, Select};
 use std::sync::Arc;
 
 /// Author-and-kind pairs up to which both conditions become one. Beyond, looking up each pair costs
@@ -14,30 +14,34 @@ const PAIRS_MAX: usize = 2_048;
 
 /// The selection of `filter`, whether events have expired or not.
 pub fn select(filter: &Filter) -> Select {
-    let mut all_of = Vec::new();
+    let matcher = Arc::new(Matcher::new(filter));
+    let filter = matcher.filter();
+    let (mut all_of, mut spared) = (Vec::new(), 0);
     match (&filter.authors, &filter.kinds) {
         (Some(authors), Some(kinds)) if authors.len() * kinds.len() <= PAIRS_MAX => {
-            let pairs =
-                authors.iter().flat_map(|author| kinds.iter().map(move |kind| (author, *kind)));
-            all_of
-                .push(collect(pairs, |(author, kind), out| terms::author_kind(author, kind, out)));
+            spared = authors.len() * kinds.len();
+            let matcher = matcher.clone();
+            all_of.push(AnyOf::later(spared, move || pairs(matcher.filter())));
         }
         (authors, kinds) => {
-            all_of.extend(authors.as_ref().map(|list| collect(list, terms::author)));
-            all_of.extend(
-                kinds.as_ref().map(|list| collect(list, |kind, out| terms::kind(*kind, out))),
-            );
+            if let Some(authors) = authors {
+                spared = authors.len();
+                all_of.push(collect(authors, terms::author).into());
+            }
+            let kinds = kinds.as_ref();
+            all_of.extend(kinds.map(|list| collect(list, |k, out| terms::kind(*k, out)).into()));
         }
     }
     for (letter, values) in &filter.tags {
-        all_of.push(collect(values, |value, out| terms::tag(*letter, value.item(), out)));
+        let under = collect(values, |value, out| terms::tag(*letter, value.item(), out));
+        all_of.push(under.into());
     }
     let words = filter.ranked().map(Search::words).unwrap_or_default();
-    all_of.extend(words.iter().map(|word| collect([word], |word, out| terms::word(word, out))));
-    let routes =
-        filter.authors.as_ref().map(|list| list.iter().map(|author| hash64(author)).collect());
-    let mut matching = filter.clone();
-    matching.normalize();
+    let words = words.iter().map(|word| collect([word], |word, out| terms::word(word, out)));
+    all_of.extend(words.map(AnyOf::from));
+    let hash = |list: &Vec<[u8; 32]>| list.iter().map(|author| hash64(author)).collect();
+    let routes: Option<Vec<u64>> = filter.authors.as_ref().map(hash);
+    let sieve = marks::sieve(filter, routes.as_deref().unwrap_or(&[]), spared);
     Select {
         all_of,
         none_of: collect(&filter.not_kinds, |kind, out| terms::kind(*kind, out)),
@@ -48,10 +52,16 @@ pub fn select(filter: &Filter) -> Select {
         routes,
         expired: None,
         residual: filter.ranked().is_some_and(Search::has_phrases),
-        matches: Arc::new(move |record| {
-            EventRef::stored(record).is_ok_and(|event| matching.matches_sorted(&event))
-        }),
+        sieve: sieve.map(Arc::new),
+        matches: Arc::new(move |record| matcher.matches(record)),
     }
+}
+
+/// The terms of every author with every kind of a normalized filter.
+fn pairs(filter: &Filter) -> Vec<Vec<u8>> {
+    let (authors, kinds) = (filter.authors.iter().flatten(), filter.kinds.iter().flatten());
+    let pairs = authors.flat_map(|author| kinds.clone().map(move |kind| (author, *kind)));
+    collect(pairs, |(author, kind), out| terms::author_kind(author, kind, out))
 }
 
 /// The selections of `filters`, without the events that have expired at `now`.

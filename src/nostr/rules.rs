@@ -23,7 +23,7 @@
 use super::event::{EventRef, Item};
 use super::filter::TagValue;
 use super::search::{self, SearchKinds};
-use super::{expiration, requests, terms};
+use super::{expiration, marks, requests, terms};
 use crate::base::{Error, Result, Terms, hash64};
 use crate::io::Env;
 use crate::model::{Decision, Model, Probes, Record};
@@ -209,6 +209,10 @@ impl Model for EventModel {
         }
     }
 
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        Some(marks::mark)
+    }
+
     fn check(&self, record: Record<'_>) -> std::result::Result<(), String> {
         // Strictly, not as `EventRef::stored`, which trusts what was checked when it came in.
         EventRef::new(record.key, record.body).map(drop).map_err(|error| error.to_string())
@@ -246,7 +250,7 @@ impl Model for EventModel {
         let Ok(event) = EventRef::new(record.key, record.body) else {
             return Decision::Refuse { reason: MALFORMED };
         };
-        if expiration::is_over(record, now) {
+        if expiration::of(&event).is_some_and(|at| at <= now) {
             return Decision::Refuse { reason: EXPIRED };
         }
         let mut kills = Vec::new();

@@ -4,7 +4,7 @@
 use super::expired::Veil;
 use super::scatter::{self, Readers};
 use super::segment::{self, SegmentSource};
-use super::{Order, Select, memtable};
+use super::{AnyOf, Order, Select, memtable};
 use crate::base::{Ordinal, Result, Seq};
 use crate::shard::{LiveSegment, Snapshot};
 use std::collections::HashSet;
@@ -53,7 +53,7 @@ pub fn postings(terms: &[&[u8]], snapshots: &[Snapshot]) -> Result<Vec<u64>> {
 
 /// Whether one posting list, or none, decides: then counting is two look-ups.
 fn is_one_list(select: &Select) -> bool {
-    let terms: usize = select.all_of.iter().map(Vec::len).sum();
+    let terms: usize = select.all_of.iter().map(AnyOf::len).sum();
     let plain = select.ids.is_none() && select.none_of.is_empty() && !select.residual;
     plain && select.only().is_none() && terms <= 1
 }

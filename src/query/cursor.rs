@@ -35,7 +35,7 @@ impl Cursor {
             selections.push(match readers.for_large(&select, snapshots)? {
                 Some(sender) => {
                     let sources = scatter(&sender, &select, order, snapshots)?;
-                    Merged::over(select, order, sources)
+                    Merged::over(select.into(), order, sources)
                 }
                 None => Merged::open(select, order, snapshots),
             });
@@ -102,9 +102,10 @@ impl Cursor {
     /// Goes to the next record, and says whose head it is.
     fn step(&mut self) -> Result<Option<usize>> {
         loop {
-            for given in std::mem::take(&mut self.given) {
+            for &given in &self.given {
                 self.selections[given].advance()?;
             }
+            self.given.clear();
             let Some(nearest) = self.find_nearest()? else { return Ok(None) };
             match self.later {
                 Some(later) if !later.admits(self.selections[nearest].record()?) => {}

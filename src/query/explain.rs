@@ -3,7 +3,7 @@
 use super::expired::Veil;
 use super::memtable::{self, Access};
 use super::segment;
-use super::{Order, Select};
+use super::{AnyOf, Order, Select};
 use crate::base::{Result, Seq};
 use crate::shard::{LiveSegment, Snapshot};
 use std::fmt::Write;
@@ -38,7 +38,13 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             for table in snapshot.view.memtables() {
                 let records = snapshot.visible(table);
                 let mut how = memtable_access(&memtable::access(table, select), records);
-                let late = |any_of: &&Vec<Vec<u8>>| any_of.iter().any(|term| table.is_late(term));
+                if let Some(sieve) = memtable::sieve_for(select) {
+                    let first = sieve.records().min(records.into());
+                    how = format!(
+                        "sift by marks, at first {first} records; if that finds too little, {how}"
+                    );
+                }
+                let late = |any_of: &&AnyOf| any_of.iter().any(|term| table.is_late(term));
                 let late = select.all_of.iter().filter(late).count();
                 if late > 0 {
                     how.push_str(&format!(", {late} conditions have no lists here"));
@@ -85,10 +91,17 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
 fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String, u64)> {
     let plan = segment::plan(&live.segment, select)?;
     let pages = plan.pages(&live.segment, select);
-    if plan.empty {
-        return Ok(("nothing, a condition has no records here".to_string(), pages));
+    let sieve = segment::sieve_for(&live.segment, select).filter(|_| !plan.range.is_empty());
+    let mut steps = Vec::new();
+    if let Some(sieve) = sieve {
+        let first = sieve.marks().min(plan.range.len() as u64);
+        steps.push(format!("sift by marks, at first {first}; if that finds too little"));
     }
-    let mut steps = vec![format!("ordinals {}..{}", plan.range.start, plan.range.end)];
+    if plan.empty {
+        steps.push("nothing, a condition has no records here".to_string());
+        return Ok((steps.join(", "), pages));
+    }
+    steps.push(format!("ordinals {}..{}", plan.range.start, plan.range.end));
     if let Some(known) = &plan.by_id {
         steps.push(format!("{} known by id", known.len()));
     } else if plan.walked.is_empty() {

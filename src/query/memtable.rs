@@ -7,7 +7,7 @@
 //! A condition that a memtable has no lists for (late terms, own ids) leads to no record: other conditions do, or all
 //! records are candidates, and `Select::matches` decides, as it does for every candidate.
 
-use super::{Order, Select};
+use super::{Order, Select, Sieve};
 use crate::base::{Key, Ordinal};
 use crate::memtable::{Memtable, Postings};
 use crate::model::Record;
@@ -79,6 +79,12 @@ pub(super) fn scan(
             }
         }
     };
+    if let Some(sieve) = sieve_for(select) {
+        if sift(memtable, sieve, visible, &mut best, &check) {
+            return best.into_sorted();
+        }
+        best.kept.clear();
+    }
     match access(memtable, select) {
         Access::Nothing => {}
         Access::Ids(ids) => {
@@ -109,6 +115,37 @@ pub(super) fn scan(
         }
     }
     best.into_sorted()
+}
+
+/// The sieve of `select`, if it is of use in a memtable.
+pub(super) fn sieve_for(select: &Select) -> Option<&Sieve> {
+    select.sieve.as_deref().filter(|_| select.ids.is_none() && select.only().is_none())
+}
+
+/// Checks the records that `sieve` admits, newest arrivals first, until none can be among the best; false if that
+/// became too dear on the way.
+fn sift(
+    memtable: &Memtable,
+    sieve: &Sieve,
+    visible: Ordinal,
+    best: &mut Best,
+    check: &dyn Fn(Ordinal, &mut Best),
+) -> bool {
+    let mut budget = sieve.records();
+    for o in (0..visible).rev() {
+        if best.is_done(memtable, o) {
+            return true;
+        }
+        let Some(left) = budget.checked_sub(1) else { return false };
+        budget = left;
+        if sieve.admits_body(memtable.body(o)) {
+            let before = best.kept.len();
+            check(o, best);
+            // What is found by lists costs as much as some records here.
+            budget += 4 * (best.kept.len() - before) as u64;
+        }
+    }
+    true
 }
 
 /// Whether `snapshot` sees the record, alive and within the time asked for.

@@ -3,7 +3,8 @@
 //! A segment is opened only when the walk reaches its time: a query for the newest few touches the
 //! newest segments only. Heads compare by time, and by id among equals.
 //!
-//! Opened sources are few at any moment, so that the nearest head is found by looking at each.
+//! Opened sources are few at any moment, so that the nearest head is found by looking at each. Those that are not stand
+//! aside in the order of their times.
 
 use super::memtable;
 use super::scatter::Remote;
@@ -16,14 +17,15 @@ use crate::segment::Entry;
 use crate::shard::{LiveSegment, Snapshot};
 use std::sync::Arc;
 
+/// A segment that is not looked into yet: no match comes before this time.
+struct Unopened {
+    live: LiveSegment,
+    at: Seq,
+    bound: u64,
+}
+
 /// One place that matches come from.
 pub(super) enum Source {
-    /// Not looked into yet: no match comes before this time.
-    Unopened {
-        live: LiveSegment,
-        at: Seq,
-        bound: u64,
-    },
     Segment(Box<SegmentSource>, Entry),
     Memtable(Arc<Memtable>, std::vec::IntoIter<(Key, Ordinal)>, (Key, Ordinal)),
     /// Matches of a whole shard, read by another thread.
@@ -32,9 +34,11 @@ pub(super) enum Source {
 
 /// The matches of one selection, merged.
 pub(super) struct Merged {
-    select: Select,
+    select: Arc<Select>,
     order: Order,
     sources: Vec<Source>,
+    /// The nearest comes last.
+    unopened: Vec<Unopened>,
     /// Matches still to be given.
     left: usize,
     /// The source with the nearest head.
@@ -44,7 +48,8 @@ pub(super) struct Merged {
 impl Merged {
     /// The matches of `select` in `snapshots`.
     pub(super) fn open(select: Select, order: Order, snapshots: &[Snapshot]) -> Merged {
-        let mut sources = Vec::new();
+        let select = Arc::new(select);
+        let (mut sources, mut unopened) = (Vec::new(), Vec::new());
         for snapshot in snapshots {
             for memtable in snapshot.view.memtables() {
                 let mut found = memtable::scan(memtable, snapshot, &select, order).into_iter();
@@ -59,17 +64,21 @@ impl Merged {
                         Order::Newest => info.time_max.min(select.until),
                         Order::Oldest => info.time_min.max(select.since),
                     };
-                    sources.push(Source::Unopened { live: live.clone(), at: snapshot.at, bound });
+                    unopened.push(Unopened { live: live.clone(), at: snapshot.at, bound });
                 }
             }
         }
-        Merged::over(select, order, sources)
+        match order {
+            Order::Newest => unopened.sort_by_key(|u| u.bound),
+            Order::Oldest => unopened.sort_by_key(|u| std::cmp::Reverse(u.bound)),
+        }
+        Merged { unopened, ..Merged::over(select, order, sources) }
     }
 
     /// The matches that `sources` give, which is what `select` selects.
-    pub(super) fn over(select: Select, order: Order, sources: Vec<Source>) -> Merged {
+    pub(super) fn over(select: Arc<Select>, order: Order, sources: Vec<Source>) -> Merged {
         let left = if select.is_empty() { 0 } else { select.limit.unwrap_or(usize::MAX) };
-        Merged { select, order, sources, left, nearest: None }
+        Merged { select, order, sources, unopened: Vec::new(), left, nearest: None }
     }
 
     /// What is left out as expired, if anything is.
@@ -118,6 +127,9 @@ impl Merged {
     pub(super) fn advance(&mut self) -> Result<()> {
         let Some(nearest) = self.nearest.take() else { return Ok(()) };
         self.left -= 1;
+        if self.left == 0 {
+            return Ok(()); // what follows would be looked for and not given
+        }
         if !self.sources[nearest].advance()? {
             self.sources.swap_remove(nearest);
         }
@@ -128,43 +140,37 @@ impl Merged {
         if self.left == 0 {
             return Ok(None);
         }
-        while self.nearest.is_none() && !self.sources.is_empty() {
+        while self.nearest.is_none() {
             let mut best = 0;
             for i in 1..self.sources.len() {
                 if self.comes_before(i, best) {
                     best = i;
                 }
             }
-            match &self.sources[best] {
-                Source::Unopened { live, at, .. } => {
-                    let opened = SegmentSource::open(live, *at, &self.select, self.order)?;
-                    match opened.map(Source::segment).transpose()?.flatten() {
-                        Some(source) => self.sources[best] = source,
-                        None => {
-                            self.sources.swap_remove(best);
-                        }
-                    }
+            let time = self.sources.get(best).map(Source::time);
+            match self
+                .unopened
+                .pop_if(|next| time.is_none_or(|time| self.order.reaches(next.bound, time)))
+            {
+                Some(Unopened { live, at, .. }) => {
+                    let opened = SegmentSource::sift(&live, at, &self.select, self.order)?;
+                    self.sources.extend(opened.map(Source::segment).transpose()?.flatten());
                 }
-                _ => self.nearest = Some(best),
+                None if time.is_none() => return Ok(None),
+                None => self.nearest = Some(best),
             }
         }
         Ok(self.nearest)
     }
 
-    /// Whether source `a` comes before source `b`. What is unopened comes before what is of its time.
+    /// Whether source `a` comes before source `b`.
     fn comes_before(&self, a: usize, b: usize) -> bool {
-        let (time_a, time_b) = (self.sources[a].time(), self.sources[b].time());
+        let (a, b) = (&self.sources[a], &self.sources[b]);
+        let (time_a, time_b) = (a.time(), b.time());
         if time_a != time_b {
             return (time_a > time_b) == (self.order == Order::Newest);
         }
-        if matches!(self.sources[b], Source::Unopened { .. }) {
-            return false;
-        }
-        if matches!(self.sources[a], Source::Unopened { .. }) {
-            return true;
-        }
-        let (key_a, key_b) = (self.sources[a].key(), self.sources[b].key());
-        (key_a > key_b) == (self.order == Order::Newest)
+        (a.key() > b.key()) == (self.order == Order::Newest)
     }
 }
 
@@ -174,10 +180,9 @@ impl Source {
         Ok(Some(Source::Segment(Box::new(source), head)))
     }
 
-    /// The time of its head, or the first that it can have.
+    /// The time of its head.
     fn time(&self) -> u64 {
         match self {
-            Source::Unopened { bound, .. } => *bound,
             Source::Segment(_, head) => head.key.time,
             Source::Memtable(_, _, (key, _)) => key.time,
             Source::Remote(remote) => remote.key().time,
@@ -186,7 +191,6 @@ impl Source {
 
     fn key(&self) -> Key {
         match self {
-            Source::Unopened { .. } => panic!("an unopened source has no head"),
             Source::Segment(_, head) => head.key,
             Source::Memtable(_, _, (key, _)) => *key,
             Source::Remote(remote) => remote.key(),
@@ -196,7 +200,6 @@ impl Source {
     fn record(&mut self) -> Result<Record<'_>> {
         let key = self.key();
         let body = match self {
-            Source::Unopened { .. } => panic!("an unopened source has no head"),
             Source::Segment(source, head) => source.load(head)?,
             Source::Memtable(memtable, _, (_, ordinal)) => memtable.body(*ordinal),
             Source::Remote(remote) => remote.body(),
@@ -207,7 +210,6 @@ impl Source {
     /// Steps to the next match; false if there is none.
     fn advance(&mut self) -> Result<bool> {
         match self {
-            Source::Unopened { .. } => Ok(false),
             Source::Segment(source, head) => match source.next()? {
                 Some(next) => {
                     *head = next;

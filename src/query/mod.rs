@@ -11,13 +11,14 @@
 //! pages are read on the caller's thread; misses of a batch go to the owning shard's ring together;
 //! large selections are scattered over reader threads, one stream a shard (`scatter`).
 //!
-//! Reading order: `select`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `histogram`, `get`, `explain`; `slices`
+//! Reading order: `select`, `any_of`, `sieve`, `expired`, `walk`, `memtable`, `segment`, `merge`, `cursor`, `count`, `keys`, `histogram`, `get`, `explain`; `slices`
 //! and `task` for callers who do not wait.
 //!
 //! I1. An answer is the newest (or oldest) `limit` records of all that match, exactly, in exact order.
 //! I2. A record is answered once, however many selections, lists and sources it matches.
 //! I3. An error ends a cursor: never a wrong or a silently shortened answer.
 
+mod any_of;
 mod count;
 mod cursor;
 mod expired;
@@ -30,10 +31,12 @@ mod merge;
 mod scatter;
 mod segment;
 mod select;
+mod sieve;
 mod slices;
 mod task;
 mod walk;
 
+pub use any_of::AnyOf;
 pub use count::{count, postings};
 pub use cursor::Cursor;
 pub use expired::{Expired, Expiry, Side};
@@ -43,5 +46,6 @@ pub use histogram::{TakePart, histogram};
 pub use keys::keys;
 pub use scatter::{Large, Readers};
 pub use select::{Matches, Order, Select};
+pub use sieve::{SIEVE_TERMS_MIN, Sieve};
 pub use slices::{Next, Produce, Slices};
 pub use task::Task;

@@ -5,9 +5,10 @@
 
 use super::expired::Veil;
 use super::select::Matches;
+use super::sieve::{Sieve, Sifted, Sifting};
 use super::walk::{Walk, Way};
-use super::{Order, Select};
-use crate::base::{Key, Ordinal, Result, Seq};
+use super::{AnyOf, Order, Select};
+use crate::base::{Error, Key, Ordinal, Result, Seq};
 use crate::model::Record;
 use crate::segment::{Body, Entry, Postings, Segment};
 use crate::shard::LiveSegment;
@@ -15,7 +16,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Ordinals looked ahead at most, so that their pages are read together.
-const LOOK_AHEAD: usize = 64;
+pub(super) const LOOK_AHEAD: usize = 64;
+
+/// Marks that are read together at first, for who asks for what nobody read lately: a page of them.
+const MARKS_AHEAD: u32 = 1_000;
+
+/// Candidates that are looked ahead at first where they are sifted: their number is known, and no list is waited for.
+const SIFTED_AHEAD: usize = 32;
 
 /// Batches that are taken to be resident after one that was.
 const WARM_BATCHES: u32 = 8;
@@ -76,7 +83,7 @@ impl Plan {
         let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
         let (bounds, looked_up, walked) = if self.empty {
             // A term that the filter let through, or the ends of the range.
-            (ends, select.all_of.iter().map(Vec::len).sum(), 0)
+            (ends, select.all_of.iter().map(AnyOf::len).sum(), 0)
         } else {
             let whole = self.range.len() as u32 == segment.records();
             let conditions = self.walked.iter().map(|c| select.all_of[c.index].len());
@@ -87,7 +94,13 @@ impl Plan {
             let looked_up = conditions.sum::<usize>() + select.none_of.len();
             (if whole { 0 } else { ends }, looked_up, lists + records)
         };
-        let pages = bounds + ids + looked_up as u64 * segment.term_pages() + walked;
+        // Sifted in vain before that: all marks, and a record for each mark's worth of budget that misses.
+        let sifted = sieve_for(segment, select).map_or(0, |sieve| {
+            let matches = select.limit.map_or(u64::MAX, |limit| limit as u64);
+            segment.mark_pages().len() as u64
+                + segment.record_pages(sieve.misses(matches).min(segment.records().into()))
+        });
+        let pages = bounds + ids + looked_up as u64 * segment.term_pages() + walked + sifted;
         pages.min(u64::from(segment.info().pages))
     }
 
@@ -172,6 +185,12 @@ fn look_up(segment: &Arc<Segment>, index: usize, terms: &[Vec<u8>]) -> Result<Co
     Ok(Condition { index, lists, postings })
 }
 
+/// The sieve of `select`, if it is of use in `segment`.
+pub(super) fn sieve_for<'s>(segment: &Segment, select: &'s Select) -> Option<&'s Sieve> {
+    let sieve = select.sieve.as_deref()?;
+    (segment.has_marks() && select.ids.is_none() && select.only().is_none()).then_some(sieve)
+}
+
 /// The matches of one selection in one segment, one after the other.
 pub(super) struct SegmentSource {
     live: LiveSegment,
@@ -184,6 +203,8 @@ pub(super) struct SegmentSource {
     veil: Option<Veil>,
     /// Where the walk goes on.
     target: Option<Ordinal>,
+    /// What gives the candidates in the place of the walk, as long as it pays.
+    sifting: Option<(Arc<Select>, Sifting)>,
     /// Candidates that the walk has found: live, not yet checked against the residual.
     ahead: Vec<Ordinal>,
     /// What leads to them, and how many of these were given.
@@ -193,6 +214,8 @@ pub(super) struct SegmentSource {
     batch: usize,
     warm: u32,
     body: Body,
+    /// Whose body that is.
+    loaded: Option<Ordinal>,
 }
 
 impl SegmentSource {
@@ -207,38 +230,88 @@ impl SegmentSource {
         if plan.empty {
             return Ok(None);
         }
-        let (way, range) = (Way::of(order), plan.range.clone());
-        if let Some(start) = way.start(&range) {
-            live.segment.prefetch_lists(plan.lists(), start);
-        }
-        let residual = plan.is_residual().then(|| select.matches.clone());
-        let mut walk = plan.walk(&live.segment, way);
+        let range = plan.range.clone();
+        let mut source = SegmentSource::over(live, at, select, order, range.clone())?;
+        source.walk_lists(select, plan);
         if let Some(only) = select.only() {
             let Some(veil) = Veil::over(&live.segment, only)? else { return Ok(None) };
             let mut known = Vec::new();
-            veil.each_living(live, at, range.clone(), |o| {
+            veil.each_living(live, at, range, |o| {
                 known.push(o);
                 Ok(())
             })?;
-            walk = Walk::intersection(vec![Walk::known(known, way), walk]);
+            let known = Walk::known(known, source.way);
+            let walk = std::mem::replace(&mut source.walk, Walk::All);
+            source.walk = Walk::intersection(vec![known, walk]);
         }
+        Ok(Some(source))
+    }
+
+    /// As `open`, for who reads the records: by their marks, as long as that is cheaper.
+    pub(super) fn sift(
+        live: &LiveSegment,
+        at: Seq,
+        select: &Arc<Select>,
+        order: Order,
+    ) -> Result<Option<SegmentSource>> {
+        let Some(sieve) = sieve_for(&live.segment, select) else {
+            return SegmentSource::open(live, at, select, order);
+        };
+        let range = live.segment.bounds(select.since, select.until)?;
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let mut source = SegmentSource::over(live, at, select, order, range.clone())?;
+        if let Some(start) = source.target {
+            let on = match source.way {
+                Way::Back => start.saturating_sub(MARKS_AHEAD),
+                Way::Forth => start.saturating_add(MARKS_AHEAD),
+            };
+            live.segment.prefetch_marks([start, on]);
+        }
+        source.residual = Some(select.matches.clone());
+        source.batch = select.limit.unwrap_or(LOOK_AHEAD).clamp(1, SIFTED_AHEAD);
+        source.sifting = Some((select.clone(), Sifting::new(sieve, range, source.way)));
+        Ok(Some(source))
+    }
+
+    /// A source of nothing yet.
+    fn over(
+        live: &LiveSegment,
+        at: Seq,
+        select: &Select,
+        order: Order,
+        range: Range<Ordinal>,
+    ) -> Result<SegmentSource> {
+        let way = Way::of(order);
         let veil = select.hides().map(|expired| Veil::over(&live.segment, expired)).transpose()?;
-        Ok(Some(SegmentSource {
-            walk,
+        Ok(SegmentSource {
+            walk: Walk::All,
             veil: veil.flatten(),
             live: live.clone(),
             at,
             way,
             target: way.start(&range),
             range,
-            residual,
+            sifting: None,
+            residual: None,
             ahead: Vec::new(),
             entries: Vec::new(),
             given: 0,
             batch: select.limit.unwrap_or(LOOK_AHEAD).clamp(1, 8),
             warm: 0,
             body: Body::default(),
-        }))
+            loaded: None,
+        })
+    }
+
+    /// Walks the lists of `plan` from `target` on.
+    fn walk_lists(&mut self, select: &Select, plan: Plan) {
+        if let Some(target) = self.target {
+            self.live.segment.prefetch_lists(plan.lists(), target);
+        }
+        self.residual = plan.is_residual().then(|| select.matches.clone());
+        self.walk = plan.walk(&self.live.segment, self.way);
     }
 
     /// The next match.
@@ -252,9 +325,14 @@ impl SegmentSource {
                 continue;
             };
             self.given += 1;
-            if let Some(matches) = self.residual.clone() {
-                let body = self.load(&entry)?;
-                if !matches(Record { key: entry.key, body }) {
+            if self.residual.is_some() {
+                self.load(&entry)?;
+                let record = Record { key: entry.key, body: &self.body };
+                let is_match = self.residual.as_ref().is_none_or(|matches| matches(record));
+                if let Some((_, sifting)) = &mut self.sifting {
+                    sifting.learn(is_match);
+                }
+                if !is_match {
                     continue;
                 }
             }
@@ -307,21 +385,45 @@ impl SegmentSource {
     fn find_ahead(&mut self) -> Result<bool> {
         self.ahead.clear();
         while self.ahead.len() < self.batch {
-            let Some(target) = self.target else { break };
-            let Some(o) = self.walk.seek(target)?.filter(|o| self.range.contains(o)) else {
-                self.target = None;
-                break;
-            };
+            let Some(o) = self.find()? else { break };
             let covered = |veil: &Veil| veil.covers(o);
             if !self.live.dead.is_dead(o, self.at)
                 && !self.veil.as_ref().map_or(Ok(false), covered)?
             {
                 self.ahead.push(o);
             }
-            self.target = self.way.after(o);
         }
         self.batch = (self.batch * 2).min(LOOK_AHEAD);
         Ok(!self.ahead.is_empty())
+    }
+
+    /// The next candidate, dead or alive. None at the end, or where those that were found ahead have to be checked first.
+    fn find(&mut self) -> Result<Option<Ordinal>> {
+        if let Some((select, sifting)) = &mut self.sifting {
+            let Some(sieve) = &select.sieve else { return Ok(None) };
+            self.target = match sifting.next(sieve, &self.live.segment) {
+                Ok(Sifted::Found(o)) => return Ok(Some(o)),
+                Ok(Sifted::End) => return Ok(None),
+                Ok(Sifted::Dear(from)) => Some(from),
+                // The lists know what damaged marks would have said.
+                Err(Error::Corrupt { .. }) => sifting.rest(),
+                Err(error) => return Err(error),
+            };
+            if !self.ahead.is_empty() {
+                return Ok(None);
+            }
+            let select = select.clone();
+            self.sifting = None;
+            let plan = plan(&self.live.segment, &select)?;
+            if plan.empty {
+                self.target = None;
+            }
+            self.walk_lists(&select, plan);
+        }
+        let Some(target) = self.target else { return Ok(None) };
+        let found = self.walk.seek(target)?.filter(|o| self.range.contains(o));
+        self.target = found.and_then(|o| self.way.after(o));
+        Ok(found)
     }
 
     /// Reads what leads to the candidates, and has their pages read together.
@@ -344,7 +446,10 @@ impl SegmentSource {
 
     /// The body of a match, good until the next call.
     pub(super) fn load(&mut self, entry: &Entry) -> Result<&[u8]> {
-        self.body = self.live.segment.body_of(entry, std::mem::take(&mut self.body))?;
+        if self.loaded.take() != Some(entry.ordinal) {
+            self.body = self.live.segment.body_of(entry, std::mem::take(&mut self.body))?;
+        }
+        self.loaded = Some(entry.ordinal);
         Ok(&self.body)
     }
 }

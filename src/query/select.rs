@@ -1,6 +1,6 @@
 //! What is asked for: terms, ids, a time range, an order and a limit.
 
-use super::Expired;
+use super::{AnyOf, Expired, Sieve};
 use crate::model::Record;
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,21 @@ pub enum Order {
     Oldest,
 }
 
+impl Order {
+    /// Whether `time` is `other` or comes before it.
+    pub(super) fn reaches(self, time: u64, other: u64) -> bool {
+        match self {
+            Order::Newest => time >= other,
+            Order::Oldest => time <= other,
+        }
+    }
+}
+
 /// One selection: the records that satisfy every part of it.
 #[derive(Clone)]
 pub struct Select {
     /// Of each list at least one term (AND of ORs). A list without terms matches nothing.
-    pub all_of: Vec<Vec<Vec<u8>>>,
+    pub all_of: Vec<AnyOf>,
     /// None of these terms.
     pub none_of: Vec<Vec<u8>>,
     /// If given, one of these ids.
@@ -39,6 +49,8 @@ pub struct Select {
     pub expired: Option<Expired>,
     /// Whether a record may stand under all terms and not match: `matches` is asked of every candidate.
     pub residual: bool,
+    /// If given, the marks that every match has one of: sifting them may spare looking all terms up.
+    pub sieve: Option<Arc<Sieve>>,
     /// The same selection as a function, expiry aside, for records that are at hand without their posting lists.
     pub matches: Matches,
 }
@@ -56,6 +68,7 @@ impl Select {
             routes: None,
             expired: None,
             residual: false,
+            sieve: None,
             matches: Arc::new(|_| true),
         }
     }
@@ -65,13 +78,13 @@ impl Select {
         self.since > self.until
             || self.limit == Some(0)
             || self.ids.as_ref().is_some_and(Vec::is_empty)
-            || self.all_of.iter().any(Vec::is_empty)
+            || self.all_of.iter().any(AnyOf::is_empty)
     }
 }
 
 impl fmt::Debug for Select {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lists: Vec<usize> = self.all_of.iter().map(Vec::len).collect();
+        let lists: Vec<usize> = self.all_of.iter().map(AnyOf::len).collect();
         write!(f, "Select(all of {lists:?} terms, none of {}", self.none_of.len())?;
         if let Some(ids) = &self.ids {
             write!(f, ", {} ids", ids.len())?;

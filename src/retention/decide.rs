@@ -118,7 +118,7 @@ impl Decision<'_> {
             let mut terms: Vec<Vec<u8>> =
                 keys.keys().map(|key| [&[author.prefix], &key[..]].concat()).collect();
             terms.sort_unstable();
-            select.all_of.push(terms);
+            select.all_of.push(terms.into());
         }
         Cut { rule: Some(i), select, upto }
     }

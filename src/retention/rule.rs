@@ -1,7 +1,7 @@
 //! What a rule is: which records, how much of them stays; and the words of the model above.
 
 use crate::model::Record;
-use crate::query::{Expiry, Matches, Select};
+use crate::query::{AnyOf, Expiry, Matches, Select};
 use std::sync::Arc;
 
 /// Bytes that a record is taken to need beyond its body: key, columns, postings, its share of dictionary and
@@ -99,7 +99,7 @@ impl Rules {
     }
 }
 
-fn one_list(select: &Select) -> Option<&Vec<Vec<u8>>> {
+fn one_list(select: &Select) -> Option<&AnyOf> {
     let plain = select.ids.is_none()
         && select.none_of.is_empty()
         && (select.since, select.until) == (0, u64::MAX);
@@ -112,6 +112,6 @@ fn one_list(select: &Select) -> Option<&Vec<Vec<u8>>> {
 /// `what`, of the authors with these terms only.
 pub(super) fn of_authors(what: &Select, terms: Vec<Vec<u8>>, matches: Matches) -> Select {
     let mut select = Select { limit: None, matches, ..what.clone() };
-    select.all_of.push(terms);
+    select.all_of.push(terms.into());
     select
 }

@@ -136,7 +136,7 @@ impl Spec {
         ];
         let me = self.clone();
         Select {
-            all_of: lists.into_iter().flatten().collect(),
+            all_of: lists.into_iter().flatten().map(Vec::into).collect(),
             matches: Arc::new(move |record| me.matches(record.body)),
             ..Select::all()
         }

@@ -4,18 +4,19 @@
 //!   1. add ...          bodies are written as they come (`body_writer`); columns and terms wait in memory
 //!   2. finish           compression dictionary, times, ids, locations, id index
 //!   3.                  term by term: posting pages and dictionary pages as they fill
-//!   4.                  filters
+//!   4.                  filters, marks
 //!   5.                  a copy of the header, page 0, then sync
 //! ```
 //!
 //! A compaction, whose inputs are inverted already, calls `add_record` and then `add_list` in term
 //! order, so that step 3 needs no memory for terms.
 //!
-//! Memory: 52 bytes a record (of own ids 28), 8 bytes a term, with `add` the terms and some two bytes a posting, and
+//! Memory: 52 bytes a record (of own ids 28), 4 more with marks, 8 bytes a term, with `add` the terms, 60 bytes and some two a posting, and
 //! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning, or a block.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
 use super::body_writer::{BodyWriter, Written};
+use super::columns::write_column;
 use super::dictionary::DictionaryWriter;
 use super::filter::{Salt, write_filter};
 use super::format::{Header, MODEL_NAME_BYTES, RECORDS_MAX, Region, Regions, kind};
@@ -27,7 +28,7 @@ use super::pages::{PageWriter, StreamWriter};
 use super::postings::ListWriter;
 use super::{NewSegment, SegmentInfo, file_name};
 use crate::base::limits::RECORD_BYTES_MAX;
-use crate::base::{Error, Key, Ordinal, Result, Terms};
+use crate::base::{Error, Key, Ordinal, Result, Terms, hash64};
 use crate::io::Disk;
 use std::path::Path;
 use zerocopy::IntoBytes;
@@ -41,6 +42,7 @@ pub struct Builder {
     bodies: Option<BodyWriter>,
     times: Vec<u64>,
     ids: NewIds,
+    marks: Vec<u32>,
     inverter: Inverter,
     /// Set once the records are complete.
     lists: Option<Lists>,
@@ -49,7 +51,7 @@ pub struct Builder {
 /// The second half of the work: what is left of the records, and the dictionary in the making.
 struct Lists {
     records: u32,
-    /// All but `terms` and `filter` are final.
+    /// All but `terms`, `filter` and `marks` are final.
     regions: Regions,
     id_hashes: Vec<u64>,
     dictionary: DictionaryWriter,
@@ -75,12 +77,13 @@ impl Builder {
             bodies: Some(BodyWriter::new(new.compression)),
             times: Vec::new(),
             ids: NewIds::new(new.ids),
-            inverter: Inverter::default(),
+            marks: Vec::new(),
+            inverter: Inverter::new(hash64(&new.id.0)),
             lists: None,
         })
     }
 
-    /// Adds a record above all before it, under `terms`, which are sealed. Returns its ordinal.
+    /// Adds a record above all before it, under `terms`, in whatever order. Returns its ordinal.
     ///
     /// # Errors
     /// `Invalid` if the key does not ascend, the body is too long or lists were added already; `Full` at
@@ -112,6 +115,7 @@ impl Builder {
         self.ids.push(&key)?;
         self.last = Some(key);
         self.times.push(key.time);
+        self.marks.extend(self.new.mark.map(|mark| mark(body)));
         bodies.add(&mut self.out, body)?;
         Ok(ordinal)
     }
@@ -178,6 +182,7 @@ impl Builder {
             id_index: write_id_index(out, ids.indexed())?,
             terms: Region { first: out.next(), ..none },
             filter: none,
+            marks: none,
         };
         self.lists = Some(Lists {
             records,
@@ -196,10 +201,12 @@ impl Builder {
     pub fn finish(mut self) -> Result<SegmentInfo> {
         let inverter = std::mem::take(&mut self.inverter);
         self.columns()?;
-        for (term, list) in inverter.into_lists() {
-            self.add_list(&term, list.iter().map(Ok))?;
+        let mut ordinals = Vec::new();
+        for number in inverter.in_order() {
+            inverter.read(number, &mut ordinals);
+            self.add_list(inverter.term(number), ordinals.iter().copied().map(Ok))?;
         }
-        let Builder { mut out, mut header, new, lists, .. } = self;
+        let Builder { mut out, mut header, new, marks, lists, .. } = self;
         if let Some(mut lists) = lists {
             let root = lists.dictionary.finish(&mut out)?;
             let hashes = lists.dictionary.take_hashes();
@@ -214,7 +221,11 @@ impl Builder {
             write_filter(&mut out, &mut stream, salt, hashes)?;
             regions.filter.pages = out.next() - regions.filter.first;
             header.filter_bytes = stream.bytes().into();
-            header.regions = regions.to_raw();
+            if !marks.is_empty() {
+                let items = marks.iter().map(|mark| mark.to_le_bytes());
+                regions.marks = write_column(&mut out, kind::MARKS, items)?;
+            }
+            regions.write(&mut header);
         }
         header.pages = (out.next() + 1).into();
         out.append(kind::HEADER_COPY, header.as_bytes())?;

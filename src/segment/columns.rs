@@ -7,6 +7,7 @@
 use super::format::{Region, pages_for};
 use super::pages::{PageWriter, Pages, bytes_at};
 use crate::base::{Error, Result};
+use std::ops::Range;
 
 /// Writes a column.
 ///
@@ -54,6 +55,11 @@ impl<const N: usize> Column<N> {
         self.items
     }
 
+    /// Its pages.
+    pub fn pages(&self) -> Range<u32> {
+        self.first..self.first + self.items.div_ceil(self.per_page)
+    }
+
     /// The page of item `i`.
     pub fn page_of(&self, i: u32) -> u32 {
         self.first + i / self.per_page
@@ -70,6 +76,26 @@ impl<const N: usize> Column<N> {
         }
         let page = pages.page(self.page_of(i), self.kind)?;
         Ok(bytes_at(&page, (i % self.per_page) as usize * N))
+    }
+
+    /// Hands `f` the items of the page of item `i`, and the index of the first of them. One page.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub fn with_page<R>(
+        &self,
+        pages: &Pages,
+        i: u32,
+        f: impl FnOnce(u32, &[[u8; N]]) -> R,
+    ) -> Result<R> {
+        if i >= self.items {
+            return self.get(pages, i).map(|_| unreachable!("there is no such item"));
+        }
+        let start = i - i % self.per_page;
+        let page = pages.page(self.page_of(i), self.kind)?;
+        let (items, _) = page.as_chunks::<N>();
+        let count = self.per_page.min(self.items - start) as usize;
+        Ok(f(start, items.get(..count).unwrap_or(items)))
     }
 
     /// Hands the items `indexes` to `f`, in their order, with one page read for all that stand on one

@@ -12,12 +12,13 @@
 //!   IDINDEX  (first 4 bytes of the id as a big-endian number, ordinal) sorted by id, 8 bytes each
 //!   TERMS    leaves and interior pages of the dictionary, and posting pages, in order of completion
 //!   FILTER   a byte stream: the two filters
+//!   MARKS    the mark of each ordinal, if the model marks its records
 //!   last     a copy of the header
 //! ```
 //!
 //! Items of TIMES and LOCATIONS take 4 bytes if all of a segment's fit, else 8; the header says which. Those of blocks
 //! take 12. Items of IDS take 4 or 8 if the store makes the ids itself (`Ids::Own`): the first 8 bytes as a big-endian
-//! number, less the lowest. There is no IDINDEX then, and no filter of ids.
+//! number, less the lowest. There is no IDINDEX then, and no filter of ids. Items of MARKS take 4.
 //!
 //! A page is `page size - PAGE_TRAILER_BYTES` bytes of payload and the pool's trailer, which names the
 //! segment, the page's number and its kind. All numbers are little-endian.
@@ -52,8 +53,11 @@
 //! | 152 | 8 | bytes of all bodies, unpacked |
 //! | 160 | 4 | bytes of the compression dictionary |
 //! | 164 | 4 | blocks of bodies; 0 if each is for itself |
-//! | 168 | 64 | eight regions in the order above: u32 first page, u32 pages |
+//! | 168 | 64 | the first eight regions in the order above: u32 first page, u32 pages |
 //! | 232 | 8 | lowest number in IDS, 0 if ids are whole |
+//! | 240 | 8 | the region MARKS, zeroes if there is none |
+//!
+//! Version 3 has no MARKS, and zeroes where they are spoken of; else it is the same, and is read.
 //!
 //! Invariants, checked when a segment is opened:
 //! F1. Regions lie one behind the other without gaps and end a page before the file ends.
@@ -72,8 +76,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// First bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"RATSEGM1";
-/// The version this program writes and reads.
-pub const VERSION: u32 = 3;
+/// The version this program writes.
+pub const VERSION: u32 = 4;
+/// The oldest version that it reads.
+pub const VERSION_MIN: u32 = 3;
 /// Bytes kept for the model's name.
 pub const MODEL_NAME_BYTES: usize = 32;
 /// Levels that a dictionary may have. Four children a page already reach 2^32 pages with 16.
@@ -82,6 +88,8 @@ pub const LEVELS_MAX: u8 = 16;
 pub const ID_BYTES: usize = 32;
 /// Bytes of an item of IDINDEX.
 pub const ID_ENTRY_BYTES: usize = 8;
+/// Bytes of an item of MARKS.
+pub const MARK_BYTES: usize = 4;
 /// Bytes before a body in BODIES.
 pub const BODY_HEAD_BYTES: usize = 4;
 /// In a body's head: what follows is packed. The other bits are its length.
@@ -124,6 +132,8 @@ pub mod kind {
     pub const ZDICT: u32 = 0x1a;
     /// The header once more.
     pub const HEADER_COPY: u32 = 0x1b;
+    /// Marks.
+    pub const MARKS: u32 = 0x1c;
 }
 
 /// A range of pages.
@@ -194,16 +204,18 @@ pub struct Header {
     pub zdict_bytes: U32,
     /// Blocks of bodies.
     pub blocks: U32,
-    /// The regions.
+    /// The regions but MARKS.
     pub regions: [RawRegion; 8],
     /// What the numbers in IDS are counted from.
     pub id_base: U64,
+    /// The region MARKS.
+    pub marks: RawRegion,
 }
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = size_of::<Header>();
 
-const _: () = assert!(HEADER_BYTES == 240);
+const _: () = assert!(HEADER_BYTES == 248);
 const _: () = assert!(offset_of!(Header, page_bytes) == 12);
 const _: () = assert!(offset_of!(Header, shard) == 48);
 const _: () = assert!(offset_of!(Header, model) == 56);
@@ -212,6 +224,7 @@ const _: () = assert!(offset_of!(Header, root) == 144);
 const _: () = assert!(offset_of!(Header, raw_bytes) == 152);
 const _: () = assert!(offset_of!(Header, regions) == 168);
 const _: () = assert!(offset_of!(Header, id_base) == 232);
+const _: () = assert!(offset_of!(Header, marks) == 240);
 const _: () = assert!(BLOCK_BYTES_MAX < BODY_PACKED as usize);
 const _: () = assert!(BLOCK_BYTES + 16 <= BLOCK_BYTES_MAX);
 const _: () = assert!(HEADER_BYTES + PAGE_TRAILER_BYTES <= 4096);
@@ -244,17 +257,21 @@ pub struct Regions {
     pub terms: Region,
     /// The filters.
     pub filter: Region,
+    /// Marks; without pages if there are none.
+    pub marks: Region,
 }
 
 impl Regions {
     fn list(&self) -> [Region; 8] {
-        let Regions { bodies, zdict, times, ids, locations, id_index, terms, filter } = *self;
+        let Regions { bodies, zdict, times, ids, locations, id_index, terms, filter, .. } = *self;
         [bodies, zdict, times, ids, locations, id_index, terms, filter]
     }
 
-    /// As it stands in the header.
-    pub fn to_raw(self) -> [RawRegion; 8] {
-        self.list().map(|r| RawRegion { first: r.first.into(), pages: r.pages.into() })
+    /// Writes them to `header`.
+    pub fn write(self, header: &mut Header) {
+        let raw = |r: Region| RawRegion { first: r.first.into(), pages: r.pages.into() };
+        header.regions = self.list().map(raw);
+        header.marks = raw(self.marks);
     }
 }
 
@@ -327,7 +344,8 @@ impl Header {
     /// Checks the counts against one another and returns the regions (F1, F2, F3).
     pub fn regions(&self, payload: usize) -> Decoded<Regions> {
         let mut next = 1u64;
-        for r in &self.regions {
+        let marks = Some(&self.marks).filter(|marks| marks.pages.get() > 0);
+        for r in self.regions.iter().chain(marks) {
             if u64::from(r.first.get()) != next {
                 return Err("a region does not begin where the one before it ends");
             }
@@ -336,10 +354,8 @@ impl Header {
         if next + 1 != u64::from(self.pages.get()) {
             return Err("the regions do not fill the file");
         }
-        let at = |i: usize| Region {
-            first: self.regions[i].first.get(),
-            pages: self.regions[i].pages.get(),
-        };
+        let region = |raw: &RawRegion| Region { first: raw.first.get(), pages: raw.pages.get() };
+        let at = |i: usize| region(&self.regions[i]);
         let regions = Regions {
             bodies: at(0),
             zdict: at(1),
@@ -349,6 +365,7 @@ impl Header {
             id_index: at(5),
             terms: at(6),
             filter: at(7),
+            marks: region(&self.marks),
         };
         self.check_counts(&regions)?;
         let records = u64::from(self.records.get());
@@ -362,7 +379,9 @@ impl Header {
             u64::from(regions.terms.pages),
             self.filter_bytes.get().div_ceil(payload as u64),
         ];
-        if regions.list().iter().zip(needed).any(|(r, n)| u64::from(r.pages) != n) {
+        let marks = u64::from(regions.marks.pages);
+        let wrong_marks = marks != 0 && marks != pages_for(records, MARK_BYTES, payload);
+        if wrong_marks || regions.list().iter().zip(needed).any(|(r, n)| u64::from(r.pages) != n) {
             return Err("a region's pages are not what its items need");
         }
         Ok(regions)
@@ -435,9 +454,9 @@ impl Region {
     }
 }
 
-/// The regions' names, in their order in the header. For tools.
-pub fn region_names() -> [&'static str; 8] {
-    ["bodies", "zdict", "times", "ids", "locations", "id-index", "terms", "filter"]
+/// The regions' names, in their order in the file. For tools.
+pub fn region_names() -> [&'static str; 9] {
+    ["bodies", "zdict", "times", "ids", "locations", "id-index", "terms", "filter", "marks"]
 }
 
 /// The name of a kind of pages. For tools.
@@ -455,6 +474,7 @@ pub fn kind_name(kind: u32) -> &'static str {
         kind::FILTER => "filter",
         kind::ZDICT => "zdict",
         kind::HEADER_COPY => "header-copy",
+        kind::MARKS => "marks",
         _ => "unknown",
     }
 }

@@ -20,6 +20,7 @@ use crate::pool::Pool;
 use crate::pool::format::{PAGE_TRAILER_BYTES, seal_page};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use zerocopy::IntoBytes;
 
 const PAGE_BYTES: usize = 4096;
 const PAYLOAD_BYTES: usize = PAGE_BYTES - PAGE_TRAILER_BYTES;
@@ -36,7 +37,10 @@ pub(crate) fn segment_header(bytes: &[u8]) {
     let _any = (header.model_name(), header.info(), Header::parse(bytes));
     let Ok(regions) = header.regions(PAYLOAD_BYTES) else { return };
     let mut next = 1;
-    for region in regions.to_raw() {
+    let mut again = header;
+    regions.write(&mut again);
+    assert_eq!(again.as_bytes(), header.as_bytes());
+    for region in header.regions.iter().chain([&header.marks]).filter(|r| r.pages.get() > 0) {
         assert_eq!(region.first.get(), next);
         next += region.pages.get();
     }
@@ -134,6 +138,10 @@ impl File for Forged {
     }
 }
 
+fn mark_of(body: &[u8]) -> u32 {
+    crate::base::hash64(body) as u32
+}
+
 fn forms() -> &'static [Sound] {
     static FORMS: OnceLock<Vec<Sound>> = OnceLock::new();
     FORMS.get_or_init(|| {
@@ -146,8 +154,17 @@ fn forms() -> &'static [Sound] {
         let sound = |(n, (compression, ids))| {
             let id = SegmentId::v7(1_700_000_000_000, [n; 10]);
             let page = PageSize::K4;
-            let new =
-                NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, compression };
+            let mark = (n % 2 == 0).then_some(mark_of as fn(&[u8]) -> u32);
+            let new = NewSegment {
+                id,
+                store: STORE,
+                shard: 5,
+                page,
+                model: MODEL,
+                ids,
+                mark,
+                compression,
+            };
             written(new).expect("a disk without faults")
         };
         (0..).zip(forms).map(sound).collect()

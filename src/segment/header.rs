@@ -9,7 +9,7 @@
 //! Errors: `Corrupt` at offset 0 if neither holds; `WrongVersion` and `Mismatch` of a header that does.
 
 use super::Expect;
-use super::format::{Header, MAGIC, VERSION, kind};
+use super::format::{Header, MAGIC, VERSION, VERSION_MIN, kind};
 use crate::base::{Error, PageSize, Result, SegmentId, StoreId};
 use crate::io::{Buf, File};
 use crate::pool::format::check_page;
@@ -65,7 +65,7 @@ fn read_page(file: &dyn File, offset: u64, bytes: usize) -> Result<Buf> {
     Ok(buf)
 }
 
-/// Checks that the header is of this version, page size, store, shard and model.
+/// Checks that the header is of a version that is read, page size, store, shard and model.
 ///
 /// # Errors
 /// `WrongVersion`; `Mismatch`; `Corrupt` if the model's name is no text.
@@ -76,7 +76,7 @@ pub fn check_belonging(
     expect: Expect<'_>,
 ) -> Result<()> {
     let version = header.version.get();
-    if version != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&version) {
         let path = path.to_path_buf();
         return Err(Error::WrongVersion { path, found: version, supported: VERSION });
     }

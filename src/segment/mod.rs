@@ -74,6 +74,8 @@ pub struct NewSegment {
     pub model: (&'static str, u32),
     /// Who makes the ids: of the model.
     pub ids: Ids,
+    /// What marks records, by their bodies, if anything does: of the model.
+    pub mark: Option<fn(&[u8]) -> u32>,
     /// Whether its bodies are compressed, and how: one by one not what is read soon and often.
     pub compression: Compression,
 }

@@ -166,7 +166,7 @@ impl StreamWriter {
 fn part_of(kind: u32) -> Part {
     match kind {
         kind::BODIES => Part::Bodies,
-        kind::TIMES | kind::IDS | kind::LOCATIONS => Part::Columns,
+        kind::TIMES | kind::IDS | kind::LOCATIONS | kind::MARKS => Part::Columns,
         kind::ID_INDEX => Part::IdIndex,
         kind::LEAF | kind::INTERIOR => Part::Dictionary,
         kind::POSTINGS => Part::Postings,

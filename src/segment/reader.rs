@@ -19,7 +19,7 @@ use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
 use super::entries::{Entry, read_entries, read_keys};
 use super::filter::{Filters, Salt};
-use super::format::{Header, Region, Regions, kind};
+use super::format::{Header, MARK_BYTES, Region, Regions, kind};
 use super::header::{check_belonging, read_header};
 use super::id_column::IdColumn;
 use super::ids::IdIndex;
@@ -49,6 +49,8 @@ pub struct Segment {
     /// None if ids are own ones.
     id_index: Option<IdIndex>,
     bodies: Bodies,
+    /// None if records have no marks.
+    marks: Option<Column<MARK_BYTES>>,
     dictionary: Dictionary,
     /// Pages of the columns and the id index.
     columns: Range<u32>,
@@ -106,6 +108,8 @@ impl Segment {
         let times = (header.time_width, info.time_min);
         let id_index =
             (!header.has_own_ids()).then(|| IdIndex::new(regions.id_index, info.records, payload));
+        let marks = (regions.marks.pages > 0)
+            .then(|| Column::new(regions.marks, kind::MARKS, info.records, payload));
         let (root, levels) = (header.root.get(), header.levels);
         Ok(Arc::new(Segment {
             header_damaged,
@@ -113,6 +117,7 @@ impl Segment {
             ids: IdColumn::new(regions.ids, &header, payload),
             id_index,
             bodies: bodies(&header, &info, &regions, payload),
+            marks,
             dictionary: Dictionary::new(regions.terms, root, levels, info.records),
             columns: regions.times.first..regions.terms.first,
             filter_region: regions.filter,
@@ -143,6 +148,11 @@ impl Segment {
     /// The pages of its columns and of its id index.
     pub fn column_pages(&self) -> Range<u32> {
         self.columns.clone()
+    }
+
+    /// The pages of its marks.
+    pub fn mark_pages(&self) -> Range<u32> {
+        self.marks.as_ref().map_or(0..0, Column::pages)
     }
 
     fn filters(&self) -> Option<&Filters> {
@@ -249,6 +259,36 @@ impl Segment {
     /// As [`Segment::time`].
     pub fn key(&self, ordinal: Ordinal) -> Result<Key> {
         Ok(Key { time: self.time(ordinal)?, id: self.id(ordinal)? })
+    }
+
+    /// Whether records have marks ([`NewSegment::mark`](super::NewSegment::mark)).
+    pub fn has_marks(&self) -> bool {
+        self.marks.is_some()
+    }
+
+    /// The mark of a record, if records have marks. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn mark(&self, ordinal: Ordinal) -> Result<Option<u32>> {
+        let mark = self.marks.as_ref().map(|marks| marks.get(&self.pages, ordinal)).transpose();
+        mark.map(|mark| mark.map(u32::from_le_bytes))
+    }
+
+    /// Hands `f` the marks that stand on one page with that of `ordinal`, little-endian, and the ordinal of the first
+    /// of them; none if records have no marks. One page.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn with_marks<R>(
+        &self,
+        ordinal: Ordinal,
+        f: impl FnOnce(Ordinal, &[[u8; MARK_BYTES]]) -> R,
+    ) -> Result<R> {
+        match &self.marks {
+            Some(marks) => marks.with_page(&self.pages, ordinal, f),
+            None => Ok(f(ordinal, &[])),
+        }
     }
 
     /// Whether records are found by id: not in a store that makes the ids itself ([`Ids::Own`](crate::base::Ids)).
@@ -453,6 +493,15 @@ impl Segment {
         numbers.sort_unstable();
         numbers.dedup();
         self.pages.prefetch(&numbers)
+    }
+
+    /// Asks for the pages of the marks of `ordinals` in one batch, best effort.
+    pub fn prefetch_marks(&self, ordinals: [Ordinal; 2]) {
+        if let Some(marks) = &self.marks {
+            let [first, second] = ordinals.map(|o| marks.page_of(o.min(marks.items() - 1)));
+            let both = [first, second];
+            self.pages.prefetch(if first == second { &both[..1] } else { &both });
+        }
     }
 
     /// Asks for the pages of these bodies in one batch, best effort. Reads the pages that say where the

@@ -7,7 +7,7 @@ mod mask;
 mod parts;
 
 use super::*;
-use crate::base::{Error, Key, Result, Terms};
+use crate::base::{Error, Key, Result, Terms, hash64};
 use crate::io::{Backend, Buf, Disk, Faults, File, SimDisk, system};
 use crate::pool::Pool;
 use std::collections::BTreeMap;
@@ -53,11 +53,17 @@ pub const MODEL: (&str, u32) = ("toy", 3);
 pub const EXPECT: Expect<'static> = (STORE, 5, MODEL.0, MODEL.1);
 pub const PAGES: [PageSize; 3] = [PageSize::K4, PageSize::K8, PageSize::K16];
 
+/// A mark that tells bodies apart.
+pub fn mark_of(body: &[u8]) -> u32 {
+    hash64(body) as u32
+}
+
 pub fn new_segment(n: u8, page: PageSize) -> NewSegment {
     let id = SegmentId::v7(1_700_000_000_000, [n; 10]);
     let compression = Compression::None;
     let ids = Ids::Foreign;
-    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, compression }
+    let mark = Some(mark_of as fn(&[u8]) -> u32);
+    NewSegment { id, store: STORE, shard: 5, page, model: MODEL, ids, mark, compression }
 }
 
 pub fn packed_segment(n: u8, page: PageSize) -> NewSegment {
@@ -65,7 +71,7 @@ pub fn packed_segment(n: u8, page: PageSize) -> NewSegment {
 }
 
 pub fn blocks_segment(n: u8, page: PageSize) -> NewSegment {
-    NewSegment { compression: Compression::Blocks, ..new_segment(n, page) }
+    NewSegment { compression: Compression::Blocks, mark: None, ..new_segment(n, page) }
 }
 
 /// A segment as flushes and compactions write it, of either kind of bodies.
@@ -132,6 +138,7 @@ pub fn compare(segment: &Arc<Segment>, records: &Records) -> Result<()> {
         assert_eq!(segment.find(&key.id)?, Some(ordinal));
         found = segment.body(ordinal, found)?;
         assert_eq!(*found, **body);
+        assert_eq!(segment.mark(ordinal)?, segment.has_marks().then(|| mark_of(body)));
     }
     let lists = invert(records);
     for step in [1, 3, 50] {

@@ -152,7 +152,8 @@ impl Core {
     pub(super) fn seal(&mut self) {
         let config = memtable_config(self.shared.config.memtable_bytes, &*self.shared.model);
         let (writer, active) = memtable::new(config, self.next_seq - 1);
-        let old = std::mem::replace(&mut self.memtable, writer);
+        let mut old = std::mem::replace(&mut self.memtable, writer);
+        old.end();
         old.memtable().set_next(active.clone());
         let view = self.shared.published.view();
         let sealed = std::iter::once(old.memtable()).chain(&view.sealed).cloned().collect();

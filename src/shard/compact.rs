@@ -44,7 +44,7 @@ const POSTINGS_PER_SLICE: usize = 65_536;
 const ENTRIES_AHEAD: usize = 128;
 
 /// Bytes that the builder takes for a record.
-const RECORD_BYTES: usize = 60;
+const RECORD_BYTES: usize = 64;
 
 /// Frames of the private pool for each input: a page of each column and of each level of the dictionary, twice.
 const FRAMES_PER_INPUT: usize = 64;

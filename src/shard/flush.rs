@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   1 take the records that live, in key order     4 name durable (directory synced)
-//!   2 add each with its terms to a builder         5 open the segment for reading
+//!   2 add each to a builder, then its terms        5 open the segment for reading
 //!   3 write and sync the file                      6 shard's thread: install (checkpoint.rs)
 //! ```
 //!
@@ -14,6 +14,7 @@
 
 use super::Shared;
 use super::choose::Compress;
+use super::lists::add_lists;
 use super::view::LiveSegment;
 use super::write::Core;
 use crate::base::{Ordinal, Result, SegmentId, Seq, Terms, planted};
@@ -61,8 +62,11 @@ impl Core {
 pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Result<Flushed> {
     let mut map = vec![NOWHERE; memtable.len() as usize];
     // 1
-    let mut live: Vec<Ordinal> = (0..memtable.len()).filter(|&o| memtable.is_live(o, at)).collect();
-    live.sort_unstable_by_key(|&o| memtable.key(o));
+    let live = (0..memtable.len()).filter(|&o| memtable.is_live(o, at));
+    let mut live: Vec<(u64, Ordinal)> = live.map(|o| (memtable.time(o), o)).collect();
+    // Most keys differ in their times.
+    let key = |o| memtable.key(o);
+    live.sort_unstable_by(|x, y| x.0.cmp(&y.0).then_with(|| key(x.1).cmp(&key(y.1))));
     if live.is_empty() {
         return Ok(Flushed { memtable: memtable.clone(), segment: None, map });
     }
@@ -87,18 +91,23 @@ pub(super) fn flush(shared: &Shared, memtable: &Arc<Memtable>, at: Seq) -> Resul
 fn fill(
     shared: &Shared,
     memtable: &Memtable,
-    live: &[Ordinal],
+    live: &[(u64, Ordinal)],
     mut builder: Builder,
     map: &mut [Ordinal],
 ) -> Result<()> {
     // 2
+    let is_inverted = shared.model.late_from() == u8::MAX;
     let mut terms = Terms::new();
-    for &o in live {
+    for &(_, o) in live {
         let record = Record { key: memtable.key(o), body: memtable.body(o) };
-        terms.clear();
-        shared.model.terms(record, &mut terms);
-        terms.seal();
+        if !is_inverted {
+            terms.clear();
+            shared.model.terms(record, &mut terms);
+        }
         map[o as usize] = builder.add(record.key, record.body, &terms)?;
+    }
+    if is_inverted {
+        add_lists(memtable, map, &mut builder)?;
     }
     // 3
     builder.finish().map(drop)
@@ -148,7 +157,8 @@ pub(super) fn create(shared: &Shared, compression: Compression) -> Result<(Segme
     let model = (shared.model.name(), shared.model.version());
     let (store, shard, page) = (config.store, config.shard, config.page);
     let ids = shared.model.ids();
-    let new = NewSegment { id, store, shard, page, model, ids, compression };
+    let mark = shared.model.mark();
+    let new = NewSegment { id, store, shard, page, model, ids, mark, compression };
     Ok((id, Builder::create(&*shared.env.disk, &config.dir, new)?))
 }
 

@@ -39,6 +39,7 @@ pub(crate) mod full;
 #[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod inbox;
+mod lists;
 mod lookup;
 pub(crate) mod manifest;
 mod memory;

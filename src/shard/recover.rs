@@ -351,7 +351,8 @@ impl Replay {
     fn is_full(&self) -> bool {
         let (memtable, bytes) = (self.writer.memtable(), self.shared.config.memtable_bytes);
         let usual = memtable_config(bytes, &*self.shared.model);
-        memtable.bytes_used() >= bytes || memtable.len() >= usual.records
+        // Its own tables are those of a larger budget, and could be all of a small one.
+        memtable.bytes_of_records() >= bytes || memtable.len() >= usual.records
     }
 
     /// Whether a segment has the record with this key, dead or alive.
@@ -374,7 +375,8 @@ impl Replay {
     fn flush(&mut self, block: Lsn) -> Result<()> {
         self.size = replay_config(&self.shared.config, &*self.shared.model);
         let (writer, _) = memtable::new(self.size, self.seq);
-        let old = std::mem::replace(&mut self.writer, writer);
+        let mut old = std::mem::replace(&mut self.writer, writer);
+        old.end();
         if !self.no_space {
             match flush::flush(&self.shared, old.memtable(), self.seq) {
                 Ok(flushed) => {

@@ -162,7 +162,9 @@ impl Worker {
             if !go_on() {
                 return;
             }
-            segment.warm(segment.column_pages(), true, |_| go_on());
+            for pages in [segment.column_pages(), segment.mark_pages()] {
+                segment.warm(pages, true, |_| go_on());
+            }
         }
     }
 

@@ -1,5 +1,12 @@
 //! Crashes: each moment of a run, cut off in each way, opened and checked; some of them cut off once more.
+//!
+//! ```text
+//!   moment --crash--> a disk --> recovery -----> what it shows -----> a few steps more (chain.rs)
+//!                       ^           | cut off         | cut off          | cut off
+//!                       +-----------+-----------------+------------------+      three times deep
+//! ```
 
+use super::chain;
 use super::check::{check, files, reads};
 use super::history::Expect;
 use super::run::Run;
@@ -12,11 +19,33 @@ use std::time::Duration;
 
 /// Draws of partial survival at a moment with unsynced bytes.
 const DRAWS: usize = 4;
-/// Crashes within the recovery from a crash, and so on.
+/// Crashes after a crash, and so on.
 const DEPTH_MAX: usize = 3;
 
 /// One way to survive: of bytes, of names.
 pub type Way = (Survivors, Survivors);
+
+/// What a crash has cut off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// The recorded run.
+    Run,
+    /// The recovery from a crash.
+    Recovery,
+    /// Nothing: recovery was over.
+    Shown,
+    /// What a recovered store went on to do.
+    Chain,
+}
+
+/// What a crash has left.
+pub struct Cut {
+    pub disk: Arc<SimDisk>,
+    pub within: Within,
+    pub seed: u64,
+    /// Crashes before this one.
+    pub depth: usize,
+}
 
 /// What may survive at a moment: nothing, all, and draws of the parts.
 pub fn ways(moment: &Moment) -> Vec<Way> {
@@ -48,9 +77,7 @@ pub fn everywhere<S: Subject>(run: &mut Run<S>, moments: &[Moment]) -> Result<()
                 moments.len()
             );
             let disk = moment.crash(seed, bytes, names);
-            if run.is_new(&disk, &expect) {
-                state(run, disk, &expect, seed, 0)?;
-            }
+            state(run, Cut { disk, within: Within::Run, seed, depth: 0 }, &expect)?;
             if run.stats.states >= run.states_max {
                 return Ok(());
             }
@@ -60,6 +87,16 @@ pub fn everywhere<S: Subject>(run: &mut Run<S>, moments: &[Moment]) -> Result<()
 }
 
 impl<S: Subject> Run<S> {
+    fn counts(&mut self, within: Within) {
+        self.stats.states += 1;
+        match within {
+            Within::Run => {}
+            Within::Recovery => self.stats.in_recovery += 1,
+            Within::Shown => self.stats.after_recovery += 1,
+            Within::Chain => self.stats.in_chains += 1,
+        }
+    }
+
     /// Whether an image is to be opened: one that was met before is not, if what was found then is allowed now (S2).
     fn is_new(&mut self, disk: &SimDisk, expect: &Expect) -> bool {
         let Some(found) = self.seen.get(&disk.image_hash()) else { return true };
@@ -104,29 +141,28 @@ fn in_trouble<S: Subject>(
     run.subject.open(env).map_err(|error| format!("opening, after the disk failed: {error}"))
 }
 
-/// One state: opened, checked, and, by a draw, cut off again within the opening or right after it.
+/// One state, unless its image was met before: opened, checked, and, by a draw, cut off again within the opening, right
+/// after it, or a few steps later.
 ///
 /// # Errors
 /// What does not hold.
-fn state<S: Subject>(
-    run: &mut Run<S>,
-    disk: Arc<SimDisk>,
-    expect: &Expect,
-    seed: u64,
-    depth: usize,
-) -> Result<(), String> {
+pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<(), String> {
+    if !run.is_new(&cut.disk, expect) {
+        return Ok(());
+    }
+    let Cut { disk, within, seed, depth } = cut;
     let mut rng = Rng::new(seed);
     let image = disk.image_hash();
-    let clock = ManualClock::new(expect.now * 1_000_000);
+    let clock = Arc::new(ManualClock::new(expect.now * 1_000_000));
     if rng.chance(8) {
         clock.advance(Duration::from_secs(rng.below(100)));
     }
     let entropy = Arc::new(SeededEntropy::new(rng.next_u64()));
-    let env = Env { disk: disk.clone(), clock: Arc::new(clock), entropy };
-    let within = depth < DEPTH_MAX && !rng.chance(3);
-    if within {
-        let typical = run.recovery_moments.max(1);
-        disk.record(rng.below(typical), 1);
+    let env = Env { disk: disk.clone(), clock: clock.clone(), entropy };
+    let may_go_on = depth < DEPTH_MAX && within != Within::Shown;
+    let is_recorded = may_go_on && !rng.chance(3);
+    if is_recorded {
+        disk.record_one(rng.next_u64());
     }
     // 1. Recovery.
     let before = disk.read_bytes();
@@ -138,44 +174,42 @@ fn state<S: Subject>(
         reads(&disk, S::store(&open), run.subject.options(), disk.read_bytes() - before)?;
         open
     };
-    let (mut moments, passed) = disk.recorded();
-    if within {
-        run.recovery_moments = passed;
-    }
+    let (mut moments, _) = disk.recorded();
     // 2. What it shows.
     let at = check(run, &open, expect, rng.next_u64())?;
     // What a manifest names that could not be read for a moment is left to the next opening.
     if !is_troubled {
         files(&disk, S::store(&open))?;
     }
-    run.stats.states += 1;
-    run.stats.in_recovery += u64::from(depth > 0);
+    run.counts(within);
     let history = run.histories[expect.history].iter();
     run.seen.insert(image, history.zip(&at).map(|(of, &at)| of[at].hash).collect());
+    let after = (may_go_on && rng.chance(12)).then(|| disk.moment());
+    // 3. On it goes, and is cut off later; not if it may still hold the disk to be full.
+    if may_go_on && !is_troubled && rng.chance(chain::ONE_IN) {
+        let link = chain::Link { disk: disk.clone(), clock, seed: rng.next_u64(), depth };
+        chain::go_on(run, open, link, expect, &at)?;
+    } else {
+        disk.kill();
+        drop(open);
+    }
     run.stats.io_hash = run.stats.io_hash.rotate_left(1) ^ disk.io_hash();
-    let after = (depth < DEPTH_MAX && rng.chance(12)).then(|| disk.moment());
-    disk.kill();
-    drop(open);
-    // 3. Once shown, never lost.
+    // 4. Once shown, never lost.
+    let place = run.at.clone();
     if let Some(after) = after {
         let disk = after.crash(seed, Survivors::None, Survivors::None);
-        let exactly = expect.exactly(&at);
-        if run.is_new(&disk, &exactly) {
-            run.at += ", recovered, and cut off right after";
-            state(run, disk, &exactly, !seed, DEPTH_MAX)?;
-            run.stats.in_recovery -= 1;
-            run.stats.after_recovery += 1;
-        }
+        run.at = format!("{place}, recovered, and cut off right after");
+        let cut = Cut { disk, within: Within::Shown, seed: !seed, depth: depth + 1 };
+        state(run, cut, &expect.exactly(&at))?;
     }
-    // 4. A crash inside recovery.
+    // 5. A crash inside recovery.
     if let Some(moment) = moments.pop() {
         let ways = ways(&moment);
         let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
         let disk = moment.crash(seed, bytes, names);
-        if run.is_new(&disk, expect) {
-            run.at += &format!(", and in recovery, with {bytes:?} and {names:?}");
-            state(run, disk, expect, rng.next_u64(), depth + 1)?;
-        }
+        run.at = format!("{place}, and in recovery, with {bytes:?} and {names:?}");
+        let cut = Cut { disk, within: Within::Recovery, seed: rng.next_u64(), depth: depth + 1 };
+        state(run, cut, expect)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Records go in below `LogStore::append`, which numbers them by the clock: here the oracle has to know the number.
 
 use super::history::Rows;
-use super::subject::{Answer, Subject, Told, any_of, small_options};
+use super::subject::{Answer, Step, Subject, Told, any_of, small_options};
 use crate::base::{Key, Result, hash64};
 use crate::io::{Env, Rng};
 use crate::logs::{LogOptions, LogStore, Query, Source};
@@ -23,6 +23,7 @@ pub struct Deed {
 }
 
 /// The model of log records, and what a seed makes of it.
+#[derive(Clone)]
 pub struct Logs {
     options: Options,
     sources: Vec<Source>,
@@ -85,12 +86,10 @@ impl Subject for Logs {
         Deed { records: records.collect() }
     }
 
-    fn place(&self, deed: &Deed) -> usize {
-        self.shard(&deed.records[0].1)
-    }
-
-    fn apply(&self, deed: &Deed, _now: u64, rows: &mut Rows) -> Answer {
-        rows.extend(deed.records.iter().cloned());
+    fn apply(&self, deed: &Deed, _: u64, rows: &mut [Rows], step: &mut Step<'_>) -> Answer {
+        let shard = self.shard(&deed.records[0].1);
+        rows[shard].extend(deed.records.iter().cloned());
+        step(shard, &rows[shard]);
         Answer::Stored(0)
     }
 

@@ -5,20 +5,23 @@
 //!                |         |          |        (disk records moments: io/sim/record.rs)
 //!                v         v          v
 //!            crash.rs: each moment, in each way --> open --> check.rs --> counted once for each image
-//!                                                    |  |
-//!                                  crash in recovery +  + crash right after it
+//!                                                    |  |  |
+//!                                  crash in recovery +  |  + chain.rs: a few steps more, and a crash
+//!                                                       + crash right after it
 //!            one of the crashed disks --> the next epoch of the run
 //! ```
 //!
 //! Reading order: `subject` (what is simulated), `toy` (the engine's own model; `nostr` and `logs` are the others),
-//! `history`, `run`, `crash`, `check`.
+//! `history`, `run`, `deeds`, `crash`, `chain`, `check`.
 //!
 //! S1. A seed decides everything, on one thread: two runs of it do the same to the disk, byte for byte.
 //! S2. A state is an image of the disk, by hash. One that was met before, in a run, is held against what was found
 //!     then, and not counted.
 
+mod chain;
 mod check;
 mod crash;
+mod deeds;
 mod history;
 #[cfg(feature = "logs")]
 mod logs;
@@ -48,6 +51,8 @@ pub struct Stats {
     pub in_recovery: u64,
     /// Of those, what a crash right after recovery left.
     pub after_recovery: u64,
+    /// Of those, what a crash left of a store that had gone on after a crash.
+    pub in_chains: u64,
     /// Openings that a failing disk refused, and that went well when it failed no more.
     pub refused: u64,
     /// Images that were met before.
@@ -93,6 +98,7 @@ impl Stats {
             states: self.states + other.states,
             in_recovery: self.in_recovery + other.in_recovery,
             after_recovery: self.after_recovery + other.after_recovery,
+            in_chains: self.in_chains + other.in_chains,
             refused: self.refused + other.refused,
             repeated: self.repeated + other.repeated,
             seeds: self.seeds + other.seeds,

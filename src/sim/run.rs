@@ -11,11 +11,10 @@
 
 use super::check::{check, files};
 use super::history::{Expect, History, Range, Rows, Version};
-use super::subject::{Answer, Subject, Told};
+use super::subject::Subject;
 use super::{Stats, crash};
-use crate::base::{Error, SegmentId, hash64};
+use crate::base::{Error, hash64};
 use crate::io::{Clock, Env, Faults, ManualClock, Rng, SeededEntropy, SimDisk};
-use crate::shard::SyncMode;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,21 +39,21 @@ pub struct Run<S: Subject> {
     pub marks: Vec<Expect>,
     /// Images that were met, and what was found in them.
     pub seen: HashMap<u64, Vec<u64>>,
-    /// Moments of the last recovery.
-    pub recovery_moments: u64,
     pub states_max: u64,
     pub stats: Stats,
     /// Where it is, for a person.
     pub at: String,
     /// What each shard holds.
-    rows: Vec<Rows>,
+    pub rows: Vec<Rows>,
+    /// Since the last history began, a deed of several steps has failed, which may be done in part.
+    pub is_unsure: bool,
 }
 
 /// How an epoch went on after a step.
-enum Flow {
+pub enum Flow {
     On,
-    /// The store takes no more.
-    Over,
+    /// The store takes no more, and says why.
+    Over(String),
 }
 
 impl<S: Subject> Run<S> {
@@ -79,11 +78,11 @@ impl<S: Subject> Run<S> {
             histories: vec![nothing],
             marks: vec![expect],
             seen: HashMap::new(),
-            recovery_moments: 6,
             states_max,
             stats,
             at: String::new(),
             rows: vec![Rows::new(); shards],
+            is_unsure: false,
         }
     }
 
@@ -119,7 +118,7 @@ impl<S: Subject> Run<S> {
         &self.marks[self.marks.len() - 1]
     }
 
-    fn mark(&mut self, expect: Expect) {
+    pub fn mark(&mut self, expect: Expect) {
         if *self.expected() != expect {
             self.marks.push(expect);
         }
@@ -132,7 +131,7 @@ impl<S: Subject> Run<S> {
         Env { disk: self.disk.clone(), clock: self.clock.clone(), entropy }
     }
 
-    fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         self.clock.unix_micros() / 1_000_000
     }
 
@@ -149,8 +148,8 @@ impl<S: Subject> Run<S> {
             }
             match self.step(&open)? {
                 Flow::On => {}
-                Flow::Over if mishap <= step => break,
-                Flow::Over => return Err("it takes no more, and nothing had failed".into()),
+                Flow::Over(_) if mishap <= step => break,
+                Flow::Over(why) => return Err(format!("nothing had failed, and yet: {why}")),
             }
             if self.rng.chance(12) {
                 if self.close(open)?.is_err() {
@@ -180,25 +179,34 @@ impl<S: Subject> Run<S> {
         Ok(())
     }
 
-    /// Opens what is there, and begins a history with it (H2).
+    /// Opens what is there, and begins a history with it.
     fn open(&mut self) -> Result<S::Open, String> {
         let env = self.env();
         let open = self.subject.open(&env).map_err(|error| format!("opening: {error}"))?;
         let expect = self.expected().clone();
         let at = check(self, &open, &expect, 0)?;
         files(&self.disk, S::store(&open))?;
+        self.begin_history(&expect, &at);
+        Ok(open)
+    }
+
+    /// What was found of each shard, of what was expected, is where the next history begins (H2).
+    pub fn begin_history(&mut self, expect: &Expect, at: &[usize]) {
         let history = &self.histories[expect.history];
-        let found: Vec<Version> = history.iter().zip(&at).map(|(of, &at)| of[at].clone()).collect();
+        let found: Vec<Version> = history.iter().zip(at).map(|(of, &at)| of[at].clone()).collect();
         self.rows = found.iter().map(|version| Rows::clone(&version.rows)).collect();
         self.histories.push(found.into_iter().map(|version| vec![version]).collect());
         let ranges = vec![Range { least: 0, most: 0 }; at.len()];
         let history = self.histories.len() - 1;
+        self.is_unsure = false;
         self.mark(Expect { history, ranges, now: self.now() });
-        Ok(open)
     }
 
     /// What all shards' deeds so far are as durable as.
     fn all_durable(&mut self) {
+        if self.is_unsure {
+            return;
+        }
         let mut expect = self.expected().clone();
         expect.ranges.iter_mut().for_each(|range| range.least = range.most);
         self.mark(expect);
@@ -216,14 +224,14 @@ impl<S: Subject> Run<S> {
         Ok(closed)
     }
 
-    fn count(&mut self, open: &S::Open) {
+    pub fn count(&mut self, open: &S::Open) {
         for shard in S::store(open).stats() {
             self.stats.flushes += shard.flushes;
             self.stats.merges += shard.compactions;
         }
     }
 
-    fn begin_mishap(&mut self) {
+    pub fn begin_mishap(&mut self) {
         self.stats.mishaps += 1;
         let usual = Faults::default();
         let faults = match self.rng.below(3) {
@@ -238,12 +246,12 @@ impl<S: Subject> Run<S> {
         self.disk.set_faults(Faults { names_any_subset, ..faults });
     }
 
-    fn end_mishap(&mut self) {
+    pub fn end_mishap(&mut self) {
         let names_any_subset = self.disk.faults().names_any_subset;
         self.disk.set_faults(Faults { names_any_subset, ..Faults::default() });
     }
 
-    fn step(&mut self, open: &S::Open) -> Result<Flow, String> {
+    pub fn step(&mut self, open: &S::Open) -> Result<Flow, String> {
         let store = S::store(open);
         let done = match self.rng.below(24) {
             0 | 1 => store.flush(),
@@ -262,7 +270,7 @@ impl<S: Subject> Run<S> {
         if done.is_ok() {
             self.all_durable();
         }
-        Ok(if done.is_ok() { Flow::On } else { Flow::Over })
+        Ok(done.map_or_else(|error| Flow::Over(error.to_string()), |()| Flow::On))
     }
 
     /// Time passes, or is set.
@@ -275,139 +283,6 @@ impl<S: Subject> Run<S> {
         }
         let now = self.now();
         self.mark(Expect { now, ..self.expected().clone() });
-    }
-
-    /// Some deeds, handed over together.
-    fn burst(&mut self, open: &S::Open) -> Result<Flow, String> {
-        let count = if self.rng.chance(3) { 1 } else { 1 + self.rng.below(6) };
-        let (mut deeds, mut answers) = (Vec::new(), Vec::new());
-        let history = self.histories.len() - 1;
-        let may_be_full = self.disk.faults().quota.is_some();
-        let (before, mut nows) = (may_be_full.then(|| self.rows.clone()), Vec::new());
-        for _ in 0..count {
-            self.clock.advance(Duration::from_millis(self.rng.below(1_000)));
-            let now = self.now();
-            nows.push(now);
-            let deed = self.subject.draw(&mut self.rng, now, &self.rows);
-            let shard = self.subject.place(&deed);
-            answers.push((shard, self.subject.apply(&deed, now, &mut self.rows[shard])));
-            self.histories[history][shard].push(Version::of(&self.rows[shard]));
-            deeds.push(deed);
-        }
-        self.stats.deeds += count;
-        let is_synced = self.subject.options().sync == SyncMode::Always;
-        let (mut failed, mut wrong) = (vec![false; self.rows.len()], None);
-        let (mut refused, mut answered) = (vec![false; deeds.len()], Vec::new());
-        let (disk, marks, now) =
-            (&self.disk, &mut self.marks, self.clock.unix_micros() / 1_000_000);
-        let mut told = |told: Told| {
-            let mut expect: Expect = marks[marks.len() - 1].clone();
-            expect.now = now;
-            match told {
-                Told::Submitted(nth) => expect.ranges[answers[nth].0].most += 1,
-                Told::Answered(nth, Ok(answer)) => {
-                    let shard = answers[nth].0;
-                    if failed[shard] {
-                        wrong = Some(format!("{answer:?} after a failure"));
-                    }
-                    answered.push((nth, answer));
-                    expect.ranges[shard].least += usize::from(is_synced);
-                }
-                // It was not taken in: what comes behind it stands where it stood.
-                Told::Answered(nth, Err(error)) if error.is_disk_full() => {
-                    refused[nth] = true;
-                    expect.ranges[answers[nth].0].least += usize::from(is_synced);
-                }
-                Told::Answered(nth, Err(_)) => failed[answers[nth].0] = true,
-            }
-            marks.push(expect);
-            disk.mark(marks.len() as u64 - 1);
-        };
-        self.subject.perform(open, &deeds, &mut told);
-        let is_full = refused.contains(&true);
-        if let Some(before) = before.filter(|_| is_full) {
-            self.rows = before;
-            self.without(&refused, &deeds, &nows, &mut answers);
-        }
-        for (nth, answer) in answered {
-            let (expected, deed) = (&answers[nth].1, &deeds[nth]);
-            if answer != *expected {
-                wrong = Some(format!("{deed:?} was answered {answer:?}, not {expected:?}"));
-            }
-        }
-        match wrong {
-            Some(wrong) => Err(wrong),
-            None if is_full || failed.contains(&true) => Ok(Flow::Over),
-            None => Ok(Flow::On),
-        }
-    }
-
-    /// What came of `deeds` and what their answers were, where some were refused for want of space: no deeds.
-    fn without(
-        &mut self,
-        refused: &[bool],
-        deeds: &[S::Deed],
-        nows: &[u64],
-        answers: &mut [(usize, Answer)],
-    ) {
-        let mut of = self.histories.pop().unwrap_or_default();
-        let mut ends: Vec<usize> = of.iter().map(Vec::len).collect();
-        answers.iter().for_each(|(shard, _)| ends[*shard] -= 1);
-        for (nth, deed) in deeds.iter().enumerate() {
-            let (shard, answer) = &mut answers[nth];
-            if !refused[nth] {
-                *answer = self.subject.apply(deed, nows[nth], &mut self.rows[*shard]);
-            }
-            of[*shard][ends[*shard]] = Version::of(&self.rows[*shard]);
-            ends[*shard] += 1;
-        }
-        self.histories.push(of);
-    }
-
-    /// Drops some segments of a shard, as retention does.
-    fn drop_segments(&mut self, open: &S::Open) -> Result<Flow, String> {
-        let store = S::store(open);
-        let shard = self.rng.below(self.rows.len() as u64) as usize;
-        let snapshot = store.snapshot();
-        let oldest = self.rng.chance(2);
-        let (mut ids, mut rows): (Vec<SegmentId>, Rows) = (Vec::new(), self.rows[shard].clone());
-        for live in snapshot.shards()[shard].view.segments.iter().rev() {
-            if ids.len() < 2 && (oldest || self.rng.chance(3)) {
-                ids.push(live.segment.info().id);
-                for ordinal in 0..live.segment.records() {
-                    let key = live.segment.key(ordinal).map_err(|error| error.to_string())?;
-                    if !live.dead.is_killed(ordinal) && rows.remove(&key).is_none() {
-                        return Err(format!("a segment has {key:?} alive, which is nowhere"));
-                    }
-                }
-            }
-        }
-        drop(snapshot);
-        if ids.is_empty() {
-            return Ok(Flow::On);
-        }
-        let mut expect = self.expected().clone();
-        let history = expect.history;
-        self.histories[history][shard].push(Version::of(&rows));
-        expect.ranges[shard].most += 1;
-        self.mark(expect.clone());
-        match store.drop_segments(shard as u16, &ids, 0) {
-            Ok(true) => {
-                self.stats.drops += 1;
-                self.rows[shard] = rows;
-                expect.ranges[shard].least = expect.ranges[shard].most;
-                self.mark(expect);
-                Ok(Flow::On)
-            }
-            // A merge has put another in its place, and nothing has changed.
-            Ok(false) => {
-                let versions = &mut self.histories[history][shard];
-                let (same, last) = (expect.ranges[shard].most - 1, versions.len() - 1);
-                versions[last] = versions[same].clone();
-                Ok(Flow::On)
-            }
-            Err(_) => Ok(Flow::Over),
-        }
     }
 
     /// What the next epoch opens: what a kill or a close left, or a crash at some moment.

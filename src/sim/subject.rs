@@ -27,8 +27,11 @@ pub enum Told {
     Answered(usize, std::result::Result<Answer, Error>),
 }
 
+/// Who is told of the versions of shards.
+pub type Step<'a> = dyn FnMut(usize, &Rows) + 'a;
+
 /// A model under simulation.
-pub trait Subject: Sized {
+pub trait Subject: Clone {
     /// An open store.
     type Open;
     /// One change of the store.
@@ -48,10 +51,14 @@ pub trait Subject: Sized {
     fn shard(&self, body: &[u8]) -> usize;
     /// The next deed, on a store that holds `rows`, by shard.
     fn draw(&mut self, rng: &mut Rng, now: u64, rows: &[Rows]) -> Self::Deed;
-    /// The shard that the deed changes.
-    fn place(&self, deed: &Self::Deed) -> usize;
-    /// The literal rules: does the deed to the rows of its shard.
-    fn apply(&self, deed: &Self::Deed, now: u64, rows: &mut Rows) -> Answer;
+    /// Whether shards beside its own have a part in it: it waits for all shards and gets the error of any, or it decides
+    /// what they answer. It is not handed over beside others: where it fails, nothing follows that was foretold by it.
+    fn is_alone(&self, _deed: &Self::Deed) -> bool {
+        false
+    }
+    /// The literal rules: does the deed to the rows of all shards, and tells `step` of each version of a shard that it
+    /// makes, in their order. The last one is of the shard that answers, also if nothing has changed there.
+    fn apply(&self, deed: &Self::Deed, now: u64, rows: &mut [Rows], step: &mut Step<'_>) -> Answer;
     /// Does the deeds, all handed over before the first answer is waited for, if they can be; tells of each.
     fn perform(&self, open: &Self::Open, deeds: &[Self::Deed], told: &mut dyn FnMut(Told));
     /// Asks the store in some ways, and compares with `rows`, all it holds.

@@ -3,7 +3,7 @@
 //! `RATITE_SEED=17 cargo test --lib sim::tests::toy` runs only seed 17; `RATITE_STATES` says how many states;
 //! `RATITE_SECONDS` bounds `for_hours`, which is ignored by default.
 
-use super::subject::{Answer, Subject, Told};
+use super::subject::{Answer, Step, Subject, Told};
 use super::toy::{Deed, Toy};
 use super::*;
 use crate::base::Result;
@@ -142,6 +142,7 @@ fn a_seed_does_the_same_to_every_disk_when_it_is_run_again() {
 }
 
 /// The toy on a store that answers before it syncs, and says that it does not.
+#[derive(Clone)]
 struct Hasty(Toy, Options);
 
 impl Subject for Hasty {
@@ -170,11 +171,14 @@ impl Subject for Hasty {
     fn draw(&mut self, rng: &mut Rng, now: u64, rows: &[history::Rows]) -> Deed {
         self.0.draw(rng, now, rows)
     }
-    fn place(&self, deed: &Deed) -> usize {
-        self.0.place(deed)
-    }
-    fn apply(&self, deed: &Deed, now: u64, rows: &mut history::Rows) -> Answer {
-        self.0.apply(deed, now, rows)
+    fn apply(
+        &self,
+        deed: &Deed,
+        now: u64,
+        rows: &mut [history::Rows],
+        step: &mut Step<'_>,
+    ) -> Answer {
+        self.0.apply(deed, now, rows, step)
     }
     fn perform(&self, open: &Store, deeds: &[Deed], told: &mut dyn FnMut(Told)) {
         self.0.perform(open, deeds, told);

@@ -6,10 +6,10 @@
 //!          2 kills the record `target`  3 kills all of kind 0 of its slot that are not newer
 //! ```
 //!
-//! The rules stand here twice: as a `Model` for the engine, and as `Toy::apply` over a list.
+//! The rules stand here twice: as a `Model` for the engine, and as `apply` over a list.
 
 use super::history::Rows;
-use super::subject::{Answer, Subject, Told, any_of, small_options};
+use super::subject::{Answer, Step, Subject, Told, any_of, small_options};
 use crate::base::{Key, Result, Terms, hash64};
 use crate::io::{Env, Rng};
 use crate::model::{ByBlock, Decision, Model, Probes, Record};
@@ -86,6 +86,7 @@ pub enum Deed {
 }
 
 /// The model of the toy, and what a seed makes of it.
+#[derive(Clone)]
 pub struct Toy {
     options: Options,
     by_block: bool,
@@ -96,6 +97,10 @@ pub struct Toy {
 impl Toy {
     pub fn set_sync(&mut self, sync: crate::shard::SyncMode) {
         self.options.sync = sync;
+    }
+
+    fn model(&self) -> Arc<dyn Model> {
+        if self.by_block { Arc::new(ByBlock(Rules)) } else { Arc::new(Rules) }
     }
 
     fn item(&mut self, rng: &mut Rng, now: u64) -> (Key, Arc<[u8]>) {
@@ -141,9 +146,7 @@ impl Subject for Toy {
     }
 
     fn open(&self, env: &Env) -> Result<Store> {
-        let model: Arc<dyn Model> =
-            if self.by_block { Arc::new(ByBlock(Rules)) } else { Arc::new(Rules) };
-        Store::open(Path::new(DIR), model, &self.options, env.clone())
+        Store::open(Path::new(DIR), self.model(), &self.options, env.clone())
     }
 
     fn store(open: &Store) -> &Store {
@@ -172,40 +175,14 @@ impl Subject for Toy {
         Deed::Remove(slot, ids)
     }
 
-    fn place(&self, deed: &Deed) -> usize {
-        match deed {
+    fn apply(&self, deed: &Deed, _: u64, rows: &mut [Rows], step: &mut Step<'_>) -> Answer {
+        let shard = match deed {
             Deed::Insert(_, body) => self.shard(body),
             Deed::Remove(slot, _) => self.shard(&slot.to_le_bytes()),
-        }
-    }
-
-    fn apply(&self, deed: &Deed, _now: u64, rows: &mut Rows) -> Answer {
-        let before = rows.len();
-        match deed {
-            Deed::Remove(_, ids) => {
-                rows.retain(|key, _| !ids.contains(&key.id));
-                Answer::Removed(before - rows.len())
-            }
-            Deed::Insert(key, body) => {
-                if rows.keys().any(|other| other.id == key.id) {
-                    return Answer::Duplicate;
-                }
-                let (slot, kind) = (slot_of(body), body[16]);
-                let rival = |other: &[u8]| other[16] == 1 && slot_of(other) == slot;
-                if kind == 1 && rows.iter().any(|(k, other)| k > key && rival(other)) {
-                    return Answer::Refused;
-                }
-                rows.retain(|k, other| match kind {
-                    1 => !rival(other),
-                    2 => k.id != body[17..HEAD] || other[16] > 1,
-                    3 => other[16] != 0 || slot_of(other) != slot || k.time > key.time,
-                    _ => true,
-                });
-                let replaced = before - rows.len();
-                rows.insert(*key, body.clone());
-                Answer::Stored(replaced)
-            }
-        }
+        };
+        let answer = apply(deed, &mut rows[shard]);
+        step(shard, &rows[shard]);
+        answer
     }
 
     fn perform(&self, store: &Store, deeds: &[Deed], told: &mut dyn FnMut(Told)) {
@@ -282,6 +259,35 @@ impl Subject for Toy {
     }
 }
 
+fn apply(deed: &Deed, rows: &mut Rows) -> Answer {
+    let before = rows.len();
+    match deed {
+        Deed::Remove(_, ids) => {
+            rows.retain(|key, _| !ids.contains(&key.id));
+            Answer::Removed(before - rows.len())
+        }
+        Deed::Insert(key, body) => {
+            if rows.keys().any(|other| other.id == key.id) {
+                return Answer::Duplicate;
+            }
+            let (slot, kind) = (slot_of(body), body[16]);
+            let rival = |other: &[u8]| other[16] == 1 && slot_of(other) == slot;
+            if kind == 1 && rows.iter().any(|(k, other)| k > key && rival(other)) {
+                return Answer::Refused;
+            }
+            rows.retain(|k, other| match kind {
+                1 => !rival(other),
+                2 => k.id != body[17..HEAD] || other[16] > 1,
+                3 => other[16] != 0 || slot_of(other) != slot || k.time > key.time,
+                _ => true,
+            });
+            let replaced = before - rows.len();
+            rows.insert(*key, body.clone());
+            Answer::Stored(replaced)
+        }
+    }
+}
+
 fn slot_of(body: &[u8]) -> u64 {
     u64::from_le_bytes(*body.first_chunk().unwrap())
 }
@@ -299,7 +305,7 @@ fn answer(outcome: Outcome) -> Answer {
 fn select(all_of: Vec<Vec<u8>>) -> Select {
     let wanted = all_of.clone();
     Select {
-        all_of: all_of.into_iter().map(|term| vec![term]).collect(),
+        all_of: all_of.into_iter().map(|term| vec![term].into()).collect(),
         matches: Arc::new(move |record| {
             let has = terms_of(record.body);
             wanted.iter().all(|term| has.contains(term))

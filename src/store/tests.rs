@@ -10,7 +10,7 @@ use crate::io::{self, ManualClock, Rng};
 use crate::model::{ByBlock, Decision, Probes};
 use crate::pool::Part;
 use crate::query::Large;
-use crate::query::Order;
+use crate::query::{Order, Sieve};
 use crate::shard::SyncMode;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +20,7 @@ mod compaction;
 mod drop;
 mod many;
 pub(crate) mod own;
+mod sift;
 
 struct Toy;
 
@@ -46,6 +47,9 @@ impl Model for Toy {
         out.push(&[b"v", &record.body[8..16]]);
         out.push(&[b"k", &record.body[16..17]]);
     }
+    fn mark(&self) -> Option<fn(&[u8]) -> u32> {
+        Some(mark)
+    }
     fn probes(&self, record: Record<'_>, out: &mut Probes) {
         if record.body[16] == 1 {
             out.all.push(&[&slot_term(slot_of(record.body))]);
@@ -61,6 +65,11 @@ impl Model for Toy {
         }
         Decision::Store { kills: rivals().map(|(i, _)| i).collect() }
     }
+}
+
+/// Two slots share a mark, as authors may. A memtable asks it of the body of what only removes, too.
+fn mark(body: &[u8]) -> u32 {
+    body.get(16).map_or(0, |&kind| (slot_of(body) as u32 / 2) << 16 | u32::from(kind))
 }
 
 fn slot_of(body: &[u8]) -> u64 {
@@ -191,16 +200,32 @@ impl Ask {
             && (self.since..=self.until).contains(&item.key.time)
     }
 
+    /// The marks that slots, and kinds, ask for, with budgets of all sizes; `None` if a list has terms of several fields.
+    fn sieve(&self) -> Option<Arc<Sieve>> {
+        let pure = |field: u8| {
+            let of = |list: &&Vec<Vec<u8>>| list.iter().all(|term| term[0] == field);
+            self.all_of.iter().find(of)
+        };
+        let mut slots = pure(b's').map(|list| list.iter().map(|term| u16::from(term[8] / 2)));
+        let mut kinds = pure(b'k').map(|list| list.iter().map(|term| u16::from(term[1])));
+        let terms = (self.until % 5 * self.all_of.len() as u64) as usize;
+        let slots = slots.as_mut().map(|slots| slots as &mut dyn Iterator<Item = u16>);
+        let kinds = kinds.as_mut().map(|kinds| kinds as &mut dyn Iterator<Item = u16>);
+        let any = slots.is_some() || kinds.is_some();
+        any.then(|| Arc::new(Sieve::new(mark, slots, kinds, terms)))
+    }
+
     fn select(&self) -> Select {
         let me = self.clone();
         Select {
-            all_of: self.all_of.clone(),
+            all_of: self.all_of.iter().cloned().map(Vec::into).collect(),
             none_of: self.none_of.clone(),
             ids: self.ids.clone(),
             since: self.since,
             until: self.until,
             limit: self.limit,
             residual: false,
+            sieve: self.sieve(),
             routes: None,
             expired: None,
             matches: Arc::new(move |record| {
@@ -607,7 +632,7 @@ fn a_record_too_large_is_refused_and_the_next_one_stored() {
 
 /// Readers on the way: a slot of kind 1 never shows two records, and never none once it had one.
 fn watch(store: &Store, done: &std::sync::atomic::AtomicUsize, writers: usize) {
-    let ones = Select { all_of: vec![vec![vec![b'k', 1]]], ..Select::all() };
+    let ones = Select { all_of: vec![vec![vec![b'k', 1]].into()], ..Select::all() };
     let mut seen = std::collections::BTreeSet::new();
     while done.load(std::sync::atomic::Ordering::Acquire) < writers {
         let mut cursor = store.query(std::slice::from_ref(&ones), Order::Newest).unwrap();

@@ -4,6 +4,7 @@
 
 use ratite::base::{Ids, PageSize, SegmentId, StoreId, Terms};
 use ratite::io::{Disk, Faults, Rng, SimDisk};
+use ratite::model::Model;
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::terms;
 use ratite::segment::{Builder, Compression, NewSegment, file_name};
@@ -42,7 +43,8 @@ fn bytes_an_event_by_region() {
         let (store, page, model) = (StoreId([1; 16]), PageSize::K4, ("nostr", 1));
         let id = SegmentId::v7(1, [n; 10]);
         let ids = Ids::Foreign;
-        let new = NewSegment { id, store, shard: 0, page, model, ids, compression };
+        let mark = ratite::nostr::EventModel::default().mark();
+        let new = NewSegment { id, store, shard: 0, page, model, ids, mark, compression };
         let mut builder = Builder::create(&*disk, dir, new).unwrap();
         for (key, body, under) in &events {
             builder.add(*key, body, under).unwrap();

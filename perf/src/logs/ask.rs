@@ -1,7 +1,7 @@
 //! Asking: each row many times, of each store in turn, warm.
 
 use super::lines::Lines;
-use super::peer::Peer;
+use super::peer::{self, Peer};
 use super::questions::{Answer, Digest, Question, Row, check, rows};
 use super::{Args, text};
 use crate::clock::{Instructions, Meter, memory, process_cpu};
@@ -80,19 +80,19 @@ fn one(
     figures: &mut Figures,
 ) -> Result<u64> {
     let questions = row.questions(lines, args.seed);
-    let asked = |clock| Asked { meter: Meter::by(clock), differing: 0, compared: 0 };
-    let mut ours = asked(process_cpu);
-    let mut others: Vec<Asked> = peers.iter().map(|peer| asked(peer.clock())).collect();
+    let asked = || Asked { meter: Meter::of_process(), differing: 0, compared: 0 };
+    let mut ours = asked();
+    let mut others: Vec<Asked> = peers.iter().map(|_| asked()).collect();
     let (mut counter, mut instructions) = (Instructions::start(), 0);
     // The first fifth warms up, and is where answers are compared.
     let warm = (questions.len() / 5).max(1);
     for (i, question) in questions.iter().enumerate() {
         if i == warm {
             (ours.meter, instructions) = (Meter::of_process(), 0);
-            others.iter_mut().zip(peers.iter()).for_each(|(o, p)| o.meter = Meter::by(p.clock()));
+            others.iter_mut().for_each(|other| other.meter = Meter::new());
         }
         let before = counter.count();
-        let digest = ours.ask(|| answer(lines, store, question))?;
+        let digest = ours.ask(lines, store, question)?;
         let after = counter.count();
         instructions += after.zip(before).map_or(0, |(after, before)| after - before);
         if i < warm
@@ -104,7 +104,7 @@ fn one(
             if !peer.answers(question) || other.meter.wall.len() >= peer.calls_max() as u64 {
                 continue;
             }
-            let theirs = other.ask(|| peer.ask(lines, question))?;
+            let theirs = peer::ask(peer.as_mut(), lines, question, &mut other.meter)?;
             if i < warm && peer.is_exact(question) {
                 other.compare(theirs.is(&digest, question));
             }
@@ -118,7 +118,8 @@ fn one(
     });
     figures.add_meter("logs", "ratite", row.name, &ours.meter, more)?;
     let mut wrong = ours.differing;
-    for (peer, other) in peers.iter().zip(&others).filter(|(_, other)| other.meter.wall.len() > 0) {
+    for (peer, other) in peers.iter().zip(&others).filter(|(_, other)| !other.meter.wall.is_empty())
+    {
         let more = json!({
             "answers_that_differ": other.differing, "answers_compared": other.compared,
             "lines": lines.count,
@@ -130,10 +131,11 @@ fn one(
 }
 
 impl Asked {
-    fn ask(&mut self, ask: impl FnOnce() -> Result<Digest>) -> Result<Digest> {
+    /// Asks Ratite.
+    fn ask(&mut self, lines: &Lines, store: &LogStore, question: &Question) -> Result<Digest> {
         let mut digest = Digest::default();
         self.meter.time(|| -> Result<u64> {
-            digest = ask()?;
+            digest = answer(lines, store, question)?;
             Ok(digest.rows)
         })?;
         Ok(digest)

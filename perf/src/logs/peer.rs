@@ -3,10 +3,18 @@
 use super::lines::Lines;
 use super::questions::{Digest, Question};
 use crate::Result;
-use crate::clock::process_cpu;
+use crate::clock::{Meter, process_cpu, wall};
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+
+/// Nanoseconds of an answer, by a clock and on all cores.
+#[derive(Clone, Copy)]
+pub struct Took {
+    pub wall: u64,
+    pub cpu: u64,
+}
 
 /// A store that was loaded with the same lines.
 pub trait Peer {
@@ -34,6 +42,11 @@ pub trait Peer {
         process_cpu
     }
 
+    /// What the last answer took, of a peer that measures itself.
+    fn took(&self) -> Option<Took> {
+        None
+    }
+
     /// Where its files are.
     fn files(&self) -> PathBuf;
 
@@ -41,8 +54,31 @@ pub trait Peer {
     fn reopen(&mut self) -> Result<()>;
 }
 
+/// Asks a peer, and meters it.
+pub fn ask(
+    peer: &mut dyn Peer,
+    lines: &Lines,
+    question: &Question,
+    meter: &mut Meter,
+) -> Result<Digest> {
+    let (began, cpu) = (wall(), peer.clock()());
+    let digest = peer.ask(lines, question)?;
+    let took = Took { cpu: peer.clock()() - cpu, wall: wall() - began };
+    let took = peer.took().unwrap_or(took);
+    meter.record(took.wall, took.cpu, digest.rows);
+    Ok(digest)
+}
+
 /// Has the kernel forget the pages of a file, or of all files below a directory.
-pub fn drop_pages(path: &Path) -> Result<()> {
+pub fn drop_pages(path: &Path) -> io::Result<()> {
+    match forget(path) {
+        // A peer removes what it has merged away.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn forget(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path)? {
             drop_pages(&entry?.path())?;

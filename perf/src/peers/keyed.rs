@@ -5,8 +5,10 @@
 //!   put   1,000 at once, durable when it returns       get   the bytes under one id, owned, as what `EventStore::get` gives
 //! ```
 
+use super::loading::Loads;
 use super::{levels, limits, trees};
 use crate::Result;
+use ratite::nostr::Event;
 use std::path::Path;
 
 /// An event, as each kind of peer wants it.
@@ -14,6 +16,7 @@ pub struct Entry {
     pub id: [u8; 32],
     pub body: Vec<u8>,
     pub json: Vec<u8>,
+    pub event: Event,
 }
 
 /// A store of bytes.
@@ -33,6 +36,20 @@ pub trait Keyed {
     /// Whether it can be asked.
     fn answers(&self) -> bool {
         true
+    }
+}
+
+impl Loads for Box<dyn Keyed> {
+    fn prepare(&mut self, _: &[Entry]) -> Result<()> {
+        Ok(())
+    }
+
+    fn save(&mut self, group: &[Entry]) -> Result<()> {
+        self.put(group)
+    }
+
+    fn settle(&mut self) -> Result<bool> {
+        (**self).settle().map(|()| false)
     }
 }
 

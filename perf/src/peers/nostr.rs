@@ -3,6 +3,7 @@
 //! Both work on threads of their own, so that their CPU time is that of the whole process meanwhile.
 
 use super::keyed::Entry;
+use super::loading::Loads;
 use crate::Result;
 use nostr::event::EventId;
 use nostr_database::NostrDatabase;
@@ -15,7 +16,11 @@ use tokio::task::JoinSet;
 
 /// A store of events.
 pub trait Nostr {
-    /// Stores a group.
+    /// Makes of a group what `save` takes.
+    fn parse(&mut self, _group: &[Entry]) -> Result<()> {
+        Ok(())
+    }
+    /// Stores the group that was parsed last.
     fn save(&mut self, group: &[Entry]) -> Result<()>;
     /// Waits until all that was saved can be asked for; `true` if saving itself does not wait.
     fn settle(&mut self) -> Result<bool> {
@@ -25,12 +30,26 @@ pub trait Nostr {
     fn get(&mut self, id: &[u8; 32]) -> Result<u64>;
     /// What is asked next, as JSON.
     fn prepare(&mut self, filter: &str) -> Result<()>;
-    /// Asks; how many events there are.
-    fn query(&mut self) -> Result<u64>;
+    /// Asks, and renders the events if wanted; how many there are.
+    fn query(&mut self, as_json: bool) -> Result<u64>;
     /// The ids of the last answer, in its order.
     fn ids(&self) -> Vec<[u8; 32]>;
     /// How many events match, if it can count.
     fn count(&mut self) -> Result<Option<u64>>;
+}
+
+impl Loads for Box<dyn Nostr> {
+    fn prepare(&mut self, group: &[Entry]) -> Result<()> {
+        self.parse(group)
+    }
+
+    fn save(&mut self, group: &[Entry]) -> Result<()> {
+        (**self).save(group)
+    }
+
+    fn settle(&mut self) -> Result<bool> {
+        (**self).settle()
+    }
 }
 
 /// What opens one in its directory, which is there.
@@ -47,21 +66,28 @@ struct Sdk {
     runtime: Runtime,
     store: Arc<NostrLmdb>,
     filter: ::nostr::filter::Filter,
+    parsed: Vec<::nostr::event::Event>,
     /// In the order in which it is given: newest first.
     answer: BTreeSet<::nostr::event::Event>,
+    json: Vec<u8>,
 }
 
 fn sdk(dir: &Path) -> Result<Box<dyn Nostr>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let store = Arc::new(runtime.block_on(NostrLmdb::open(dir))?);
-    Ok(Box::new(Sdk { runtime, store, filter: Default::default(), answer: Default::default() }))
+    let (filter, parsed, answer, json) = Default::default();
+    Ok(Box::new(Sdk { runtime, store, filter, parsed, answer, json }))
 }
 
 impl Nostr for Sdk {
-    fn save(&mut self, group: &[Entry]) -> Result<()> {
+    fn parse(&mut self, group: &[Entry]) -> Result<()> {
         let parse = |entry: &Entry| serde_json::from_slice(&entry.json);
-        let events: Vec<::nostr::event::Event> =
-            group.iter().map(parse).collect::<std::result::Result<_, _>>()?;
+        self.parsed = group.iter().map(parse).collect::<std::result::Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn save(&mut self, _: &[Entry]) -> Result<()> {
+        let events = std::mem::take(&mut self.parsed);
         self.runtime.block_on(async {
             let mut saving = JoinSet::new();
             for event in events {
@@ -86,9 +112,13 @@ impl Nostr for Sdk {
         Ok(())
     }
 
-    fn query(&mut self) -> Result<u64> {
+    fn query(&mut self, as_json: bool) -> Result<u64> {
         let answer = self.runtime.block_on(self.store.query(self.filter.clone()));
         self.answer = answer.map_err(|e| e.to_string())?;
+        self.json.clear();
+        for event in self.answer.iter().filter(|_| as_json) {
+            serde_json::to_writer(&mut self.json, event)?;
+        }
         Ok(self.answer.len() as u64)
     }
 

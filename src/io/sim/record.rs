@@ -19,6 +19,7 @@ use super::disk::{Inode, State};
 use super::names::Dir;
 use super::{Faults, SimDisk, Survivors, lock};
 use crate::base::hash64;
+use crate::io::Rng;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -42,17 +43,25 @@ pub(super) struct Recorder {
     skip: u64,
     left: u64,
     passed: u64,
+    /// Only one of all is wanted, and whichever comes is to be as likely as those before it.
+    one: Option<Rng>,
 }
 
 impl Recorder {
     /// Whether the next moment is to be taken.
     pub fn is_due(&mut self) -> bool {
         self.passed += 1;
-        self.passed > self.skip && self.left > 0
+        match &mut self.one {
+            Some(rng) => rng.below(self.passed) == 0,
+            None => self.passed > self.skip && self.left > 0,
+        }
     }
 
     pub fn take(&mut self, moment: Moment) {
-        self.left -= 1;
+        match self.one {
+            Some(_) => self.moments.clear(),
+            None => self.left -= 1,
+        }
         self.moments.push(moment);
     }
 }
@@ -107,8 +116,18 @@ impl Moment {
 impl SimDisk {
     /// Takes down the moments from now on: the next `skip` go by, of those that follow `count` are taken.
     pub fn record(&self, skip: u64, count: u64) {
-        let recorder = Recorder { moments: Vec::new(), mark: 0, skip, left: count, passed: 0 };
+        let (moments, mark, passed) = (Vec::new(), 0, 0);
+        let recorder = Recorder { moments, mark, skip, left: count, passed, one: None };
         lock(&self.shared).recorder = Some(recorder);
+    }
+
+    /// Takes down one of the moments from now on, until [`SimDisk::recorded`]: each is as likely as the others, however
+    /// many there will be. `seed` chooses.
+    pub fn record_one(&self, seed: u64) {
+        self.record(0, 0);
+        if let Some(recorder) = &mut lock(&self.shared).recorder {
+            recorder.one = Some(Rng::new(seed));
+        }
     }
 
     /// Has the moments from now on carry `mark`: whatever the program wants to know of itself when it looks at them.
@@ -153,5 +172,30 @@ impl SimDisk {
             }
         }
         hash64(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{Buf, Disk};
+    use std::path::Path;
+
+    #[test]
+    fn one_of_all_moments_is_as_likely_as_the_others() {
+        let mut taken = [0; 10];
+        for seed in 0..2_000 {
+            let disk = SimDisk::new(seed, Faults::default());
+            let file = disk.create(Path::new("/a"), 0).unwrap();
+            disk.record_one(seed);
+            for mark in 0..10 {
+                disk.mark(mark);
+                file.write_at(0, &Buf::zeroed(512, 512)).unwrap();
+            }
+            let (moments, passed) = disk.recorded();
+            assert_eq!((moments.len(), passed), (1, 10));
+            taken[moments[0].mark() as usize] += 1;
+        }
+        assert!(taken.iter().all(|count| (140..260).contains(count)), "{taken:?}");
     }
 }

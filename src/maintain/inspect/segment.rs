@@ -119,7 +119,7 @@ fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
         return Ok(false);
     }
     let size = u64::from(header.page_bytes.get());
-    for (name, region) in region_names().iter().zip(&header.regions) {
+    for (name, region) in region_names().iter().zip(header.regions.iter().chain([&header.marks])) {
         let line = Line::new(u64::from(region.first.get()) * size, "region").text("name", name);
         let line = line.number("first", region.first.get()).number("pages", region.pages.get());
         if !print(line)? {

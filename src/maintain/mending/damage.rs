@@ -290,6 +290,7 @@ fn a_flipped_byte_of_a_segment_is_found_and_the_index_costs_no_record() {
         kind::INTERIOR,
         kind::POSTINGS,
         kind::FILTER,
+        kind::MARKS,
         kind::HEADER_COPY,
     ] {
         assert!(kinds.contains(&region), "no page of kind {region:#x}");

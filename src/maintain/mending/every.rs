@@ -106,7 +106,7 @@ impl Kind {
             let count = store.count(&[Select::all()])?;
             assert_eq!(count as usize, found.len());
             for (term, keys) in self.by_term.iter().skip(nth % 17).step_by(self.by_term.len() / 9) {
-                let select = Select { all_of: vec![vec![term.clone()]], ..Select::all() };
+                let select = Select { all_of: vec![vec![term.clone()].into()], ..Select::all() };
                 let mut cursor = store.query(&[select], Order::Oldest)?;
                 let mut of_term = Vec::new();
                 while let Some(record) = cursor.next()? {

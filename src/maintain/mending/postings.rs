@@ -13,6 +13,17 @@ type Change<'a> = &'a dyn Fn(&Terms) -> Terms;
 /// A store of one segment in the shard of author 1, whose record `wrong` has the terms that `terms` makes of
 /// the right ones. Gives the items.
 fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env, Vec<Item>) {
+    store_marked(wrong, count, terms, body, mark)
+}
+
+/// As `store_with`, whose records have the marks that `mark` makes.
+fn store_marked(
+    wrong: usize,
+    count: u64,
+    terms: Change<'_>,
+    body: &[u8],
+    mark: fn(&[u8]) -> u32,
+) -> (Env, Vec<Item>) {
     let image = image(30, 0, 0);
     let (env, _disk) = machine(&image.files, 30);
     let site = Site::read(&*env.disk, Path::new(DIR), &Toy).unwrap();
@@ -25,6 +36,7 @@ fn store_with(wrong: usize, count: u64, terms: Change<'_>, body: &[u8]) -> (Env,
         page: site.page,
         model: ("toy", 3),
         ids: Ids::Foreign,
+        mark: Some(mark),
         compression: Compression::None,
     };
     let mut builder = Builder::create(&*env.disk, &config.dir, new).unwrap();
@@ -94,6 +106,18 @@ fn a_posting_too_few_and_one_too_many_are_named_and_mended() {
         assert!(done.lost.is_empty() && done.after.unwrap().is_healthy());
         assert_eq!(read_all(&env), held(items.iter()));
     }
+}
+
+#[test]
+fn a_mark_that_is_not_the_record_s_is_named_and_mended() {
+    let but_one = |body: &[u8]| if body[3] == 9 { 0 } else { mark(body) };
+    let (env, items) = store_marked(7, 500, &Terms::clone, &RIGHT, but_one);
+    let report = verified(&env);
+    let of = |f: &super::super::Finding| f.kind == "mark" && f.what.contains("another's mark");
+    assert!(report.problems > 0 && report.findings.iter().all(of), "{:?}", report.findings);
+    let done = repaired(&env);
+    assert!(done.lost.is_empty() && done.after.unwrap().is_healthy());
+    assert_eq!(read_all(&env), held(items.iter()));
 }
 
 #[test]

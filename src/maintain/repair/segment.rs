@@ -113,6 +113,7 @@ impl Salvage<'_> {
             page: config.page,
             model: (model.name(), model.version()),
             ids: model.ids(),
+            mark: model.mark(),
             compression: self.segment.info().compression,
         };
         Builder::create(&*bench.env.disk, &config.dir, new)

@@ -220,6 +220,7 @@ impl Look<'_, '_, '_> {
             if let Err(what) = self.scene.check_record(self.config, record) {
                 self.say(None, "record", format!("record {ordinal}, {}: {what}", named(&key)));
             }
+            self.check_mark(segment, ordinal, record)?;
             last = Some(key);
             terms.clear();
             self.scene.model.terms(record, &mut terms);
@@ -236,6 +237,25 @@ impl Look<'_, '_, '_> {
             self.say(0, "header", "the header's highest time is not that of the last record");
         }
         Ok(sum)
+    }
+
+    /// That the record has its own mark, if records have marks: by another one it would not be found.
+    fn check_mark(
+        &mut self,
+        segment: &Arc<Segment>,
+        ordinal: Ordinal,
+        record: Record<'_>,
+    ) -> Result<()> {
+        let Some(mark) = self.scene.model.mark() else { return Ok(()) };
+        match segment.mark(ordinal) {
+            Ok(Some(found)) if found != mark(record.body) => {
+                let what = format!("record {ordinal}, {}, has another's mark", named(&record.key));
+                self.say(None, "mark", what);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => self.unreadable(error, "mark"),
+        }
     }
 
     /// That the key stands where it should and can be found.

@@ -13,6 +13,15 @@ fn every_length_up_to_ten_thousand_walks_back() {
         // Odd gaps, so that a slot number is never taken for its ordinal.
         assert!(list.read(&pool).iter_back().take(40).eq((0..n).rev().take(40).map(|i| i * 7)));
         assert_eq!(list.read(&pool).count(), n);
+        if n < 300 || n % 997 == 0 {
+            // Slice by slice too, from every place in the first slices on.
+            for skipped in [0, 1, 2, 3, 5, 9] {
+                let (mut rest, mut found) = (list.read(&pool).iter_back(), Vec::new());
+                rest.by_ref().take(skipped).count();
+                rest.for_each(|o| found.push(o));
+                assert!(found.into_iter().eq((0..n).rev().skip(skipped).map(|i| i * 7)));
+            }
+        }
         list.push(&pool, n * 7);
     }
     assert!(list.read(&pool).iter_back().eq((0..10_000).rev().map(|i| i * 7)));

@@ -179,7 +179,7 @@ fn is_stored(
     let mut list: Vec<Vec<u8>> = under.iter().map(<[u8]>::to_vec).collect();
     list.sort_unstable();
     let select = Select {
-        all_of: vec![list],
+        all_of: vec![list.into()],
         since,
         limit: Some(1),
         routes: Some(vec![hash64(&author)]),

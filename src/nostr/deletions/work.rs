@@ -11,7 +11,7 @@ use super::super::store::Inserted;
 use super::super::{expiration, requests, terms};
 use super::queue::{Job, Jobs, Message, Queue};
 use super::{Asked, Reply, Requests};
-use crate::base::{Result, Terms, hash64};
+use crate::base::{Result, Terms, hash64, planted};
 use crate::io::threads::{self, Thread};
 use crate::model::Record;
 use crate::query::{Order, Select};
@@ -125,6 +125,7 @@ impl Deleter {
         let barrier = self.store.barrier();
         // c, d
         let prepared = jobs.iter().map(|job| match &barrier {
+            _ if planted!(RequestBeforeWraps) => Ok(None),
             Ok(()) => self.prepare(&job.event.as_ref()),
             // Each request gets the error from a barrier of its own.
             Err(_) => self.store.barrier().and_then(|()| self.prepare(&job.event.as_ref())),
@@ -146,6 +147,16 @@ impl Deleter {
             Answer::Known(answer) => Ok(answer),
         });
         let answers: Vec<Result<Inserted>> = answers.collect();
+        if planted!(RequestBeforeWraps) {
+            let is_stored = |of: &(&Job, &Result<Inserted>)| matches!(of.1, Ok(Inserted::Stored));
+            for (job, _) in jobs.iter().zip(&answers).filter(is_stored) {
+                let event = job.event.as_ref();
+                let _late = match event.kind() {
+                    requests::VANISH => self.prepare_vanish(&event),
+                    _ => self.prepare_deletion(&event).map(drop),
+                };
+            }
+        }
         drop(announced);
         jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
     }
@@ -270,7 +281,7 @@ impl Deleter {
         let (author, until) = (*event.pubkey(), event.created_at());
         let named: HashSet<Vec<u8>> = under.iter().cloned().collect();
         Select {
-            all_of: vec![under],
+            all_of: vec![under.into()],
             until,
             routes: Some(vec![hash64(&author)]),
             matches: Arc::new(move |record| {

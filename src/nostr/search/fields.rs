@@ -13,7 +13,7 @@ use crate::base::limits::TERMS_PER_RECORD_MAX;
 use crate::nostr::event::EventRef;
 use crate::nostr::json::scan::Scanner;
 use crate::nostr::terms;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 /// Units of one event that are searched, its first ones: all of an article of 64 KiB, what relays take. Terms are
 /// up to twice as many.
@@ -50,9 +50,8 @@ fn split(event: &EventRef<'_>, units: &mut Units) {
     }
     let mut value = String::new();
     for tag in event.tags() {
-        let named = |name: crate::nostr::Item<'_>| TAGS.iter().any(|known| name == **known);
-        if let (Some(name), Some(item)) = (tag.name(), tag.value())
-            && named(name)
+        if TAGS.iter().any(|name| tag.is_named(name))
+            && let Some(item) = tag.value()
         {
             value.clear();
             item.write(&mut value);
@@ -82,11 +81,19 @@ fn add_profile(event: &EventRef<'_>, units: &mut Units) {
     }
 }
 
+thread_local! {
+    /// The memory of the event before.
+    static UNITS: Cell<Units> = const { Cell::new(Units::new(0)) };
+}
+
 /// Adds the terms of an event's words to `out`.
 pub(in crate::nostr) fn add_terms(event: &EventRef<'_>, out: &mut Terms) {
-    let mut units = Units::default();
+    let mut units = UNITS.take();
     split(event, &mut units);
     units.terms().for_each(|word| terms::word(word, out));
+    if units.is_small() {
+        UNITS.set(units);
+    }
 }
 
 impl EventWords {

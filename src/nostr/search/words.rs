@@ -59,7 +59,7 @@ pub(in crate::nostr) struct Units {
 
 impl Units {
     /// Of no text yet; takes `max` units.
-    pub(in crate::nostr) fn new(max: usize) -> Units {
+    pub(in crate::nostr) const fn new(max: usize) -> Units {
         Units { spelled: String::new(), units: Vec::new(), max }
     }
 
@@ -123,6 +123,11 @@ impl Units {
         self.max = max;
     }
 
+    /// Whether its memory is no more than is reserved for a text.
+    pub(super) fn is_small(&self) -> bool {
+        self.spelled.capacity() <= RESERVE_BYTES_MAX && self.units.capacity() <= RESERVE_BYTES_MAX
+    }
+
     /// Says that what follows is another text.
     pub(super) fn end_text(&mut self) {
         if !self.is_full() && self.units.last().is_some_and(|unit| unit.form != Form::Break) {
@@ -148,16 +153,16 @@ impl Units {
                 continue;
             }
             if plain > 0 {
-                self.add_ascii(&bytes[at..at + plain]);
+                self.add_ascii(&text[at..at + plain]);
             }
             at += plain + follows.map_or(0, char::len_utf8);
         }
     }
 
-    fn add_ascii(&mut self, word: &[u8]) {
+    fn add_ascii(&mut self, word: &str) {
         let start = self.spelled.len();
-        let cut = &word[..word.len().min(WORD_BYTES_MAX)];
-        self.spelled.extend(cut.iter().map(|&b| CLASS[usize::from(b)] as char));
+        self.spelled.push_str(&word[..word.len().min(WORD_BYTES_MAX)]);
+        self.spelled[start..].make_ascii_lowercase();
         self.push(start, Form::Word);
     }
 

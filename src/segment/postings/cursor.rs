@@ -73,13 +73,15 @@ pub(super) struct List {
     end: bool,
     /// Ordinals in `values`; 0 before the first load and after a failed one.
     len: usize,
+    /// How many of them were not above the last target of `seek_le`.
+    upto: usize,
     values: [u32; BLOCK],
 }
 
 impl List {
     pub(super) fn new(postings: Postings) -> List {
         let values = [0; BLOCK];
-        List { postings, page: 0, rank: 0, before: None, end: false, len: 0, values }
+        List { postings, page: 0, rank: 0, before: None, end: false, len: 0, upto: 0, values }
     }
 
     pub(super) fn seek_ge(
@@ -100,8 +102,14 @@ impl List {
         target: u32,
     ) -> Result<Option<u32>> {
         self.load(pages, records, target)?;
-        let at = self.values[..self.len].partition_point(|&v| v <= target);
-        Ok(at.checked_sub(1).map_or(self.before, |i| Some(self.values[i])))
+        let values = &self.values[..self.len];
+        // A walk that takes each comes to the one before.
+        let next = self.upto.wrapping_sub(1);
+        let is_next = values.get(next).is_some_and(|&v| v > target)
+            && next.checked_sub(1).is_none_or(|i| values[i] <= target);
+        let at = if is_next { next } else { values.partition_point(|&v| v <= target) };
+        self.upto = at;
+        Ok(at.checked_sub(1).map_or(self.before, |i| Some(values[i])))
     }
 
     pub(super) fn rank(&mut self, pages: &Pages, records: u32, target: u32) -> Result<u32> {

@@ -56,7 +56,7 @@ fn a_flipped_byte_anywhere_is_noticed_and_never_answered() {
         let path = dir().join(file_name(new.id));
         let mut random = Random(12);
         // Every byte of the header, and several of every page.
-        let spots = (0..240).chain((0..bytes.len() / 4096).flat_map(|page| {
+        let spots = (0..format::HEADER_BYTES).chain((0..bytes.len() / 4096).flat_map(|page| {
             let near = [0, 1, 2, 3, 4080, 4084, 4088, 4095, random.below(4096), random.below(4096)];
             near.map(|at| page * 4096 + at as usize)
         }));
@@ -86,7 +86,7 @@ fn the_header_or_its_copy_has_to_be_whole() {
     let mut random = Random(15);
     let copy = bytes.len() as u64 - 4096;
     assert_eq!(kind_of(&bytes[copy as usize..]), format::kind::HEADER_COPY);
-    for at in (0..240).chain((0..50).map(|_| random.below(4096))) {
+    for at in (0..format::HEADER_BYTES as u64).chain((0..50).map(|_| random.below(4096))) {
         disk.flip_bit(&path, at, 0).unwrap();
         let segment = open_only(&*disk, new, 200).unwrap();
         assert!(segment.header_damaged());
@@ -149,12 +149,28 @@ fn another_version_is_named() {
 }
 
 #[test]
+fn the_version_without_marks_is_read() {
+    let new = NewSegment { mark: None, ..new_segment(1, PageSize::K4) };
+    let (mut bytes, records) = small(new);
+    // What version 3 had instead of the place of marks are zeroes.
+    assert_eq!(bytes[240..248], [0; 8]);
+    let copy = bytes.len() - 4096;
+    for (at, kind) in [(0, format::kind::HEADER), (copy, format::kind::HEADER_COPY)] {
+        bytes[at + 8] = 3;
+        seal_page(&mut bytes[at..at + 4096], &new.id.0, (at / 4096) as u32, kind);
+    }
+    let segment = open(&*disk_with(&bytes, new).0, new, 200).unwrap();
+    assert!(!segment.has_marks() && segment.mark(0).unwrap().is_none());
+    compare(&segment, &records).unwrap();
+}
+
+#[test]
 fn a_header_that_contradicts_itself_or_its_file_is_refused() {
     let new = new_segment(1, PageSize::K4);
     let (bytes, _) = small(new);
     let (disk, file) = disk_with(&bytes, new);
     let counts = [88, 92, 112, 136, 144, 160];
-    for at in counts.into_iter().chain((168..232).step_by(4)) {
+    for at in counts.into_iter().chain((168..232).step_by(4)).chain([240, 244]) {
         for change in [1u32, 5000, 1 << 31] {
             let mut page = bytes[..4096].to_vec();
             let field = page[at..].first_chunk_mut::<4>().unwrap();
@@ -211,6 +227,7 @@ fn read_all(segment: &Arc<Segment>, records: &Records) {
     let mut previous = Body::default();
     for (ordinal, key) in (0..segment.records().min(2000)).zip(records.keys()) {
         let _ = segment.key(ordinal);
+        let _ = segment.mark(ordinal);
         let _ = segment.find(&key.id);
         let _ = segment.may_have_id(&key.id);
         previous = segment.body(ordinal, previous).unwrap_or_default();

@@ -116,7 +116,7 @@ fn a_compaction_that_is_asked_for_leaves_windows_without_dead_and_gives_the_spac
     store.compact().unwrap();
     assert_same(&store, &oracle, 5);
     let after = sum(&store, |s| s.segment_bytes);
-    assert!(after * 10 < before * 6, "{before} bytes became {after}");
+    assert!(after * 3 < before * 2, "{before} bytes became {after}");
     let dir = Path::new("/store/shard-00");
     let files = machine.env.disk.list(dir).unwrap();
     let segments = files.iter().filter(|name| name.ends_with(".seg")).count() as u64;

@@ -159,7 +159,7 @@ impl Ask {
     fn select(&self) -> Select {
         let me = self.clone();
         Select {
-            all_of: self.all_of.clone(),
+            all_of: self.all_of.iter().cloned().map(Vec::into).collect(),
             none_of: self.none_of.clone(),
             ids: self.ids.clone(),
             since: self.since,

@@ -127,17 +127,20 @@ fn events(scale: usize) {
     let again = format!("[\"EVENT\",{}]", crate::clients::json(&note(5, now(), "again")));
     siege.beside("floods of EVENT", 32, |siege| {
         std::thread::scope(|scope| {
-            let flood = |messages: &[String], text: &'static str| {
+            let flood = |messages: &[String], text: &'static str, stored: usize| {
                 let (mut socket, messages) = (siege.socket(), messages.to_vec());
                 scope.spawn(move || {
                     let messages = messages.iter().cycle().take(10_000 * scale).cloned();
                     let heard = pipelined(&mut socket, messages);
-                    assert!(heard[1..].iter().all(|ok| ok[3].as_str().unwrap().starts_with(text)));
+                    let other =
+                        heard.iter().filter(|ok| !ok[3].as_str().unwrap().starts_with(text));
+                    // Those of one group are answered together, in no order of theirs.
+                    assert!(other.count() <= stored);
                 });
             };
-            flood(&forged, "invalid: bad signature");
-            flood(&forged, "invalid: bad signature");
-            flood(std::slice::from_ref(&again), "duplicate: ");
+            flood(&forged, "invalid: bad signature", 0);
+            flood(&forged, "invalid: bad signature", 0);
+            flood(std::slice::from_ref(&again), "duplicate: ", 1);
         });
     });
     let refused = siege.metric("ratite_relay_events_total{outcome=\"bad_signature\"}");
