@@ -8,7 +8,7 @@ out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 tool() { cargo run --quiet --manifest-path tests/mutants/Cargo.toml --target-dir "$out/tool" -- "$@"; }
 
-if [ ! -e "$out/bin" ]; then
+if [ ! -e "$out/tests" ]; then
     files=()
     for file in ${RATITE_FILES:-}; do files+=(-f "$file"); done
     # Files that are named stand beside those of the configuration, so it is not read.
@@ -19,12 +19,14 @@ if [ ! -e "$out/bin" ]; then
     sed -i '/^\[lints/,$d' "$out/tree/Cargo.toml"
     # The engine's own tests, without the skins.
     tool plant "$out/list.json" "$out/tree" --no-default-features | tee "$out/left"
-    (cd "$out/tree" && cargo test --lib --no-run --no-default-features --message-format json) |
-        grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4 >"$out/bin"
+    built=$(cd "$out/tree" && cargo test --lib --no-run --no-default-features --message-format json |
+        grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4)
+    # A copy: in a target directory that others use too, the next build of the library takes its name.
+    cp "$built" "$out/built" && mv "$out/built" "$out/tests"
 fi
 export RATITE_STATES=${RATITE_STATES:-1000} # of the simulator
 cd "$out/tree"
 tool() { "$out/tool/debug/mutants" "$@"; }
-tool cover "$(cat "$out/bin")" "$out" "$@"
-tool judge "$(cat "$out/bin")" "$out/list.json" "$out"
+tool cover "$out/tests" "$out" "$@"
+tool judge "$out/tests" "$out/list.json" "$out"
 tool table "$out/list.json" "$out"
