@@ -1,7 +1,7 @@
 //! What a plugin was asked and has not answered.
 //!
-//! I1. An answer goes to the question about its event that was asked first: two clients may publish the same
-//!     event at once.
+//! I1. An answer goes to the question about its event that was asked first, of those that somebody waits for: two
+//!     clients may publish the same event at once, and one of them may have gone.
 //! I2. Plugins answer in order, or nearly, so looking from the front finds the question at once.
 
 use super::Verdict;
@@ -30,9 +30,11 @@ impl Pending {
 
     /// Hands a verdict to who waits for it; whether somebody was to be answered.
     pub(super) fn answer(&mut self, id: &[u8; 32], verdict: Verdict) -> bool {
-        let at = self.0.iter().position(|question| question.id == *id); // I1, I2
+        let mut about = (0..self.0.len()).filter(|&at| self.0[at].id == *id); // I2
+        let first = about.next();
+        let waits = |at: &usize| !self.0[*at].verdict.is_closed();
+        let at = first.filter(waits).or_else(|| about.find(waits)).or(first); // I1
         let question = at.and_then(|at| self.0.remove(at));
-        // Who asked may have gone.
         question.map(|question| question.verdict.send(verdict)).is_some()
     }
 
@@ -56,6 +58,22 @@ impl Pending {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn an_answer_goes_to_who_waits_for_it_and_not_to_who_has_gone() {
+        let mut pending = Pending::default();
+        let mut ask = || {
+            let (verdict, answer) = oneshot::channel();
+            pending.push([1; 32], Instant::now(), verdict);
+            answer
+        };
+        let (gone, mut waits) = (ask(), ask());
+        drop(gone);
+        assert!(pending.answer(&[1; 32], Verdict::Accept));
+        assert_eq!(waits.try_recv(), Ok(Verdict::Accept));
+        assert!(pending.answer(&[1; 32], Verdict::Accept), "the plugin answers both");
+        assert!(!pending.answer(&[1; 32], Verdict::Accept));
+    }
 
     #[test]
     fn answers_find_their_questions_in_any_order() {
