@@ -347,12 +347,13 @@ impl Replay {
         Ok(())
     }
 
-    /// Whether what was replayed is as much as a memtable takes: by bytes, or of small records by their count.
+    /// Whether what was replayed is as much as a memtable takes: by bytes, or by the count of its records.
     fn is_full(&self) -> bool {
-        let (memtable, bytes) = (self.writer.memtable(), self.shared.config.memtable_bytes);
-        let usual = memtable_config(bytes, &*self.shared.model);
+        let (memtable, config) = (self.writer.memtable(), &self.shared.config);
+        let usual = memtable_config(config.memtable_bytes, &*self.shared.model).records;
+        let records = config.memtable_records.map_or(usual, |most| most.clamp(1, usual));
         // Its own tables are those of a larger budget, and could be all of a small one.
-        memtable.bytes_of_records() >= bytes || memtable.len() >= usual.records
+        memtable.bytes_of_records() >= config.memtable_bytes || memtable.len() >= records
     }
 
     /// Whether a segment has the record with this key, dead or alive.

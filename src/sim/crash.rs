@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Draws of partial survival at a moment with unsynced bytes.
 const DRAWS: usize = 4;
+/// Crashes at the moment of a recovery that is cut off: what led to it is done once.
+const RECOVERY_CUTS: usize = 2;
 /// Crashes after a crash, and so on.
 const DEPTH_MAX: usize = 3;
 
@@ -205,11 +207,14 @@ pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<
     // 5. A crash inside recovery.
     if let Some(moment) = moments.pop() {
         let ways = ways(&moment);
-        let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
-        let disk = moment.crash(seed, bytes, names);
-        run.at = format!("{place}, and in recovery, with {bytes:?} and {names:?}");
-        let cut = Cut { disk, within: Within::Recovery, seed: rng.next_u64(), depth: depth + 1 };
-        state(run, cut, expect)?;
+        for _ in 0..RECOVERY_CUTS {
+            let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
+            let disk = moment.crash(rng.next_u64(), bytes, names);
+            run.at = format!("{place}, and in recovery, with {bytes:?} and {names:?}");
+            let cut =
+                Cut { disk, within: Within::Recovery, seed: rng.next_u64(), depth: depth + 1 };
+            state(run, cut, expect)?;
+        }
     }
     Ok(())
 }

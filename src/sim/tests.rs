@@ -74,19 +74,19 @@ fn assert_rich(stats: &Stats, one_in: u64) {
 /// With the other two, a million states, and 200,000 of them inside recovery.
 #[test]
 fn toy() {
-    assert_rich(&simulate::<Toy>(700_000), 4);
+    assert_rich(&simulate::<Toy>(700_000), 6);
 }
 
 #[cfg(feature = "nostr")]
 #[test]
 fn nostr() {
-    assert_rich(&simulate::<super::nostr::Nostr>(200_000), 6);
+    assert_rich(&simulate::<super::nostr::Nostr>(200_000), 4);
 }
 
 #[cfg(feature = "logs")]
 #[test]
 fn logs() {
-    assert_rich(&simulate::<super::logs::Logs>(100_000), 30);
+    assert_rich(&simulate::<super::logs::Logs>(100_000), 10);
 }
 
 /// The models in turn until `RATITE_SECONDS` are over, from a seed that nobody chose.
