@@ -18,13 +18,13 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 /// Records of one request.
-const BATCH: u64 = 25;
+pub(super) const BATCH: u64 = 25;
 
 /// Requests that are answered before the kill.
 const ANSWERS: u64 = 30;
 
 /// One request with records `from..from + BATCH`, whose status is the answer; none if the connection broke.
-fn post(stream: &mut TcpStream, cycle: usize, from: u64) -> Option<u16> {
+pub(super) fn post(stream: &mut TcpStream, cycle: usize, from: u64) -> Option<u16> {
     let record = |number: u64| {
         let body = json!({ "stringValue": format!("otlp cycle{cycle} number{number}") });
         json!({ "timeUnixNano": format!("17000000000{number:08}"), "body": body })
@@ -53,7 +53,7 @@ fn post(stream: &mut TcpStream, cycle: usize, from: u64) -> Option<u16> {
     answer.split(' ').nth(1)?.parse().ok()
 }
 
-fn connected(address: &str) -> TcpStream {
+pub(super) fn connected(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
@@ -89,7 +89,7 @@ fn send_syslog(serve: &Serve, cycle: usize) -> Thread<u64> {
 }
 
 /// How often each number of a cycle is there.
-fn numbers(store: &LogStore, way: &str, cycle: usize) -> Vec<u32> {
+pub(super) fn numbers(store: &LogStore, way: &str, cycle: usize) -> Vec<u32> {
     let mut times = Vec::new();
     for (record, count) in found(store, &format!("{way} cycle{cycle}")) {
         let number: usize = record.rsplit_once("number").unwrap().1.parse().unwrap();

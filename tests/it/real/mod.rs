@@ -16,7 +16,7 @@ mod events;
 mod full;
 mod injected;
 mod kill;
-mod mount;
+pub mod mount;
 #[cfg(feature = "logs")]
 mod records;
 mod severed;
