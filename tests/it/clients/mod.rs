@@ -11,6 +11,7 @@
 //! ```
 
 mod collect;
+mod collect_full;
 mod collect_kill;
 mod follow;
 pub(crate) mod garbage;

@@ -2,6 +2,7 @@
 
 mod append;
 mod fields;
+mod full;
 mod generate;
 mod killed;
 mod search;
