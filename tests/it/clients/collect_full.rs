@@ -40,14 +40,16 @@ fn fills_up(fs: Fs, test: &str) {
     let more = ["--syslog-tcp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--disk-reserve", "1 MiB"];
     let serve = Serve::start_with(&dir, &more);
     let (mut next, mut answered) = (0, BTreeSet::new());
-    assert!(ready(&serve).starts_with("HTTP/1.1 200"), "{}", ready(&serve));
+    // So small a disk is never called ready; what is said of a full one is more.
+    let full = "takes no records for now, since the disk is full";
+    assert!(!ready(&serve).contains(full), "{}", ready(&serve));
     until(&serve, 503, &mut next, &mut answered);
     let why = ready(&serve);
-    assert!(why.starts_with("HTTP/1.1 503") && why.contains("disk"), "{fs:?}: {why}");
+    assert!(why.starts_with("HTTP/1.1 503") && why.contains(full), "{fs:?}: {why}");
     assert!(!answered.is_empty(), "{fs:?}");
     mounted.free("other");
     until(&serve, 200, &mut next, &mut answered);
-    until(&serve, 503, &mut next, &mut answered);
+    assert!(!ready(&serve).contains(full), "{}", ready(&serve));
     serve.stop();
     let store = open(&dir);
     let found = numbers(&store, "otlp", 0);
