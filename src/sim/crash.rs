@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Draws of partial survival at a moment with unsynced bytes.
 const DRAWS: usize = 4;
 /// Crashes at the moment of a recovery that is cut off: what led to it is done once.
-const RECOVERY_CUTS: usize = 2;
+const RECOVERY_CUTS: usize = 3;
 /// Crashes after a crash, and so on.
 const DEPTH_MAX: usize = 3;
 
@@ -162,7 +162,7 @@ pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<
     let entropy = Arc::new(SeededEntropy::new(rng.next_u64()));
     let env = Env { disk: disk.clone(), clock: clock.clone(), entropy };
     let may_go_on = depth < DEPTH_MAX && within != Within::Shown;
-    let is_recorded = may_go_on && !rng.chance(3);
+    let is_recorded = may_go_on && !rng.chance(8);
     if is_recorded {
         disk.record_one(rng.next_u64());
     }
