@@ -3,6 +3,7 @@
 # Leaves the figures in results/vm/shards-run.jsonl (or OUT), each row with its shards, and a table on standard output.
 #
 #   perf/shards.sh [DIR]              DIR is new; default: ./shards-data
+#   MEMORY="4 GiB": 64 shards want 2.4 of it.
 #   EVENTS=100000 SHARDS="1 2 4 8 16 32 64" RATITE=target/release/ratite OUT=figures.jsonl perf/shards.sh /mnt/disk/shards
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +20,7 @@ done
 : >"$out"
 for shards in ${SHARDS:-1 2 4 8 16 32 64}; do
     echo "shards.sh: $shards" >&2
-    "$ratite" bench -n "${EVENTS:-100000}" --shards "$shards" --data "$dir" --json |
+    "$ratite" bench -n "${EVENTS:-100000}" --shards "$shards" --memory "${MEMORY:-4 GiB}" --data "$dir" --json |
         jq -c --argjson shards "$shards" '. + {shards: $shards}' >>"$out"
 done
 # A line for each row, a column for each number of shards: CPU us, or else bytes an event, wall us, bytes.
