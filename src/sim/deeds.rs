@@ -8,7 +8,7 @@
 use super::history::{Expect, Rows, Version};
 use super::run::{Flow, Run};
 use super::subject::{Answer, Subject, Told};
-use crate::base::SegmentId;
+use crate::base::{Error, SegmentId};
 use crate::io::Clock;
 use crate::shard::SyncMode;
 use std::mem::take;
@@ -65,6 +65,8 @@ impl<S: Subject> Run<S> {
         let deeds: Vec<S::Deed> = group.iter().map(|planned| planned.deed.clone()).collect();
         let least = usize::from(self.subject.options().sync == SyncMode::Always);
         let (mut failed, mut wrong, mut why) = (vec![false; self.rows.len()], None, None);
+        // Who is kept from looking by damage has done nothing.
+        let is_lied_to = self.disk.misplaced().is_some();
         let (mut refused, mut answered) = (vec![false; deeds.len()], Vec::new());
         let (disk, marks, is_unsure) = (&self.disk, &mut self.marks, &mut self.is_unsure);
         let now = self.clock.unix_micros() / 1_000_000;
@@ -89,7 +91,10 @@ impl<S: Subject> Run<S> {
                     let is_one = group[nth].steps.len() == 1;
                     *is_unsure |= !is_one;
                     why = Some(error.to_string());
-                    refused[nth] = error.is_disk_full();
+                    refused[nth] = match error {
+                        Error::Corrupt { .. } => is_lied_to,
+                        error => error.is_disk_full(),
+                    };
                     match refused[nth] {
                         true if is_one => {
                             steps(nth).for_each(|at| expect.ranges[at].least += least);

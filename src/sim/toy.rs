@@ -99,7 +99,7 @@ impl Toy {
         self.options.sync = sync;
     }
 
-    fn model(&self) -> Arc<dyn Model> {
+    pub fn model(&self) -> Arc<dyn Model> {
         if self.by_block { Arc::new(ByBlock(Rules)) } else { Arc::new(Rules) }
     }
 
