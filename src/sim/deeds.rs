@@ -65,8 +65,6 @@ impl<S: Subject> Run<S> {
         let deeds: Vec<S::Deed> = group.iter().map(|planned| planned.deed.clone()).collect();
         let least = usize::from(self.subject.options().sync == SyncMode::Always);
         let (mut failed, mut wrong, mut why) = (vec![false; self.rows.len()], None, None);
-        // Who is kept from looking by damage has done nothing.
-        let is_lied_to = self.disk.misplaced().is_some();
         let (mut refused, mut answered) = (vec![false; deeds.len()], Vec::new());
         let (disk, marks, is_unsure) = (&self.disk, &mut self.marks, &mut self.is_unsure);
         let now = self.clock.unix_micros() / 1_000_000;
@@ -92,7 +90,8 @@ impl<S: Subject> Run<S> {
                     *is_unsure |= !is_one;
                     why = Some(error.to_string());
                     refused[nth] = match error {
-                        Error::Corrupt { .. } => is_lied_to,
+                        // Who is kept from looking by damage has done nothing.
+                        Error::Corrupt { .. } => disk.misplaced().is_some(),
                         error => error.is_disk_full(),
                     };
                     match refused[nth] {

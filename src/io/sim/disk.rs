@@ -174,10 +174,10 @@ impl State {
             self.fail_write(held, &write);
             return Err(eio("write", &held.path));
         }
-        self.apply(held.inode, write);
         if !is_zeros {
-            self.plan.wrote(&held.path);
+            self.plan.wrote(&held.path, write.offset, write.len());
         }
+        self.apply(held.inode, write);
         self.record();
         Ok(())
     }

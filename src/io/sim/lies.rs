@@ -12,23 +12,42 @@ use super::disk::State;
 use super::faults::{Content, PendingWrite, SECTOR_BYTES};
 use super::plan::Failure;
 use super::{Held, SimDisk, lock};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// Draws of a place that is not all zeros, where a misdirected write harms somebody.
 const DRAWS: usize = 8;
 
+/// A place that was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The file, as it was named then.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Range<u64>,
+}
+
 /// What became of a write that was lost or misdirected.
 #[derive(Clone, Debug)]
 pub struct Misplaced {
-    /// Where it should have gone: the file,
-    pub path: PathBuf,
-    /// and the byte.
-    pub offset: u64,
+    /// Where it should have gone.
+    pub meant: Written,
     /// Where it went.
-    pub landed: Option<(PathBuf, u64)>,
-    /// Writes of bytes since, by file.
-    pub later: BTreeMap<PathBuf, u64>,
+    pub landed: Option<Written>,
+    /// Writes of bytes in front of it, since it was planned.
+    pub nth: usize,
+}
+
+impl Written {
+    pub(super) fn of(path: &Path, offset: u64, len: usize) -> Written {
+        Written { path: path.into(), bytes: offset..offset + len as u64 }
+    }
+
+    /// Whether both are, in part, the same place.
+    pub fn meets(&self, other: &Written) -> bool {
+        let (a, b) = (&self.bytes, &other.bytes);
+        self.path == other.path && a.start < b.end && b.start < a.end
+    }
 }
 
 impl State {
@@ -41,12 +60,13 @@ impl State {
             self.apply(held.inode, zeros);
         }
         let landed = (failure == Failure::Misdirected).then(|| self.land(held, write)).flatten();
-        let (path, offset) = (held.path.clone(), write.offset);
-        self.plan.misplaced = Some(Misplaced { path, offset, landed, later: BTreeMap::new() });
+        let meant = Written::of(&held.path, write.offset, write.len());
+        let nth = self.plan.written.len();
+        self.plan.misplaced = Some(Misplaced { meant, landed, nth });
     }
 
     /// Puts the write over another place, if there is one.
-    fn land(&mut self, held: &Held, write: &PendingWrite) -> Option<(PathBuf, u64)> {
+    fn land(&mut self, held: &Held, write: &PendingWrite) -> Option<Written> {
         let named = self.dirs.iter().flat_map(|(dir, of)| {
             of.visible.iter().map(move |(name, inode)| (dir.join(name), *inode))
         });
@@ -82,7 +102,7 @@ impl State {
             let room = image.len().saturating_sub(offset as usize);
             moved.put(image, 0..write.len().min(room));
         }
-        Some((path, offset))
+        Some(Written::of(&path, offset, write.len()))
     }
 }
 
@@ -90,6 +110,16 @@ impl SimDisk {
     /// What became of the write that was lost or misdirected as `fail_nth` has planned, if it was met.
     pub fn misplaced(&self) -> Option<Misplaced> {
         lock(&self.shared).plan.misplaced.clone()
+    }
+
+    /// The writes of bytes since a lie was planned, without that.
+    pub fn written(&self) -> Vec<Written> {
+        lock(&self.shared).plan.written.clone()
+    }
+
+    /// How many they are.
+    pub fn written_count(&self) -> usize {
+        lock(&self.shared).plan.written.len()
     }
 }
 
@@ -123,8 +153,12 @@ mod tests {
         assert!(at(0) && at(512) && at(1024));
         assert_eq!([bytes[0], bytes[512], bytes[1024]], [3, 1, 0]);
         let met = disk.misplaced().unwrap();
-        assert_eq!((met.path, met.offset, met.landed), ("/a".into(), 512, None));
-        assert_eq!(met.later, BTreeMap::from([("/a".into(), 1)]));
+        let of = |bytes| Written { path: "/a".into(), bytes };
+        assert_eq!((met.meant, met.landed, met.nth), (of(512..1536), None, 0));
+        assert_eq!(disk.written(), [of(0..512)]);
+        let meets = |a, b| of(a).meets(&of(b));
+        assert!(meets(0..2, 1..3) && meets(1..3, 0..2) && !meets(0..2, 2..3) && !meets(2..3, 0..2));
+        assert!(!of(0..2).meets(&Written { path: "/b".into(), bytes: 0..2 }));
     }
 
     #[test]
@@ -143,7 +177,9 @@ mod tests {
             file.write_at(512, &filled(512, 9)).unwrap();
             // It is on the medium, synced or not.
             let gone = disk.moment().crash(1, Survivors::None, Survivors::None);
-            let (path, offset) = disk.misplaced().unwrap().landed.unwrap();
+            let Written { path, bytes } = disk.misplaced().unwrap().landed.unwrap();
+            let offset = bytes.start;
+            assert_eq!(bytes.end - offset, 512);
             others += usize::from(path == Path::new("/b"));
             for (name, byte) in [("/a", 1), ("/b", 2)] {
                 let mut expected = vec![byte; 2048];

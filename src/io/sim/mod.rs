@@ -27,7 +27,7 @@ mod record;
 mod tests;
 
 pub use faults::{Faults, Survivors};
-pub use lies::Misplaced;
+pub use lies::{Misplaced, Written};
 pub use plan::Failure;
 pub use record::Moment;
 

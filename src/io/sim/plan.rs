@@ -9,7 +9,7 @@
 //! turn. What a failed operation leaves behind is as `faults.rs` says of the same failure.
 
 use super::disk::State;
-use super::lies::Misplaced;
+use super::lies::{Misplaced, Written};
 use crate::base::Error;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -108,6 +108,10 @@ pub(super) struct Plan {
     lasting: Option<Failure>,
     /// If that was a lie.
     pub misplaced: Option<Misplaced>,
+    /// A lie is planned, or was met,
+    lies: bool,
+    /// and these are the other writes of bytes since.
+    pub written: Vec<Written>,
     /// Operations and waits until the machine is switched off.
     steps: Option<u64>,
 }
@@ -115,7 +119,8 @@ pub(super) struct Plan {
 impl Plan {
     pub fn fail_nth(&mut self, n: u64, failure: Failure) {
         (self.next, self.met, self.lasting) = ((n > 0).then_some((failure, n)), None, None);
-        self.misplaced = None;
+        (self.misplaced, self.lies) = (None, failure.is_a_lie());
+        self.written.clear();
     }
 
     pub fn mend(&mut self) {
@@ -126,10 +131,10 @@ impl Plan {
         self.steps = steps;
     }
 
-    /// Takes note of a write behind one that was misplaced.
-    pub fn wrote(&mut self, path: &Path) {
-        if let Some(misplaced) = &mut self.misplaced {
-            *misplaced.later.entry(path.into()).or_default() += 1;
+    /// Takes note of a write, where lies count.
+    pub fn wrote(&mut self, path: &Path, offset: u64, len: usize) {
+        if self.lies {
+            self.written.push(Written::of(path, offset, len));
         }
     }
 }
