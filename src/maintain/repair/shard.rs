@@ -106,8 +106,8 @@ fn mend_log(
         true => settle_log(bench, config, next, &found)?,
         false => Default::default(),
     };
-    let (start, unreadable) = log::rewrite(bench, config, &found, &skip)?;
-    next.begin_log(start);
+    let (range, unreadable) = log::rewrite(bench, config, &found, &skip)?;
+    (next.log_start, next.log_end) = (range.start, range.end);
     if unreadable > 0 {
         bench.done.lost.push(Lost {
             path: config.dir.clone(),
