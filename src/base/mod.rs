@@ -17,7 +17,7 @@ pub use crc::{Crc64, crc64};
 pub use error::{Error, Result};
 pub use hash::{hash64, hash64_seeded};
 pub use key::{Ids, Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};
-pub use terms::{Terms, prefix};
+pub use terms::{Terms, prefix, sort_by_term};
 pub use varint::{get_varint, put_varint, varint_len};
 
 /// Whether this bug is planted (`plant.rs`): never, outside of tests.

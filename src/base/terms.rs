@@ -34,6 +34,11 @@ pub fn prefix(term: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// Sorts numbers, each behind the [`prefix`] of its term, by their terms.
+pub fn sort_by_term<'a>(numbers: &mut [(u64, u32)], term: impl Fn(u32) -> &'a [u8]) {
+    numbers.sort_unstable_by(|x, y| x.0.cmp(&y.0).then_with(|| term(x.1).cmp(term(y.1))));
+}
+
 impl Default for Terms {
     fn default() -> Terms {
         Terms { bytes: Vec::new(), spans: Vec::new(), is_sealed: true }

@@ -254,6 +254,30 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Does it on the calling thread, which waits for the device. For who has nothing else to do: a durable write
+    /// spares the kernel's worker that a queue hands the sync to.
+    pub fn carry_out(self) -> (Result<()>, Option<Buf>) {
+        match self {
+            Op::Read { file, offset, mut buf } => (file.read_at(offset, &mut buf), Some(buf)),
+            Op::Write { file, offset, buf, durable } => {
+                let written = file.write_at(offset, &buf);
+                let result = if durable { written.and_then(|()| file.sync()) } else { written };
+                (result, Some(buf))
+            }
+            Op::Sync { file } => (file.sync(), None),
+        }
+    }
+
+    /// Its buffer, if it has one.
+    fn into_buf(self) -> Option<Buf> {
+        match self {
+            Op::Read { buf, .. } | Op::Write { buf, .. } => Some(buf),
+            Op::Sync { .. } => None,
+        }
+    }
+}
+
 /// A completed operation.
 #[derive(Debug)]
 pub struct Done {

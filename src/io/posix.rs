@@ -71,15 +71,8 @@ impl Drop for Line {
 }
 
 fn carry_out(op: Op, checked: Result<()>) -> (Result<()>, Option<Buf>) {
-    match op {
-        Op::Read { file, offset, mut buf } => {
-            (checked.and_then(|()| file.read_at(offset, &mut buf)), Some(buf))
-        }
-        Op::Write { file, offset, buf, durable } => {
-            let written = checked.and_then(|()| file.write_at(offset, &buf));
-            let result = if durable { written.and_then(|()| file.sync()) } else { written };
-            (result, Some(buf))
-        }
-        Op::Sync { file } => (file.sync(), None),
+    match checked {
+        Ok(()) => op.carry_out(),
+        Err(error) => (Err(error), op.into_buf()),
     }
 }

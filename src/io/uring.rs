@@ -283,11 +283,8 @@ impl Flight {
     }
 
     fn done(self) -> Done {
-        let buf = match self.op {
-            Op::Read { buf, .. } | Op::Write { buf, .. } => Some(buf),
-            Op::Sync { .. } => None,
-        };
-        Done { token: self.token, result: self.failed.map_or(Ok(()), Err), buf }
+        let result = self.failed.map_or(Ok(()), Err);
+        Done { token: self.token, result, buf: self.op.into_buf() }
     }
 }
 

@@ -4,6 +4,7 @@
 //! records says.
 
 mod backup;
+mod insist;
 mod nth;
 mod own;
 mod reshard;

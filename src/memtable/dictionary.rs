@@ -113,11 +113,8 @@ impl Dictionary {
 
     /// The node of a term whose hash is `hash`.
     pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
-        let found = self.index.candidates(hash).find(|(_, node)| {
-            let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
-            bytes == term.len() && self.arena.get(node.place.load(Ordering::Relaxed), bytes) == term
-        });
-        found.map(|(number, _)| number)
+        let mut candidates = self.index.candidates(hash).map(|(number, _)| number);
+        candidates.find(|&number| self.term(number).0 == term)
     }
 
     /// Looks up all terms of a record, in order, and sums up what one more posting of each takes. `finder` has all nodes.

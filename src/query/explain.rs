@@ -38,7 +38,7 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             for table in snapshot.view.memtables() {
                 let records = snapshot.visible(table);
                 let mut how = memtable_access(&memtable::access(table, select), records);
-                if let Some(sieve) = memtable::sieve_for(select) {
+                if let Some(sieve) = select.useful_sieve() {
                     let first = sieve.records().min(records.into());
                     how = format!(
                         "sift by marks, at first {first} records; if that finds too little, {how}"

@@ -79,7 +79,7 @@ pub(super) fn scan(
             }
         }
     };
-    if let Some(sieve) = sieve_for(select) {
+    if let Some(sieve) = select.useful_sieve() {
         if sift(memtable, sieve, visible, &mut best, &check) {
             return best.into_sorted();
         }
@@ -115,11 +115,6 @@ pub(super) fn scan(
         }
     }
     best.into_sorted()
-}
-
-/// The sieve of `select`, if it is of use in a memtable.
-pub(super) fn sieve_for(select: &Select) -> Option<&Sieve> {
-    select.sieve.as_deref().filter(|_| select.ids.is_none() && select.only().is_none())
 }
 
 /// Checks the records that `sieve` admits, newest arrivals first, until none can be among the best; false if that

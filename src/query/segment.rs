@@ -187,8 +187,7 @@ fn look_up(segment: &Arc<Segment>, index: usize, terms: &[Vec<u8>]) -> Result<Co
 
 /// The sieve of `select`, if it is of use in `segment`.
 pub(super) fn sieve_for<'s>(segment: &Segment, select: &'s Select) -> Option<&'s Sieve> {
-    let sieve = select.sieve.as_deref()?;
-    (segment.has_marks() && select.ids.is_none() && select.only().is_none()).then_some(sieve)
+    select.useful_sieve().filter(|_| segment.has_marks())
 }
 
 /// The matches of one selection in one segment, one after the other.

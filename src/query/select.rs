@@ -73,6 +73,11 @@ impl Select {
         }
     }
 
+    /// The sieve, if it is of use: there is none, or a shorter way, to what is asked for by id or as expired.
+    pub(super) fn useful_sieve(&self) -> Option<&Sieve> {
+        self.sieve.as_deref().filter(|_| self.ids.is_none() && self.only().is_none())
+    }
+
     /// Whether it cannot match anything, whatever is stored.
     pub fn is_empty(&self) -> bool {
         self.since > self.until

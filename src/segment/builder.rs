@@ -11,8 +11,9 @@
 //! A compaction, whose inputs are inverted already, calls `add_record` and then `add_list` in term
 //! order, so that step 3 needs no memory for terms.
 //!
-//! Memory: 52 bytes a record (of own ids 28), 4 more with marks, 8 bytes a term, with `add` the terms, 60 bytes and some two a posting, and
-//! while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the beginning, or a block.
+//! Memory: 52 bytes a record (of own ids 28), 4 more with marks, 8 bytes a term, with `add` the terms, 60 bytes and some
+//! two a posting, and while a filter is built 25 bytes a key of one part; with compression 6.4 MB of bodies at the
+//! beginning, or a block.
 //! Errors: after one the builder is of no more use, and the file is garbage that its owner removes.
 
 use super::body_writer::{BodyWriter, Written};

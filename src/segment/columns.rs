@@ -65,15 +65,19 @@ impl<const N: usize> Column<N> {
         self.first + i / self.per_page
     }
 
+    fn check(&self, i: u32) -> Result<()> {
+        match i < self.items {
+            true => Ok(()),
+            false => Err(Error::invalid("ordinal", format!("{i} of {} records", self.items))),
+        }
+    }
+
     /// Item `i`. One page.
     ///
     /// # Errors
     /// `Invalid` beyond the last item; `Io` and `Corrupt` as a page read says.
     pub fn get(&self, pages: &Pages, i: u32) -> Result<[u8; N]> {
-        if i >= self.items {
-            let why = format!("{i} of {} records", self.items);
-            return Err(Error::invalid("ordinal", why));
-        }
+        self.check(i)?;
         let page = pages.page(self.page_of(i), self.kind)?;
         Ok(bytes_at(&page, (i % self.per_page) as usize * N))
     }
@@ -88,9 +92,7 @@ impl<const N: usize> Column<N> {
         i: u32,
         f: impl FnOnce(u32, &[[u8; N]]) -> R,
     ) -> Result<R> {
-        if i >= self.items {
-            return self.get(pages, i).map(|_| unreachable!("there is no such item"));
-        }
+        self.check(i)?;
         let start = i - i % self.per_page;
         let page = pages.page(self.page_of(i), self.kind)?;
         let (items, _) = page.as_chunks::<N>();

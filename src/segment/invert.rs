@@ -13,7 +13,7 @@
 //!     there: nobody can aim at a place of the table.
 
 use crate::base::tags::Tags;
-use crate::base::{Ordinal, Terms, hash64_seeded};
+use crate::base::{Ordinal, Terms, hash64_seeded, sort_by_term};
 
 /// Bytes of gaps in a chunk; what is left is the number of the next.
 const GAP_BYTES: usize = 12;
@@ -79,9 +79,7 @@ impl Inverter {
     pub fn in_order(&self) -> Vec<u32> {
         let keyed = self.lists.iter().zip(0..).map(|(list, n)| (list.prefix, n));
         let mut order: Vec<(u64, u32)> = keyed.collect();
-        order.sort_unstable_by(|x, y| {
-            x.0.cmp(&y.0).then_with(|| self.term(x.1).cmp(self.term(y.1)))
-        });
+        sort_by_term(&mut order, |number| self.term(number));
         order.into_iter().map(|(_, number)| number).collect()
     }
 

@@ -10,7 +10,7 @@
 //!     late terms is what stands here.
 
 use super::flush::NOWHERE;
-use crate::base::{Ordinal, Result, prefix};
+use crate::base::{Ordinal, Result, prefix, sort_by_term};
 use crate::memtable::Memtable;
 use crate::segment::Builder;
 
@@ -20,7 +20,7 @@ pub(super) fn add_lists(memtable: &Memtable, map: &[Ordinal], builder: &mut Buil
     let term = |number| memtable.term(number).0;
     let numbers = 0..memtable.term_count();
     let mut order: Vec<(u64, u32)> = numbers.map(|n| (prefix(term(n)), n)).collect();
-    order.sort_unstable_by(|x, y| x.0.cmp(&y.0).then_with(|| term(x.1).cmp(term(y.1))));
+    sort_by_term(&mut order, term);
     let mut ordinals = Vec::new();
     for (_, number) in order {
         let (term, postings) = memtable.term(number);

@@ -86,6 +86,11 @@ impl InFlight {
         }
     }
 
+    /// Whether no request waits for a place in the ring.
+    pub(super) fn is_idle(&self) -> bool {
+        self.reads.waiting.is_empty()
+    }
+
     /// Hands a completed read to the pool.
     pub(super) fn completed(&mut self, done: Done) {
         let place = (done.token - FIRST_TOKEN) as usize;

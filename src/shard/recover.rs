@@ -301,6 +301,9 @@ impl Replay {
             // Before the others: it has the id of one of them.
             self.writer.kill(ordinal, self.seq);
         }
+        if entry.kills.is_empty() {
+            return Ok(()); // Most kill nobody, and a view is made anew.
+        }
         let view = self.view();
         for id in entry.kills {
             kill_by_id(&view, &mut self.writer, &mut self.sealed, id, self.seq)?;

@@ -15,6 +15,7 @@ use crate::shard::SyncMode;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
+mod alone;
 mod breaks;
 mod compaction;
 mod drop;

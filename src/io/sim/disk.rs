@@ -57,6 +57,8 @@ pub(super) struct State {
     /// Writes and syncs until the planned cut.
     pub cut_in: Option<u64>,
     pub counted: u64,
+    /// Operations that queues were given.
+    pub queued: u64,
     pub hash: u64,
     pub plan: Plan,
     /// Bytes that were read.
@@ -83,6 +85,7 @@ impl State {
             sleepers: Vec::new(),
             cut_in: None,
             counted: 0,
+            queued: 0,
             hash: 0,
             plan: Plan::default(),
             read_bytes: 0,

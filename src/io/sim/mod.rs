@@ -120,6 +120,11 @@ impl SimDisk {
         lock(&self.shared).counted
     }
 
+    /// Operations that queues of this disk were given: what a thread waits for itself is not among them.
+    pub fn queued(&self) -> u64 {
+        lock(&self.shared).queued
+    }
+
     /// Replaces the faults from now on (but not the alignment, which open files have been told).
     pub fn set_faults(&self, faults: Faults) {
         let mut state = lock(&self.shared);

@@ -13,7 +13,7 @@ use super::{Shared, lock};
 use crate::base::{Error, Result};
 use crate::io::fs::check_op_aligned;
 use crate::io::signal::Signal;
-use crate::io::{Buf, Done, Op, Queue, Wait, Wake};
+use crate::io::{Done, Op, Queue, Wait, Wake};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,11 +64,7 @@ impl Flight {
             Step::Finished(result) => result,
             _ => Err(otherwise(file.path())),
         };
-        let buf: Option<Buf> = match self.op {
-            Op::Read { buf, .. } | Op::Write { buf, .. } => Some(buf),
-            Op::Sync { .. } => None,
-        };
-        Done { token: self.token, result, buf }
+        Done { token: self.token, result, buf: self.op.into_buf() }
     }
 }
 
@@ -128,6 +124,7 @@ impl Queue for SimQueue {
             Err(error) => Step::Finished(Err(error)),
         };
         self.flights.push(Flight { token, op, step });
+        lock(&self.shared).queued += 1;
         Ok(())
     }
 

@@ -140,6 +140,8 @@ impl Run {
             }
             let Some(next) = search.resume().unwrap() else { return found };
             resume = Some(next.to_string().parse().unwrap());
+            // It holds the store, which else would go on beside its successor.
+            drop(search);
             self.disturb();
         }
     }

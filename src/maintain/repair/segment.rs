@@ -34,7 +34,7 @@ pub fn rebuild(
     old: &ManifestSegment,
 ) -> Result<Option<ManifestSegment>> {
     let path = config.dir.join(file_name(old.id));
-    let segment = match bench.scene.open(config, old.id) {
+    let segment = match insist(|| bench.scene.open(config, old.id)) {
         Ok(segment) => segment,
         Err(error) => {
             all_lost(bench, config, old, &error);
@@ -75,6 +75,15 @@ pub fn rebuild(
     let (saved, of) = (new.records, salvage.segment.records());
     bench.act(&path, format!("made anew as {}: {saved} of {of} records", file_name(id)));
     Ok((new.records > 0).then_some(new))
+}
+
+/// Reads, and once more if the device says that it cannot: it may be able to in a moment, and what is given up here leaves
+/// the store.
+fn insist<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    match read() {
+        Err(Error::Io { .. }) => read(),
+        read => read,
+    }
 }
 
 fn new_id(bench: &Bench<'_>) -> SegmentId {
@@ -126,9 +135,13 @@ impl Salvage<'_> {
         ordinal: Ordinal,
         previous: Body,
     ) -> std::result::Result<(Key, Body), Box<Lost>> {
-        let key = self.segment.key(ordinal).map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
-        let body = self.segment.body(ordinal, previous);
-        let body = body.map_err(|e| self.lost(ordinal, offset_of(&e), &e))?;
+        let unread = |error| self.lost(ordinal, offset_of(&error), &error);
+        let key = insist(|| self.segment.key(ordinal)).map_err(unread)?;
+        let body = match self.segment.body(ordinal, previous) {
+            Err(Error::Io { .. }) => self.segment.body(ordinal, Body::default()),
+            read => read,
+        };
+        let body = body.map_err(unread)?;
         if self.last.is_some_and(|last| last >= key) {
             return Err(self.lost(ordinal, None, &"its key does not ascend"));
         }

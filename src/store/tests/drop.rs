@@ -196,11 +196,16 @@ fn a_merge_whose_input_is_dropped_is_given_up_and_begins_anew_without_it() {
         let live = snapshot.shards()[0].view.segments.last().unwrap().clone();
         let lost = live_keys(&live);
         let before = merges(&store);
-        assert!(store.drop_segments(0, &[live.segment.info().id], 0).unwrap());
-        oracle.drop_keys(&lost);
+        let is_dropped = store.drop_segments(0, &[live.segment.info().id], 0).unwrap();
+        if is_dropped {
+            oracle.drop_keys(&lost);
+        } else {
+            // The merge ended in the turn that took the drop in.
+            assert!(merges(&store) > before, "it is there, and was not dropped");
+        }
         assert_same(&store, &oracle, turns);
         add(&store, &mut oracle, 100);
-        if before == 0 {
+        if is_dropped && before == 0 {
             while_merging += 1;
             assert_eq!(merges(&store), 0, "three are left, which is not enough");
             assert_eq!(segments(&store), 3);
