@@ -123,7 +123,8 @@ pub(crate) fn check_end(files: &Files, manifest: &Manifest, end: Lsn) -> Result<
     }
     let at = if proven.file() == end.file() { end } else { Lsn::new(proven.file(), 0) };
     let (path, offset, generation) = (files.path(at.file()), at.offset(), manifest.generation);
-    let what = format!("the log ends at LSN {end}; manifest {generation} found it durable to {proven}");
+    let what =
+        format!("the log ends at LSN {end}; manifest {generation} found it durable to {proven}");
     Err(Error::corrupt(path, u64::from(offset), what))
 }
 

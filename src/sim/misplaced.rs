@@ -252,7 +252,8 @@ impl Case {
     /// harms no end of this log.
     fn last_proof(&self, shard: usize, lie: &Misplaced) -> Option<&Place> {
         let dir = format!("{DIR}/shard-{shard:02}/");
-        let is_of = |path: &Path, kind: &str| path.to_string_lossy().starts_with(&format!("{dir}{kind}"));
+        let is_of =
+            |path: &Path, kind: &str| path.to_string_lossy().starts_with(&format!("{dir}{kind}"));
         let landed_on_log = lie.landed.as_ref().is_some_and(|at| is_of(&at.path, "wal-"));
         if !is_of(&lie.meant.path, "wal-") && !landed_on_log {
             return None;
