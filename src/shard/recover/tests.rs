@@ -318,7 +318,7 @@ fn a_log_that_ends_before_the_place_to_which_a_manifest_found_it_durable_is_dama
     let bench = Bench::new(Ids::Foreign);
     let starts = bench.log(&[(1..=3).map(|n| vec![put(n, b"body")]).collect()]);
     let last = starts[2];
-    bench.disk.flip_bit(bench.files().path(1), last.offset() as usize + 60, 1).unwrap();
+    bench.disk.flip_bit(bench.files().path(1), u64::from(last.offset()) + 60, 1).unwrap();
     // Of the flipped block itself, nothing in the log says that it was durable.
     for (log_end, is_told) in [(last, false), (Lsn::new(1, last.offset() + 512), true)] {
         let before = bench.manifest();
