@@ -271,8 +271,10 @@ impl Case {
         if log.is_some_and(|nth| nth >= lie.nth) {
             return None;
         }
-        let writes = log.max(manifest).unwrap_or(0);
-        self.places.iter().rev().find(|place| place.writes <= writes)
+        let at = |nth| self.places.iter().rposition(|place| place.writes <= nth).unwrap_or(0);
+        // What a manifest says was asked for before it was written, at times in the step before.
+        let manifest = manifest.map_or(0, |nth| at(nth).saturating_sub(1));
+        self.places.get(manifest.max(log.map_or(0, at)))
     }
 
     /// The versions of a shard since then, up to the newest that is expected.
