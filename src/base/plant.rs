@@ -67,11 +67,15 @@ pub enum Bug {
     FlushBelievesUncommittedDeaths,
     /// A request of an author is stored before the gift wraps that it reaches are gone.
     RequestBeforeWraps,
+    /// Where the log ends, nobody looks for a block behind it that proves that it went on.
+    ProofNotLookedAt,
+    /// Nor for a manifest that does.
+    LogEndNotLookedAt,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 27] = [
+    pub const ALL: [Bug; 29] = [
         Bug::AckBeforeSync,
         Bug::LogNameNotSynced,
         Bug::RecycledWithoutGeneration,
@@ -99,6 +103,8 @@ impl Bug {
         Bug::KillsNotLogged,
         Bug::FlushBelievesUncommittedDeaths,
         Bug::RequestBeforeWraps,
+        Bug::ProofNotLookedAt,
+        Bug::LogEndNotLookedAt,
     ];
 }
 

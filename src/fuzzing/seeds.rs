@@ -160,6 +160,7 @@ fn engine(name: &str) -> Seeds {
     let manifest = Manifest {
         generation: 9,
         log_start: Lsn::new(3, 4096),
+        log_end: Lsn::new(3, 8192),
         mark: 1 << 40,
         segments: vec![segment(1, 10, vec![0, 1, 9]), segment(2, 70_000, vec![300, 69_999])],
     };

@@ -6,7 +6,8 @@
 //!   [block][block][ gap: damage ][block][block][ gap: torn tail ]
 //! ```
 //!
-//! 1. Headers of files and of blocks are collected; a block proves `durable_to`, a file its `prev_end`.
+//! 1. Headers of files and of blocks are collected; a block proves `durable_to`, a file its `prev_end`, the manifest its
+//!    `log_end`.
 //! 2. Blocks behind the place where the next file says that the log went on are none of it.
 //! 3. A gap in front of the proven place is damage; the first behind it ends the log (rules 2 and 3 of
 //!    `wal::replay`, whose verdict this is).
@@ -14,6 +15,7 @@
 //! Memory: 32 bytes a block.
 
 use crate::base::{Error, Lsn, Result};
+use crate::shard::format::Manifest;
 use crate::wal::survey::{self, Block, Header, Survey};
 use crate::wal::{Files, Identity};
 use std::io::ErrorKind;
@@ -69,13 +71,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads the headers of the log that begins at `start`.
-    pub fn read(files: &Files, start: Lsn) -> Result<Log> {
+    /// Reads the headers of the log that `manifest` says there is.
+    pub fn read(files: &Files, manifest: &Manifest) -> Result<Log> {
+        let start = manifest.log_start;
         let mut log = Log {
             files: files.clone(),
             parts: Vec::new(),
             start,
-            proven: start,
+            proven: manifest.log_end.max(start),
             gaps: Vec::new(),
             kept: Vec::new(),
             bytes: 0,
@@ -192,8 +195,11 @@ impl Log {
                 let first = part.blocks.first().map_or(begins, |block| block.lsn);
                 let within =
                     self.start.file() == part.number && self.start.offset() > self.first_block;
-                let damage = within || self.proven > first;
-                self.push(gaps, begins, None, "the file's header is damaged", damage);
+                let damage = within || self.proven > *at;
+                // The first block was written with the header, and lost with it.
+                let is_lost = first > self.start.max(Lsn::new(part.number, self.first_block));
+                let to = is_lost.then_some(first);
+                self.push(gaps, begins, to, "the file's header is damaged", damage);
                 if damage && at.file() < part.number {
                     *at = first;
                 }

@@ -79,7 +79,7 @@ pub(super) fn swap(disk: &Arc<dyn Disk>, dir: &Path) -> Result<()> {
             wanted.bring(How::Link, false, false)?;
         }
         disk.sync_dir(&to.dir)?;
-        whole.log_start = begin_log(&files(disk, &to))?;
+        whole.begin_log(begin_log(&files(disk, &to))?);
         let newest = manifest::list(&**disk, &to)?.last().copied();
         whole.generation = newest.unwrap_or(0) + 1;
         // Beside the old store's, which counts as yet.

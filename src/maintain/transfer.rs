@@ -222,6 +222,7 @@ impl Transfer<'_> {
         };
         let (source, target) = (self.files(&from), self.files(&to));
         let followed = copy_log(&source, &target, found.log_start)?;
+        manifest::check_end(&source, &found, followed.end)?;
         // I2
         let names = source.list()?;
         if let Some(gone) = followed.files.iter().find(|number| !names.contains(number)) {

@@ -25,6 +25,8 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) struct Checkpoint {
     pub(super) generation: u64,
     pub(super) manifest_start: Lsn,
+    /// The log is durable up to here before the manifest is (I1).
+    pub(super) log_end: Lsn,
     pub(super) mark: u64,
     pub(super) segments: Vec<LiveSegment>,
     /// Tombstones count up to this number (I1).
@@ -104,6 +106,7 @@ impl Core {
         let checkpoint = Checkpoint {
             generation: self.generation,
             manifest_start: self.log_start,
+            log_end: self.shared.published.log_end().max(self.log_start),
             mark: self.shared.mark.load(Relaxed),
             segments: self.shared.published.view().segments.clone(),
             at: self.shared.published.seq(),
@@ -128,6 +131,7 @@ pub(super) fn write_checkpoint(shared: &Shared, checkpoint: &Checkpoint) -> Resu
     let mut manifest = Manifest {
         generation: checkpoint.generation,
         log_start: checkpoint.manifest_start,
+        log_end: checkpoint.log_end,
         mark: checkpoint.mark,
         segments: segments.collect(),
     };

@@ -7,8 +7,8 @@
 //!                killed id 32 * kills | body
 //!                kind 1 stores a record; kind 2 only kills, and its key is that of the first killed
 //! manifest       magic 8 | version u32 | shard u16 | 0 u16 | store id 16 | generation u64 |
-//!                log start u64 | mark u64 | body bytes u64 | crc64 u64 (of all before it and of the body) |
-//!                body
+//!                log start u64 | log end u64 | mark u64 | body bytes u64 | crc64 u64 (of all before it and of
+//!                the body) | body
 //! manifest body  segments varint, then each: segment id 16 | records varint | dead varint |
 //!                dead ordinals varint (the first, then each minus the one before)
 //! ```
@@ -24,7 +24,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of the manifest and of the log entries.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// First bytes of a manifest.
 pub const MANIFEST_MAGIC: [u8; 8] = *b"RATMANI1";
 /// Bytes of a ring message or log entry before the body, kills aside.
@@ -65,14 +65,15 @@ struct ManifestHeader {
     store: [u8; 16],
     generation: U64,
     log_start: U64,
+    log_end: U64,
     mark: U64,
     body_bytes: U64,
     crc: U64,
 }
 
 const _: () = assert!(ENTRY_HEADER_BYTES == 48);
-const _: () = assert!(MANIFEST_HEADER_BYTES == 72);
-const _: () = assert!(std::mem::offset_of!(ManifestHeader, crc) == 64);
+const _: () = assert!(MANIFEST_HEADER_BYTES == 80);
+const _: () = assert!(std::mem::offset_of!(ManifestHeader, crc) == 72);
 const _: () = assert!(KILLS_PER_RECORD_MAX <= u16::MAX as usize);
 
 /// The fixed part of a ring message.
@@ -150,6 +151,9 @@ pub struct Manifest {
     pub generation: u64,
     /// Where replay of the log begins.
     pub log_start: Lsn,
+    /// The log was durable up to here when this was written. Its dead may have died by what lies there: a log that ends
+    /// sooner would leave them dead and their causes gone.
+    pub log_end: Lsn,
     /// What the store's owner wants kept when records go (`drop`, D5).
     pub mark: u64,
     /// The segments, with their dead.
@@ -170,7 +174,12 @@ pub struct ManifestSegment {
 impl Manifest {
     /// That of a shard without anything.
     pub fn first(generation: u64) -> Manifest {
-        Manifest { generation, log_start: Lsn(0), mark: 0, segments: Vec::new() }
+        Manifest { generation, log_start: Lsn(0), log_end: Lsn(0), mark: 0, segments: Vec::new() }
+    }
+
+    /// Has replay begin at `start`, of a log of which nothing more is proven.
+    pub fn begin_log(&mut self, start: Lsn) {
+        (self.log_start, self.log_end) = (start, start);
     }
 
     /// The bytes of the file.
@@ -195,6 +204,7 @@ impl Manifest {
             store: store.0,
             generation: U64::new(self.generation),
             log_start: U64::new(self.log_start.0),
+            log_end: U64::new(self.log_end.0),
             mark: U64::new(self.mark),
             body_bytes: U64::new((out.len() - MANIFEST_HEADER_BYTES) as u64),
             crc: U64::ZERO,
@@ -233,13 +243,14 @@ impl Manifest {
             });
         }
         let segments = read_segments(body).ok_or_else(|| corrupt("the segment list is broken"))?;
-        let (generation, log_start) = (header.generation.get(), Lsn(header.log_start.get()));
-        Ok(Manifest { generation, log_start, mark: header.mark.get(), segments })
+        let (log_start, log_end) = (Lsn(header.log_start.get()), Lsn(header.log_end.get()));
+        let (generation, mark) = (header.generation.get(), header.mark.get());
+        Ok(Manifest { generation, log_start, log_end, mark, segments })
     }
 }
 
 /// The fields of a manifest's header as text, whole or not; `None` if `bytes` are too short. For tools.
-pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 7]> {
+pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 8]> {
     let (header, _) = ManifestHeader::ref_from_prefix(bytes).ok()?;
     Some([
         ("version", header.version.to_string()),
@@ -247,6 +258,7 @@ pub fn header_fields(bytes: &[u8]) -> Option<[(&'static str, String); 7]> {
         ("shard", header.shard.to_string()),
         ("generation", header.generation.to_string()),
         ("log_start", Lsn(header.log_start.get()).to_string()),
+        ("log_end", Lsn(header.log_end.get()).to_string()),
         ("mark", header.mark.to_string()),
         ("body_bytes", header.body_bytes.to_string()),
     ])
@@ -297,6 +309,7 @@ mod tests {
         Manifest {
             generation: 9,
             log_start: Lsn::new(3, 4096),
+            log_end: Lsn::new(3, 8192),
             mark: 1 << 40,
             segments: vec![segment(1, 10, vec![0, 1, 9]), segment(2, 500, vec![])],
         }
@@ -380,8 +393,9 @@ mod tests {
         let fields = header_fields(&bytes).unwrap().map(|(name, value)| format!("{name} {value}"));
         let body = bytes.len() - MANIFEST_HEADER_BYTES;
         let expected = format!(
-            "version {VERSION},store {store},shard 5,generation 9,log_start {},mark {},body_bytes {body}",
+            "version {VERSION},store {store},shard 5,generation 9,log_start {},log_end {},mark {},body_bytes {body}",
             Lsn::new(3, 4096),
+            Lsn::new(3, 8192),
             1u64 << 40,
         );
         assert_eq!(fields.join(","), expected);

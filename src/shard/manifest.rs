@@ -13,8 +13,9 @@
 
 use super::config::Config;
 use super::format::Manifest;
-use crate::base::{Error, Result, planted};
+use crate::base::{Error, Lsn, Result, planted};
 use crate::io::{Buf, Disk, File};
+use crate::wal::Files;
 use std::path::Path;
 
 const PREFIX: &str = "manifest-";
@@ -111,6 +112,22 @@ pub(crate) fn read(disk: &dyn Disk, config: &Config) -> Result<Option<Manifest>>
     failure.map_or(Ok(None), Err)
 }
 
+/// Whether the log, which ends at `end`, reaches as far as it did when `manifest` was written.
+///
+/// # Errors
+/// `Corrupt`, at the place where it ends too soon.
+pub(crate) fn check_end(files: &Files, manifest: &Manifest, end: Lsn) -> Result<()> {
+    let proven = manifest.log_end;
+    if end >= proven || planted!(LogEndNotLookedAt) {
+        return Ok(());
+    }
+    let at = if proven.file() == end.file() { end } else { Lsn::new(proven.file(), 0) };
+    let (path, offset, generation) = (files.path(at.file()), at.offset(), manifest.generation);
+    let what =
+        format!("the log ends at LSN {end}; manifest {generation} found it durable to {proven}");
+    Err(Error::corrupt(path, u64::from(offset), what))
+}
+
 /// Makes the manifest of this generation, which was found whole, durable under a durable name (I3).
 pub(crate) fn settle(disk: &dyn Disk, config: &Config, generation: u64) -> Result<()> {
     if planted!(ManifestNotSettled) {
@@ -167,7 +184,7 @@ pub(crate) fn read_one(disk: &dyn Disk, config: &Config, generation: u64) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Lsn, PageSize, StoreId};
+    use crate::base::{PageSize, StoreId};
     use crate::io::{Faults, SimDisk, simulated};
     use std::sync::Arc;
 

@@ -8,6 +8,8 @@
 //!
 //! I1. Replay is idempotent: a record that is there is skipped, a removal of the dead does nothing.
 //! I2. Its work is bounded by the log, which is bounded by the memtables, not by the store.
+//! I3. A log that ends in front of where the manifest found it durable is damaged, however it ends: the manifest's dead may
+//!     have died by what is missing.
 
 use super::format::{ENTRY_HEADER_BYTES, EntryKind, Manifest, read_entry};
 use super::full::FullDisk;
@@ -91,6 +93,7 @@ pub(super) fn open(
         tracing::info!(shard = shared.config.shard, end = %replayed.end, "the log ends in a torn write");
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
+    manifest::check_end(&files, &manifest, replayed.end)?;
     // 4
     let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
@@ -137,7 +140,7 @@ fn settle(
     if chain.len() > LOG_FILES_MAX {
         replay.flush(end)?;
     }
-    Ok((numbers, replay.finish(manifest.generation)?))
+    Ok((numbers, replay.finish(manifest.generation, end)?))
 }
 
 /// Begins a new log file behind `replayed`, with the worker that prepares the next ones.
@@ -398,8 +401,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Publishes what was replayed; writes a manifest if it has flushed. Returns its generation.
-    fn finish(&mut self, generation: u64) -> Result<u64> {
+    /// Publishes what was replayed, up to `end` of the log; writes a manifest if it has flushed. Returns its generation.
+    fn finish(&mut self, generation: u64, end: Lsn) -> Result<u64> {
         self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         self.resize();
         let shared = &self.shared;
@@ -411,6 +414,7 @@ impl Replay {
         let checkpoint = checkpoint::Checkpoint {
             generation: generation + 1,
             manifest_start: self.log_start,
+            log_end: end.max(self.log_start),
             mark: shared.mark.load(Relaxed),
             segments: self.segments.clone(),
             at: self.seq,

@@ -8,7 +8,7 @@
 use super::history::{Expect, Rows, Version};
 use super::run::{Flow, Run};
 use super::subject::{Answer, Subject, Told};
-use crate::base::SegmentId;
+use crate::base::{Error, SegmentId};
 use crate::io::Clock;
 use crate::shard::SyncMode;
 use std::mem::take;
@@ -89,7 +89,11 @@ impl<S: Subject> Run<S> {
                     let is_one = group[nth].steps.len() == 1;
                     *is_unsure |= !is_one;
                     why = Some(error.to_string());
-                    refused[nth] = error.is_disk_full();
+                    refused[nth] = match error {
+                        // Who is kept from looking by damage has done nothing.
+                        Error::Corrupt { .. } => disk.misplaced().is_some(),
+                        error => error.is_disk_full(),
+                    };
                     match refused[nth] {
                         true if is_one => {
                             steps(nth).for_each(|at| expect.ranges[at].least += least);

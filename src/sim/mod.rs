@@ -25,6 +25,8 @@ mod deeds;
 mod history;
 #[cfg(feature = "logs")]
 mod logs;
+#[cfg(test)]
+mod misplaced;
 #[cfg(feature = "nostr")]
 mod nostr;
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl<S: Subject> Run<S> {
     }
 
     /// The machine of the run itself.
-    fn env(&mut self) -> Env {
+    pub fn env(&mut self) -> Env {
         let entropy = Arc::new(SeededEntropy::new(self.rng.next_u64()));
         Env { disk: self.disk.clone(), clock: self.clock.clone(), entropy }
     }
@@ -212,7 +212,7 @@ impl<S: Subject> Run<S> {
         self.mark(expect);
     }
 
-    fn close(&mut self, open: S::Open) -> Result<Result<(), Error>, String> {
+    pub fn close(&mut self, open: S::Open) -> Result<Result<(), Error>, String> {
         self.count(&open);
         let is_full = S::store(&open).disk_full().is_some();
         let closed = S::store(&open).close();

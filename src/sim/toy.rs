@@ -99,7 +99,7 @@ impl Toy {
         self.options.sync = sync;
     }
 
-    fn model(&self) -> Arc<dyn Model> {
+    pub fn model(&self) -> Arc<dyn Model> {
         if self.by_block { Arc::new(ByBlock(Rules)) } else { Arc::new(Rules) }
     }
 
@@ -252,6 +252,7 @@ impl Subject for Toy {
             let expected = rows.contains_key(key).then_some(true);
             match found {
                 Ok(found) if found == expected => {}
+                Err(error) => return Err(format!("by its id {key:?}: {error}")),
                 found => return Err(format!("by its id {key:?} is {found:?}, not {expected:?}")),
             }
         }

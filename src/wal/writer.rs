@@ -151,6 +151,11 @@ impl Writer {
         Placed { op, start, end }
     }
 
+    /// The next block says of nothing before it that it was durable: where all of it counts together, or not at all.
+    pub fn prove_nothing(&mut self) {
+        self.durable_to = Lsn(0);
+    }
+
     /// Takes note that a sync which began after the completion of all writes up to `to` succeeded.
     pub fn synced(&mut self, to: Lsn) {
         self.durable_to = self.durable_to.max(to).min(self.end());

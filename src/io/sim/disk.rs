@@ -159,8 +159,15 @@ impl State {
         }
         let len = self.inodes.get(&held.inode).map_or(0, |inode| inode.visible.len() as u64);
         self.check_room("write", &held.path, end.saturating_sub(len))?;
-        let planned = self.planned(Act::Write, "write", &held.path);
+        let is_zeros = matches!(write.content, Content::Zeros(_));
+        let act = if is_zeros { Act::Fill } else { Act::Write };
+        let planned = self.planned(act, "write", &held.path);
         if let Some(failure) = planned {
+            if failure.is_a_lie() {
+                self.misplace(held, &write, failure);
+                self.record();
+                return Ok(());
+            }
             if failure != Failure::Again {
                 self.fail_write(held, &write);
             }
@@ -169,6 +176,9 @@ impl State {
         if self.rng.chance(self.faults.eio_write) {
             self.fail_write(held, &write);
             return Err(eio("write", &held.path));
+        }
+        if !is_zeros {
+            self.plan.wrote(&held.path, write.offset, write.len());
         }
         self.apply(held.inode, write);
         self.record();
@@ -189,7 +199,7 @@ impl State {
         self.record();
     }
 
-    fn apply(&mut self, inode: u64, write: PendingWrite) {
+    pub fn apply(&mut self, inode: u64, write: PendingWrite) {
         let Some(inode) = self.inodes.get_mut(&inode) else { return };
         write.put(&mut inode.visible, 0..write.len());
         inode.pending.push(write);

@@ -11,12 +11,13 @@
 //! | failed sync | one in `eio_sync`: an error; each unsynced write is persisted or not by a coin and then forgotten, so that the next sync succeeds and proves nothing ("fsyncgate"). Reads still show what was written, until power is lost. Of a directory, a prefix of the pending names is persisted, and the rest is left to the next sync: a file system that loses names from its journal takes no more writes |
 //! | full disk | bytes over `quota` are refused, and what is there stays; until the quota is raised or files are removed |
 //! | one chosen operation | `SimDisk::fail_nth`: `EIO`, `ENOSPC` once or for good, fewer bytes, `EAGAIN`; names, directories, locks and look-ups included |
+//! | lost or misdirected write | `SimDisk::fail_nth`: no error, a file as long as it would be, and nothing, or another place, written (`lies.rs`) |
 //! | no links | refused with `no_links`: a copy is the answer |
 //! | directories | made and removed at once, for good: a removed one takes the unsynced removals in it along |
 //! | bit rot | by hand: `SimDisk::flip_bit` |
 //!
 //! Synced bytes and names never go away, and nothing is read that was never written, except as above.
-//! Not modelled: misdirected writes, torn sectors, stalls.
+//! Not modelled: torn sectors, stalls.
 
 use super::image::Image;
 use crate::io::Rng;

@@ -4,7 +4,7 @@
 //!   program --- Disk / File / Queue ---> State (one mutex) <--- test: crash_after, power_loss, kill,
 //!                                                                   set_quota, flip_bit, contents
 //!   faults.rs: the policy   disk.rs, names.rs, image.rs: the state   queue.rs: the order of completions
-//!   plan.rs: failures of one chosen operation
+//!   plan.rs: failures of one chosen operation; lies.rs: those of which nobody is told
 //!   record.rs: a run taken down moment by moment, each of which can be cut off in many ways
 //! ```
 //!
@@ -18,6 +18,7 @@
 mod disk;
 mod faults;
 mod image;
+mod lies;
 mod names;
 mod plan;
 mod queue;
@@ -26,6 +27,7 @@ mod record;
 mod tests;
 
 pub use faults::{Faults, Survivors};
+pub use lies::{Misplaced, Written};
 pub use plan::Failure;
 pub use record::Moment;
 

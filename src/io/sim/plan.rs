@@ -9,6 +9,7 @@
 //! turn. What a failed operation leaves behind is as `faults.rs` says of the same failure.
 
 use super::disk::State;
+use super::lies::{Misplaced, Written};
 use crate::base::Error;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -31,6 +32,10 @@ pub enum Failure {
     Short,
     /// `EAGAIN`, and nothing was done. Reads, writes and syncs of files.
     Again,
+    /// No error, and nothing was written. Writes of bytes.
+    Lost,
+    /// No error, and another place was written. Writes of bytes.
+    Misdirected,
 }
 
 /// What an operation is to a failure.
@@ -40,6 +45,8 @@ pub(super) enum Act {
     Other,
     Read,
     Write,
+    /// Makes a new file as long as it is to be.
+    Fill,
     Sync,
     /// Makes or changes a name.
     Name,
@@ -51,11 +58,12 @@ impl Failure {
         match self {
             Failure::Eio => true,
             Failure::NoSpace | Failure::Full | Failure::Quota => {
-                matches!(act, Act::Write | Act::Name)
+                matches!(act, Act::Write | Act::Fill | Act::Name)
             }
-            Failure::ReadOnly => matches!(act, Act::Write | Act::Name | Act::Remove),
-            Failure::Short => matches!(act, Act::Read | Act::Write),
-            Failure::Again => matches!(act, Act::Read | Act::Write | Act::Sync),
+            Failure::ReadOnly => matches!(act, Act::Write | Act::Fill | Act::Name | Act::Remove),
+            Failure::Short => matches!(act, Act::Read | Act::Write | Act::Fill),
+            Failure::Again => matches!(act, Act::Read | Act::Write | Act::Fill | Act::Sync),
+            Failure::Lost | Failure::Misdirected => act == Act::Write,
         }
     }
 
@@ -64,10 +72,16 @@ impl Failure {
         matches!(self, Failure::Full | Failure::Quota | Failure::ReadOnly)
     }
 
+    /// Whether nobody is told.
+    pub(super) fn is_a_lie(self) -> bool {
+        matches!(self, Failure::Lost | Failure::Misdirected)
+    }
+
     /// The error of an operation that fails so.
     pub(super) fn error(self, op: &'static str, path: &Path) -> Error {
         let code = match self {
-            Failure::Eio => libc::EIO,
+            // A lie has no error.
+            Failure::Eio | Failure::Lost | Failure::Misdirected => libc::EIO,
             Failure::NoSpace | Failure::Full => libc::ENOSPC,
             Failure::Quota => libc::EDQUOT,
             Failure::ReadOnly => libc::EROFS,
@@ -92,6 +106,12 @@ pub(super) struct Plan {
     pub met: Option<String>,
     /// What fails until it is mended.
     lasting: Option<Failure>,
+    /// If that was a lie.
+    pub misplaced: Option<Misplaced>,
+    /// A lie is planned, or was met,
+    lies: bool,
+    /// and these are the other writes of bytes since.
+    pub written: Vec<Written>,
     /// Operations and waits until the machine is switched off.
     steps: Option<u64>,
 }
@@ -99,6 +119,8 @@ pub(super) struct Plan {
 impl Plan {
     pub fn fail_nth(&mut self, n: u64, failure: Failure) {
         (self.next, self.met, self.lasting) = ((n > 0).then_some((failure, n)), None, None);
+        (self.misplaced, self.lies) = (None, failure.is_a_lie());
+        self.written.clear();
     }
 
     pub fn mend(&mut self) {
@@ -107,6 +129,13 @@ impl Plan {
 
     pub fn power_lasts(&mut self, steps: Option<u64>) {
         self.steps = steps;
+    }
+
+    /// Takes note of a write, where lies count.
+    pub fn wrote(&mut self, path: &Path, offset: u64, len: usize) {
+        if self.lies {
+            self.written.push(Written::of(path, offset, len));
+        }
     }
 }
 

@@ -568,7 +568,8 @@ fn planned(failure: Failure) -> Vec<String> {
             Failure::Quota => "Disk quota exceeded",
             Failure::ReadOnly => "Read-only file system",
             Failure::Again => "Resource temporarily unavailable",
-            Failure::Short => "",
+            // Lies have no error.
+            Failure::Short | Failure::Lost | Failure::Misdirected => "",
         };
         assert!(text.contains(says), "{failed}: {text}");
         let again = env.disk.create(&path("new"), 512);

@@ -107,3 +107,27 @@ fn what_does_not_belong_is_a_note() {
     assert!(report.is_healthy() && repaired(&env).actions.is_empty());
     assert_eq!(super::files(&disk), files);
 }
+
+/// A file's header and its first block are one write. Behind it is one more, so that what proves the first begins where
+/// the first thing that is there does.
+#[test]
+fn a_first_write_of_a_log_file_that_never_was_is_damage_to_openings_and_to_verify() {
+    let image = image(23, 120, 40);
+    let blocks = super::damage::blocks(&image, &Path::new(DIR).join("shard-00"));
+    let (path, _) = blocks[blocks.len() - 1].clone();
+    let of_file: Vec<_> = blocks.iter().filter(|block| block.0 == path).collect();
+    let kept = of_file[1].1.clone();
+    let mut files = image.files.clone();
+    let bytes = files.get_mut(&path).unwrap();
+    bytes[..kept.start].fill(0);
+    bytes[kept.end..].fill(0);
+    let (env, _) = machine(&files, 23);
+    let report = verified(&env);
+    assert!(!report.is_healthy(), "{:?}", report.findings);
+    let opened = Store::open(Path::new(DIR), toy(), &options(), env.clone());
+    assert_eq!(opened.err().map(|error| error.code()), Some("ERR_CORRUPT"));
+    let done = repaired(&env);
+    assert!(done.lost.iter().any(|lost| lost.path == path), "{:?}", done.lost);
+    assert!(done.after.is_some_and(|after| after.is_healthy()));
+    assert!(!read_all(&env).is_empty());
+}

@@ -7,6 +7,8 @@
 //!
 //! I1. The new files continue no log: the first says that the log ended in itself before, so that they are
 //!     void until a manifest begins there.
+//! I2. Their blocks prove nothing, so that what an interrupted repair leaves of them is none of the log. That they were
+//!     durable is said by the manifest.
 
 use super::{Bench, Lost};
 use crate::base::{Lsn, Result};
@@ -16,6 +18,7 @@ use crate::shard::Config;
 use crate::shard::format::{Entry, EntryKind, read_entry};
 use crate::wal::{Files, Group, Writer};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Smallest log file that is written: the largest group fits.
@@ -43,13 +46,13 @@ pub fn name_losses(bench: &mut Bench<'_>, log: &Log) {
 }
 
 /// Writes the entries of `log` without those that store an id of `skip`, and gives where replay of them
-/// begins, and how many entries say nothing that the model knows.
+/// begins and ends, and how many entries say nothing that the model knows.
 pub fn rewrite(
     bench: &mut Bench<'_>,
     config: &Config,
     log: &Log,
     skip: &HashSet<[u8; 32]>,
-) -> Result<(Lsn, u64)> {
+) -> Result<(Range<Lsn>, u64)> {
     let disk: Arc<dyn Disk> = bench.env.disk.clone();
     let bytes = log.file_bytes.max(FILE_BYTES_MIN).next_multiple_of(4096);
     let files = bench.scene.site.files(&disk, config.shard, bytes);
@@ -57,7 +60,8 @@ pub fn rewrite(
     let path = files.path(first);
     if bench.dry_run {
         bench.act(&path, "would hold the whole blocks of the log");
-        return Ok((Lsn::new(first, 0), 0));
+        let nowhere = Lsn::new(first, 0);
+        return Ok((nowhere..nowhere, 0));
     }
     let file = files.prepare(first, None)?;
     let align = file.align();
@@ -89,7 +93,7 @@ pub fn rewrite(
     tail.file.sync()?;
     disk.sync_dir(&config.dir)?;
     bench.act(&path, format!("written: {entries} entries of the log"));
-    Ok((start, unknown))
+    Ok((start..tail.writer.end(), unknown))
 }
 
 /// The log being written.
@@ -109,7 +113,9 @@ impl Tail {
             // All of it is synced, whatever the writer thinks.
             let _sync = self.writer.rotate(self.file.clone(), self.number);
         }
-        let placed = self.writer.place(group, true);
+        // I2
+        self.writer.prove_nothing();
+        let placed = self.writer.place(group, false);
         match placed.op {
             // Synced as a whole before a manifest begins here.
             Op::Write { file, offset, buf, .. } => file.write_at(offset, &buf),

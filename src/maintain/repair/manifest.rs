@@ -63,7 +63,10 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
     // What the log had before is in segments, or the damaged manifest would not have let it go.
     let disk: Arc<dyn Disk> = bench.scene.disk.clone();
     let files = bench.scene.site.files(&disk, config.shard, 0);
-    manifest.log_start = first_there(&files, manifest.log_start)?;
+    let start = first_there(&files, manifest.log_start)?;
+    if start != manifest.log_start {
+        manifest.begin_log(start);
+    }
     let what = format!(
         "put together from {} segments; what was removed since manifest {} by no rule can come back",
         manifest.segments.len(),
@@ -82,7 +85,7 @@ fn reaches(bench: &Bench<'_>, config: &Config, manifest: &Manifest) -> Result<bo
     // Files go in the order of their numbers, so with the first one all are there. Damage in them is
     // another matter: an interrupted repair leaves a torn manifest and the damaged log.
     let first = files.list()?.contains(&manifest.log_start.file().max(1));
-    let reaches = first || !Log::read(&files, manifest.log_start)?.is_damaged();
+    let reaches = first || !Log::read(&files, manifest)?.is_damaged();
     Ok(manifest.segments.iter().all(here) && reaches)
 }
 

@@ -241,7 +241,7 @@ fn far(bench: &Bench<'_>, plans: &[Plan], gathered: &mut [Held]) -> Result<()> {
         Held::open(bench, &config, &manifest).each(|_, _, record| reach(record))?;
         let disk: Arc<dyn Disk> = bench.scene.disk.clone();
         let files = bench.scene.site.files(&disk, config.shard, 0);
-        Log::read(&files, manifest.log_start)?.visit(&mut |_, block| {
+        Log::read(&files, &manifest)?.visit(&mut |_, block| {
             let entries = block.unwrap_or_default();
             let mut entries = entries.iter().filter_map(|bytes| read_entry(bytes).ok());
             entries.try_for_each(|entry| match entry.kind {

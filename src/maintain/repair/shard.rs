@@ -94,7 +94,7 @@ fn mend_log(
 ) -> Result<()> {
     let disk: Arc<dyn Disk> = bench.scene.disk.clone();
     let files = bench.scene.site.files(&disk, config.shard, 0);
-    let found = Log::read(&files, next.log_start)?;
+    let found = Log::read(&files, next)?;
     let is_log = |path: &PathBuf| crate::wal::survey::number_of(path).is_some();
     if !guessed && !found.is_damaged() && !own.iter().any(is_log) {
         return Ok(());
@@ -106,8 +106,8 @@ fn mend_log(
         true => settle_log(bench, config, next, &found)?,
         false => Default::default(),
     };
-    let (start, unreadable) = log::rewrite(bench, config, &found, &skip)?;
-    next.log_start = start;
+    let (range, unreadable) = log::rewrite(bench, config, &found, &skip)?;
+    (next.log_start, next.log_end) = (range.start, range.end);
     if unreadable > 0 {
         bench.done.lost.push(Lost {
             path: config.dir.clone(),

@@ -127,14 +127,14 @@ fn check_log(
 ) -> Result<()> {
     let disk: std::sync::Arc<dyn Disk> = scene.disk.clone();
     let files = scene.site.files(&disk, config.shard, 0);
-    let mut log = Log::read(&files, from.log_start);
+    let mut log = Log::read(&files, &from);
     for _ in 1..LOOKS {
         let newer = newest_whole(&*disk, config)?;
         let moved = newer.filter(|newer| newer.generation > from.generation);
         match (&log, &moved) {
             (Ok(log), _) if !log.is_damaged() => break,
             (_, None) => {
-                let again = Log::read(&files, from.log_start);
+                let again = Log::read(&files, &from);
                 let same = match (&log, &again) {
                     (Ok(log), Ok(again)) => log.gaps == again.gaps,
                     _ => false,
@@ -147,7 +147,7 @@ fn check_log(
             _ => {}
         }
         if let Some(newer) = moved {
-            log = Log::read(&files, newer.log_start);
+            log = Log::read(&files, &newer);
             from = newer;
         }
     }

@@ -314,6 +314,30 @@ fn what_is_in_a_segment_already_is_skipped_in_the_log() {
 }
 
 #[test]
+fn a_log_that_ends_before_the_place_to_which_a_manifest_found_it_durable_is_damaged() {
+    let bench = Bench::new(Ids::Foreign);
+    let starts = bench.log(&[(1..=3).map(|n| vec![put(n, b"body")]).collect()]);
+    let last = starts[2];
+    bench.disk.flip_bit(bench.files().path(1), u64::from(last.offset()) + 60, 1).unwrap();
+    // Of the flipped block itself, nothing in the log says that it was durable.
+    for (log_end, is_told) in [(last, false), (Lsn::new(1, last.offset() + 512), true)] {
+        let before = bench.manifest();
+        let manifest = Manifest { generation: before.generation + 1, log_end, ..before };
+        manifest::put(&*bench.disk, &bench.config, &manifest).unwrap();
+        let error = match bench.recover() {
+            Ok(opened) => {
+                assert!(!is_told);
+                assert_eq!(live(&opened.shared), [1, 2]);
+                continue;
+            }
+            Err(error) => error.to_string(),
+        };
+        let says = format!("wal-00000001 is damaged at byte {}", last.offset());
+        assert!(is_told && error.contains(&says), "{error}");
+    }
+}
+
+#[test]
 fn a_block_of_any_records_fits_whatever_was_replayed_before() {
     // More small records in one block than a memtable of the smaller size takes.
     let bench = Bench::new(Ids::Foreign);
