@@ -93,7 +93,6 @@ pub(super) fn open(
         tracing::info!(shard = shared.config.shard, end = %replayed.end, "the log ends in a torn write");
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
-    manifest::check_end(&files, &manifest, replayed.end)?;
     // 4
     let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
@@ -129,6 +128,8 @@ fn settle(
     manifest: &Manifest,
     end: Lsn,
 ) -> Result<(Vec<u32>, u64)> {
+    // I3
+    manifest::check_end(files, manifest, end)?;
     let shared = &replay.shared;
     manifest::settle(&*shared.env.disk, &shared.config, manifest.generation)?;
     let in_use = manifest.log_start.file()..=end.file();
