@@ -11,9 +11,11 @@
 //! L2. Else an error says what is damaged. If an opening, or asking behind it, meets it, `verify` finds damage on the
 //!     same disk; or the next opening is right, where the lie fell into what an opening made, and nothing names that yet.
 //! L3. Only the last writes of a shard's log may be missed: if the lie was one of them, or was written over them, and
-//!     no write behind it in this log, and no manifest of this shard, proves that they were made. What is there then is
-//!     a state of this shard, not older than its last such proof, and of other shards exactly theirs. No store could
-//!     tell this from a crash in front of these writes: all that speaks of them is gone.
+//!     no write of this log behind it is there. The shard is in a state that it was in since the step of its last write
+//!     of the log that is there, and of other shards all is there. No store could tell this from a crash in front of
+//!     these writes: nothing speaks of them. (A manifest behind them does, and the engine has to look: what is dead by
+//!     what is missing makes a state that never was. Which writes one speaks of is not held against it otherwise, since
+//!     it may be asked for some steps before it is written.)
 
 use super::Stats;
 use super::check::check;
@@ -264,17 +266,13 @@ impl Case {
             let is_opening = self.openings.iter().any(|opening| opening.contains(nth));
             !is_opening && (*nth >= lie.nth || !is_over)
         };
-        let last = |kind: &str| {
-            (0..written.len()).rev().filter(is_there).find(|nth| is_of(&written[*nth].path, kind))
-        };
-        let (log, manifest) = (last("wal-"), last("manifest-"));
-        if log.is_some_and(|nth| nth >= lie.nth) {
+        let is_log = |nth: &usize| is_of(&written[*nth].path, "wal-");
+        let last = (0..written.len()).rev().filter(is_log).find(is_there);
+        if last.is_some_and(|nth| nth >= lie.nth) {
             return None;
         }
         let at = |nth| self.places.iter().rposition(|place| place.writes <= nth).unwrap_or(0);
-        // What a manifest says was asked for before it was written, at times in the step before.
-        let manifest = manifest.map_or(0, |nth| at(nth).saturating_sub(1));
-        self.places.get(manifest.max(log.map_or(0, at)))
+        self.places.get(last.map_or(0, at))
     }
 
     /// The versions of a shard since then, up to the newest that is expected.
