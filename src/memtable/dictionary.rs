@@ -114,7 +114,7 @@ impl Dictionary {
     /// The node of a term whose hash is `hash`.
     pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
         let mut candidates = self.index.candidates(hash).map(|(number, _)| number);
-        candidates.find(|&number| self.term(number).0 == term)
+        candidates.find(|&number| self.bytes_of(number) == term)
     }
 
     /// Looks up all terms of a record, in order, and sums up what one more posting of each takes. `finder` has all nodes.
@@ -166,7 +166,7 @@ impl Dictionary {
     /// The node of a term whose hash is `hash`. Writer only.
     fn find_own(&self, finder: &Tags, hash: u64, term: &[u8]) -> Option<u32> {
         let mut cursor = finder.cursor(hash);
-        std::iter::from_fn(|| finder.next(&mut cursor)).find(|&node| self.term(node).0 == term)
+        std::iter::from_fn(|| finder.next(&mut cursor)).find(|&node| self.bytes_of(node) == term)
     }
 
     /// As `plan`, for a batch: exact, whatever its records have in common. Writer only.
@@ -202,9 +202,14 @@ impl Dictionary {
 
     /// A term by its number, which is below `count`, and its posting list.
     pub(super) fn term(&self, number: u32) -> (&[u8], Postings<'_>) {
-        let node = self.index.value(number);
+        (self.bytes_of(number), self.postings(number))
+    }
+
+    /// The term of a node.
+    fn bytes_of(&self, node: u32) -> &[u8] {
+        let node = self.index.value(node);
         let bytes = node.list.tag.load(Ordering::Relaxed) as usize;
-        (self.arena.get(node.place.load(Ordering::Relaxed), bytes), node.list.read(&self.pool))
+        self.arena.get(node.place.load(Ordering::Relaxed), bytes)
     }
 
     /// The posting list of a node.

@@ -197,13 +197,9 @@ impl Case {
         let opened = self.run.subject.open(&env).map_err(|error| error.to_string());
         self.openings.push(begins..self.run.disk.written_count());
         let is_met = self.lie().is_some();
-        let mut told = |what: String| {
-            self.run.at = what;
-            Ok(Err(Met::ToldWhenOpened))
-        };
         let open = match opened {
             Ok(open) => open,
-            Err(what) if is_met && is_told(&what) => return told(what),
+            Err(what) if is_met && is_told(&what) => return Ok(Err(self.told(what))),
             Err(what) => return Err(format!("opening: {what}")),
         };
         let seed = self.run.rng.next_u64();
@@ -215,8 +211,7 @@ impl Case {
             Err(what) => what,
         };
         if is_met && is_told(&what) {
-            self.run.at = what;
-            return Ok(Err(Met::ToldWhenOpened));
+            return Ok(Err(self.told(what)));
         }
         // L3
         let Some(expect) = self.without_the_last_writes(&expect) else { return Err(what) };
@@ -226,6 +221,11 @@ impl Case {
             Ok(_) => Ok(Err(Met::EndsSooner)),
             Err(sooner) => Err(format!("{what}; nor without its last writes: {sooner}")),
         }
+    }
+
+    fn told(&mut self, what: String) -> Met {
+        self.run.at = what;
+        Met::ToldWhenOpened
     }
 
     /// What may be there if the last writes of a log are missed, as a history of its own, if they may be.
@@ -241,13 +241,11 @@ impl Case {
             ranges[shard] = Range { least: 0, most: versions.len() - 1 };
             history[shard] = versions;
         }
-        self.run.histories.push(history);
-        let expect = Expect { history: self.run.histories.len() - 1, ranges, now: expect.now };
-        if is_any {
-            return Some(expect);
+        if !is_any {
+            return None;
         }
-        self.run.histories.pop();
-        None
+        self.run.histories.push(history);
+        Some(Expect { history: self.run.histories.len() - 1, ranges, now: expect.now })
     }
 
     /// Where the run was when the last write began that is there, and proves what was there before it; `None` if the lie

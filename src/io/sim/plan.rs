@@ -108,9 +108,7 @@ pub(super) struct Plan {
     lasting: Option<Failure>,
     /// If that was a lie.
     pub misplaced: Option<Misplaced>,
-    /// A lie is planned, or was met,
-    lies: bool,
-    /// and these are the other writes of bytes since.
+    /// The other writes of bytes since a lie was planned.
     pub written: Vec<Written>,
     /// Operations and waits until the machine is switched off.
     steps: Option<u64>,
@@ -119,7 +117,7 @@ pub(super) struct Plan {
 impl Plan {
     pub fn fail_nth(&mut self, n: u64, failure: Failure) {
         (self.next, self.met, self.lasting) = ((n > 0).then_some((failure, n)), None, None);
-        (self.misplaced, self.lies) = (None, failure.is_a_lie());
+        self.misplaced = None;
         self.written.clear();
     }
 
@@ -133,7 +131,8 @@ impl Plan {
 
     /// Takes note of a write, where lies count.
     pub fn wrote(&mut self, path: &Path, offset: u64, len: usize) {
-        if self.lies {
+        let is_planned = self.next.is_some_and(|(failure, _)| failure.is_a_lie());
+        if is_planned || self.misplaced.is_some() {
             self.written.push(Written::of(path, offset, len));
         }
     }

@@ -79,7 +79,7 @@ pub fn rebuild(
 
 /// Reads, and once more if the device says that it cannot: it may be able to in a moment, and what is given up here leaves
 /// the store.
-fn insist<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
     match read() {
         Err(Error::Io { .. }) => read(),
         read => read,
@@ -133,14 +133,11 @@ impl Salvage<'_> {
         &self,
         bench: &Bench<'_>,
         ordinal: Ordinal,
-        previous: Body,
+        mut previous: Body,
     ) -> std::result::Result<(Key, Body), Box<Lost>> {
         let unread = |error| self.lost(ordinal, offset_of(&error), &error);
         let key = insist(|| self.segment.key(ordinal)).map_err(unread)?;
-        let body = match self.segment.body(ordinal, previous) {
-            Err(Error::Io { .. }) => self.segment.body(ordinal, Body::default()),
-            read => read,
-        };
+        let body = insist(|| self.segment.body(ordinal, std::mem::take(&mut previous)));
         let body = body.map_err(unread)?;
         if self.last.is_some_and(|last| last >= key) {
             return Err(self.lost(ordinal, None, &"its key does not ascend"));

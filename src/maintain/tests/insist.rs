@@ -5,7 +5,7 @@ use crate::io::sim::{Failure, Survivors};
 use crate::io::{ManualClock, SeededEntropy};
 use crate::maintain::repair;
 
-/// A store of two shards, of whose segments and manifests each has a flipped bit that costs no record.
+/// A store of two shards, of whose segments each has a flipped bit that costs no record.
 fn damaged() -> Machine {
     let machine = Machine::new(1);
     let options = Options { shards: Some(2), ..tiny() };

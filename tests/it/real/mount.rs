@@ -89,6 +89,13 @@ impl Mounted {
         fs::write(trigger, "a test").unwrap();
     }
 
+    /// What is left of its space, less what is kept for root.
+    pub fn free_mib(&self) -> usize {
+        let told = Command::new("df").args(["--output=avail", "-B1M"]).arg(self.path()).output();
+        let told = String::from_utf8(told.unwrap().stdout).unwrap();
+        told.lines().last().unwrap().trim().parse().unwrap()
+    }
+
     /// Takes so much of its space.
     pub fn take(&self, name: &str, mib: usize) {
         fs::write(self.path().join(name), vec![1; mib << 20]).unwrap();

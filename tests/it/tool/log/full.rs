@@ -13,12 +13,6 @@ const LINES: usize = 36_000;
 /// MiB that are left to fill: log files and a third of the lines.
 const LEFT_MIB: usize = 34;
 
-fn free_mib(path: impl AsRef<Path>) -> usize {
-    let told = Command::new("df").args(["--output=avail", "-B1M"]).arg(path.as_ref()).output();
-    let told = String::from_utf8(told.unwrap().stdout).unwrap();
-    told.lines().last().unwrap().trim().parse().unwrap()
-}
-
 /// Text that does not pack to less than half.
 fn line(number: usize) -> String {
     let mut bytes = [0; 400];
@@ -54,7 +48,7 @@ fn times(store: &Path) -> Vec<u32> {
 fn fills_up(fs: Fs, test: &str) {
     // What is freed holds everything twice over: merges need room beside what they merge.
     let Some(mounted) = Mounted::make(fs, 160, "", test) else { return };
-    mounted.take("other", free_mib(mounted.path()) - LEFT_MIB);
+    mounted.take("other", mounted.free_mib() - LEFT_MIB);
     let room = tempfile::tempdir().unwrap();
     let path = |name: &str| room.path().join(name).to_str().unwrap().to_string();
     let (input, done) = (path("input.log"), path("done.json"));
@@ -72,19 +66,13 @@ fn fills_up(fs: Fs, test: &str) {
     // Again, as full as it is: nothing is lost, and nothing is counted that is not stored.
     let again = append(&store, &resume);
     assert_eq!(again.status, Some(1), "{}", again.err);
-    let stored = times(&store);
-    assert!(
-        stored[..appended].iter().all(|times| *times == 1),
-        "{fs:?}: a counted line is not once"
-    );
+    let is_once = |stored: &[u32]| stored[..appended].iter().all(|times| *times == 1);
+    assert!(is_once(&times(&store)), "{fs:?}: a counted line is not once");
     mounted.free("other");
     let rest = append(&store, &resume);
     assert_eq!(rest.status, Some(0), "{fs:?}: {}", rest.err);
     let stored = times(&store);
-    assert!(
-        stored[..appended].iter().all(|times| *times == 1),
-        "{fs:?}: a counted line is not once"
-    );
+    assert!(is_once(&stored), "{fs:?}: a counted line is not once");
     assert!(stored.iter().all(|times| *times > 0), "{fs:?}: a line is missing");
 }
 
