@@ -4,7 +4,7 @@
 //! A `Display` text is a sentence that names what and where and, where there is one, the remedy.
 
 use super::{Lsn, ShardId};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -71,16 +71,13 @@ pub enum Error {
         /// The text of the first failure.
         why: String,
     },
-    /// There is no space for what would have to be written. Nothing of it is stored, what was stored is there, and
-    /// writes are taken again, by themselves, when there is space.
-    #[error(
-        "the disk is full: {why} ({}); free some space, and writes are taken again by themselves",
-        path.display()
-    )]
+    /// There is no room for what would have to be written: no space, or no more files may be open. Nothing of it is
+    /// stored, what was stored is there, and writes are taken again, by themselves, when there is room.
+    #[error("{why} ({}); make room, and writes are taken again by themselves", path.display())]
     DiskFull {
-        /// The file or directory that there is no space for.
+        /// The file or directory that there is no room for.
         path: PathBuf,
-        /// What the system said, or how much is left.
+        /// What there is too little of, and what the system said or how much is left.
         why: String,
     },
     /// A documented limit is reached.
@@ -138,6 +135,11 @@ pub enum Error {
     Closed,
 }
 
+/// Whether the process, or the system, may open no more files.
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 impl Error {
     /// A stable code for logs and metrics.
     pub fn code(&self) -> &'static str {
@@ -164,15 +166,31 @@ impl Error {
         Error::Io { op, path: path.into(), source }
     }
 
-    /// Whether the file system had no space for it: it is full, or a quota or its largest file is reached.
+    /// Whether there was no room for it: the file system is full, a quota or its largest file is reached, or no more
+    /// files may be open, which ends as a full disk does.
     pub fn is_disk_full(&self) -> bool {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match self {
             Error::DiskFull { .. } => true,
             Error::Io { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+                    || is_out_of_files(source)
             }
             _ => false,
+        }
+    }
+
+    /// The error of who finds no room, `path` if this one names none.
+    pub(crate) fn into_disk_full(self, path: &Path) -> Error {
+        match self {
+            Error::DiskFull { .. } => self,
+            Error::Io { path, source, .. } if is_out_of_files(&source) => {
+                Error::DiskFull { path, why: format!("no more files can be opened: {source}") }
+            }
+            Error::Io { path, source, .. } => {
+                Error::DiskFull { path, why: format!("the disk is full: {source}") }
+            }
+            other => Error::DiskFull { path: path.into(), why: other.to_string() },
         }
     }
 

@@ -11,6 +11,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
@@ -131,9 +132,11 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Cores that this process may use: affinity and container quota counted in.
+/// Cores that this process may use: affinity and container quota counted in, as they were when it was first asked, since
+/// the system reads files to say so.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Binds the calling thread to the `core`-th of the cores that the process may run on.

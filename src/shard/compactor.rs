@@ -427,11 +427,14 @@ impl Core {
                     Error::Io { .. } | Error::Full { .. } => self.compactions.paused = true,
                     _ => self.compactions.left_alone.extend(inputs),
                 }
-                let is_full = error.is_disk_full();
-                let (text, path) = (error.to_string(), self.shared.config.dir.clone());
-                let failed = || match is_full {
-                    true => Error::DiskFull { path: path.clone(), why: text.clone() },
-                    false => Error::Poisoned { stage: "a compaction", why: text.clone() },
+                let text = error.to_string();
+                let full =
+                    error.is_disk_full().then(|| error.into_disk_full(&self.shared.config.dir));
+                let failed = || match &full {
+                    Some(Error::DiskFull { path, why }) => {
+                        Error::DiskFull { path: path.clone(), why: why.clone() }
+                    }
+                    _ => Error::Poisoned { stage: "a compaction", why: text.clone() },
                 };
                 self.answer_compaction(|| Err(failed()));
             }

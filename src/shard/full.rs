@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   free < reserve          Low      records are refused; removals, flushes, merges, manifests use the reserve
-//!   a job found no space    Out      its work is owed; records are refused, removals go on in what is prepared
+//!   a job found no room     Out      its work is owed; records are refused, removals go on in what is prepared
 //!   nothing owed, and free  Enough   as ever
 //! ```
 //!
@@ -113,7 +113,7 @@ impl Shared {
         if free >= bytes {
             return Ok(());
         }
-        let why = format!("{bytes} bytes are needed and {free} are free");
+        let why = format!("the disk is full: {bytes} bytes are needed and {free} are free");
         Err(Error::DiskFull { path: path.into(), why })
     }
 
@@ -261,12 +261,9 @@ impl Core {
                 self.give_back();
             }
         }
-        let (path, why) = match error {
-            Error::DiskFull { path, why } => (path, why),
-            Error::Io { path, source, .. } => (path, source.to_string()),
-            other => (self.shared.config.dir.clone(), other.to_string()),
-        };
-        *self.shared.full.why() = Some((path, why));
+        if let Error::DiskFull { path, why } = error.into_disk_full(&self.shared.config.dir) {
+            *self.shared.full.why() = Some((path, why));
+        }
         if self.short.flush || self.short.manifest.is_some() {
             self.refuse_waiters(); // F3
         }
@@ -374,10 +371,11 @@ impl Core {
         if level == Level::Enough {
             *self.shared.full.why() = None;
             self.short.pause = PAUSE_MIN;
-            tracing::info!(shard, "there is space on the disk again; the shard takes writes");
+            tracing::info!(shard, "there is room again; the shard takes writes");
         } else if level == Level::Low {
             let why =
                 format!("{} KiB are free, and {} are kept for removals", free >> 10, reserve >> 10);
+            let why = format!("the disk is full: {why}");
             *self.shared.full.why() = Some((self.shared.config.dir.clone(), why));
         }
         if before == Level::Enough

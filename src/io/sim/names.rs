@@ -7,7 +7,7 @@
 use super::Held;
 use super::disk::{Inode, State, eio};
 use super::faults::{Content, PendingWrite};
-use super::plan::Act;
+use super::plan::{Act, Failure};
 use crate::base::{Error, Result};
 use crate::io::fs::check_same_dir;
 use std::collections::BTreeMap;
@@ -281,9 +281,13 @@ impl State {
             self.cut();
             return Err(self.gone_error(op, path));
         }
-        let planned = self.planned(Act::Other, op, path).is_some();
+        let planned = self.planned(Act::Other, op, path);
         self.record();
-        let fails = self.rng.chance(self.faults.eio_sync) || planned;
+        if planned == Some(Failure::Files) {
+            // It was not even opened.
+            return Err(Failure::Files.error(op, path));
+        }
+        let fails = self.rng.chance(self.faults.eio_sync) || planned.is_some();
         let State { rng, dirs, .. } = self;
         let Some(dir) = dirs.get_mut(path) else {
             return Err(Error::io(op, path, ErrorKind::NotFound.into()));

@@ -28,6 +28,8 @@ pub enum Failure {
     /// `EROFS`, from that operation on, until it is mended: the file system turned read-only, as one does that met an
     /// error. Writes, new names, and removals.
     ReadOnly,
+    /// `EMFILE`, from that operation on, until it is mended: the process may open no more files. What opens one.
+    Files,
     /// Fewer bytes than were asked for. Reads and writes.
     Short,
     /// `EAGAIN`, and nothing was done. Reads, writes and syncs of files.
@@ -61,6 +63,8 @@ impl Failure {
                 matches!(act, Act::Write | Act::Fill | Act::Name)
             }
             Failure::ReadOnly => matches!(act, Act::Write | Act::Fill | Act::Name | Act::Remove),
+            // Each but a rename or a removal, which make no file: where those fail too, more is asked of the store.
+            Failure::Files => matches!(act, Act::Other | Act::Fill | Act::Name),
             Failure::Short => matches!(act, Act::Read | Act::Write | Act::Fill),
             Failure::Again => matches!(act, Act::Read | Act::Write | Act::Fill | Act::Sync),
             Failure::Lost | Failure::Misdirected => act == Act::Write,
@@ -69,7 +73,7 @@ impl Failure {
 
     /// Whether whatever can fail so fails so from then on.
     fn lasts(self) -> bool {
-        matches!(self, Failure::Full | Failure::Quota | Failure::ReadOnly)
+        matches!(self, Failure::Full | Failure::Quota | Failure::ReadOnly | Failure::Files)
     }
 
     /// Whether nobody is told.
@@ -85,6 +89,7 @@ impl Failure {
             Failure::NoSpace | Failure::Full => libc::ENOSPC,
             Failure::Quota => libc::EDQUOT,
             Failure::ReadOnly => libc::EROFS,
+            Failure::Files => libc::EMFILE,
             Failure::Again => libc::EAGAIN,
             Failure::Short if op == "read" => {
                 return Error::corrupt(path, 0, "file ends early: planned");

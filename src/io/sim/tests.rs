@@ -567,13 +567,15 @@ fn planned(failure: Failure) -> Vec<String> {
             Failure::NoSpace | Failure::Full => "No space left on device",
             Failure::Quota => "Disk quota exceeded",
             Failure::ReadOnly => "Read-only file system",
+            Failure::Files => "Too many open files",
             Failure::Again => "Resource temporarily unavailable",
             // Lies have no error.
             Failure::Short | Failure::Lost | Failure::Misdirected => "",
         };
         assert!(text.contains(says), "{failed}: {text}");
         let again = env.disk.create(&path("new"), 512);
-        let lasts = matches!(failure, Failure::Full | Failure::Quota | Failure::ReadOnly);
+        let kinds = [Failure::Full, Failure::Quota, Failure::ReadOnly, Failure::Files];
+        let lasts = kinds.contains(&failure);
         assert_eq!(again.is_err(), lasts, "{failed}");
         disk.mend();
         env.disk.create(&path("newer"), 512).unwrap();
@@ -594,6 +596,8 @@ fn every_operation_can_be_made_to_fail_in_every_way_that_it_can() {
     assert_eq!(planned(Failure::Quota), [&writes[..], &names[..]].concat());
     let changes = ["rename", "link", "remove", "create", "remove"];
     assert_eq!(planned(Failure::ReadOnly), [&writes[..], &changes[..]].concat());
+    let opens = ["create", "write", "sync", "rename", "link", "list", "open", "lock", "create"];
+    assert_eq!(planned(Failure::Files), opens);
     assert_eq!(planned(Failure::Short), ["write", "write", "write", "read"]);
     let again = ["write", "sync", "write", "sync", "write", "sync", "read"];
     assert_eq!(planned(Failure::Again), again);

@@ -371,19 +371,20 @@ fn each(failure: Failure, step: u64, first: u64) -> BTreeMap<String, u64> {
     met
 }
 
-const WAYS: [Failure; 7] = [
+const WAYS: [Failure; 8] = [
     Failure::Eio,
     Failure::NoSpace,
     Failure::Full,
     Failure::Quota,
     Failure::ReadOnly,
+    Failure::Files,
     Failure::Short,
     Failure::Again,
 ];
 
 #[test]
 fn whichever_operation_fails_nothing_acknowledged_is_lost_and_nothing_else_is_there() {
-    for (failure, step) in WAYS.into_iter().zip([41, 7, 7, 19, 19, 19, 19]) {
+    for (failure, step) in WAYS.into_iter().zip([41, 7, 7, 19, 19, 19, 19, 19]) {
         let met = each(failure, step, 5);
         assert!(met.values().sum::<u64>() > 10, "{failure:?}: {met:?}");
     }
