@@ -188,7 +188,7 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        3 // the terms of requests, of seconds of expiration and of words came with 3
+        4 // 3: terms of requests, of seconds of expiration and of words; 4: finer marks
     }
 
     fn settings(&self) -> Vec<u8> {

@@ -270,7 +270,8 @@ impl SegmentSource {
         }
         source.residual = Some(select.matches.clone());
         source.batch = select.limit.unwrap_or(LOOK_AHEAD).clamp(1, SIFTED_AHEAD);
-        source.sifting = Some((select.clone(), Sifting::new(sieve, range, source.way)));
+        let sifting = Sifting::new(sieve, &live.segment, range, source.way);
+        source.sifting = Some((select.clone(), sifting));
         Ok(Some(source))
     }
 

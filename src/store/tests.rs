@@ -70,7 +70,7 @@ impl Model for Toy {
 
 /// Two slots share a mark, as authors may. A memtable asks it of the body of what only removes, too.
 fn mark(body: &[u8]) -> u32 {
-    body.get(16).map_or(0, |&kind| (slot_of(body) as u32 / 2) << 16 | u32::from(kind))
+    body.get(16).map_or(0, |&kind| Sieve::mark_of(slot_of(body) as u32 / 2, kind))
 }
 
 fn slot_of(body: &[u8]) -> u64 {
@@ -207,11 +207,11 @@ impl Ask {
             let of = |list: &&Vec<Vec<u8>>| list.iter().all(|term| term[0] == field);
             self.all_of.iter().find(of)
         };
-        let mut slots = pure(b's').map(|list| list.iter().map(|term| u16::from(term[8] / 2)));
-        let mut kinds = pure(b'k').map(|list| list.iter().map(|term| u16::from(term[1])));
+        let mut slots = pure(b's').map(|list| list.iter().map(|term| u32::from(term[8] / 2)));
+        let mut kinds = pure(b'k').map(|list| list.iter().map(|term| term[1]));
         let terms = (self.until % 5 * self.all_of.len() as u64) as usize;
-        let slots = slots.as_mut().map(|slots| slots as &mut dyn Iterator<Item = u16>);
-        let kinds = kinds.as_mut().map(|kinds| kinds as &mut dyn Iterator<Item = u16>);
+        let slots = slots.as_mut().map(|slots| slots as &mut dyn Iterator<Item = u32>);
+        let kinds = kinds.as_mut().map(|kinds| kinds as &mut dyn Iterator<Item = u8>);
         let any = slots.is_some() || kinds.is_some();
         any.then(|| Arc::new(Sieve::new(mark, slots, kinds, terms)))
     }
