@@ -27,7 +27,7 @@ use std::ops::Range;
 pub const SIEVE_TERMS_MIN: usize = 16;
 
 /// Marks that are sifted in the time of one term's look-up.
-const MARKS_PER_TERM: i64 = 64;
+const MARKS_PER_TERM: i64 = 256;
 /// Marks in the time in which a match is found by lists.
 const MARKS_PER_MATCH: i64 = 128;
 /// Marks in the time of a record that is read and does not match.
@@ -43,19 +43,18 @@ const SECOND_BITS: u32 = 6;
 /// One bit for each value of sixteen bits.
 struct Set(Box<[u64; 1024]>);
 
-impl Default for Set {
-    fn default() -> Set {
-        Set(Box::new([0; 1024]))
-    }
-}
-
 impl Set {
+    fn all_or_none(is_all: bool) -> Set {
+        Set(Box::new([if is_all { u64::MAX } else { 0 }; 1024]))
+    }
+
     fn add(&mut self, value: u16) {
         self.0[usize::from(value / 64)] |= 1 << (value % 64);
     }
 
-    fn has(&self, value: u16) -> bool {
-        self.0[usize::from(value / 64)] >> (value % 64) & 1 != 0
+    /// The lowest bit says whether `value` is in it.
+    fn bit(&self, value: u16) -> u64 {
+        self.0[usize::from(value / 64)] >> (value % 64)
     }
 }
 
@@ -63,7 +62,7 @@ impl Set {
 pub struct Sieve {
     mark: fn(&[u8]) -> u32,
     /// Of the highest sixteen bits, and of the sixteen above the second value.
-    first: Option<[Set; 2]>,
+    first: [Set; 2],
     /// A bit for each second value.
     second: u64,
     terms: usize,
@@ -83,26 +82,22 @@ impl Sieve {
         second: Option<&mut dyn Iterator<Item = u8>>,
         terms: usize,
     ) -> Sieve {
-        let first = first.map(|values| {
-            let mut sets = [Set::default(), Set::default()];
-            for mark in values.map(|value| Sieve::mark_of(value, 0)) {
-                sets[0].add((mark >> 16) as u16);
-                sets[1].add((mark >> SECOND_BITS) as u16);
-            }
-            sets
-        });
+        let mut sets = [(); 2].map(|()| Set::all_or_none(first.is_none()));
+        for mark in first.into_iter().flatten().map(|value| Sieve::mark_of(value, 0)) {
+            sets[0].add((mark >> 16) as u16);
+            sets[1].add((mark >> SECOND_BITS) as u16);
+        }
         let bits = |values: &mut dyn Iterator<Item = u8>| {
             values.fold(0, |bits, value| bits | 1 << Sieve::mark_of(0, value))
         };
-        Sieve { mark, first, second: second.map_or(u64::MAX, bits), terms }
+        Sieve { mark, first: sets, second: second.map_or(u64::MAX, bits), terms }
     }
 
+    /// Without a branch: whether a record is of the kind that is asked for is as good as a coin.
     fn admits(&self, mark: u32) -> bool {
-        let is_second = self.second >> (mark % (1 << SECOND_BITS)) & 1 != 0;
-        is_second
-            && self.first.as_ref().is_none_or(|[upper, lower]| {
-                upper.has((mark >> 16) as u16) && lower.has((mark >> SECOND_BITS) as u16)
-            })
+        let [upper, lower] = &self.first;
+        let second = self.second >> (mark % (1 << SECOND_BITS));
+        second & upper.bit((mark >> 16) as u16) & lower.bit((mark >> SECOND_BITS) as u16) & 1 != 0
     }
 
     /// Whether a record with this body may match.

@@ -94,11 +94,12 @@ pub(super) fn open(
     }
     shared.stats.replayed.store(replayed.entries, Relaxed);
     // 4
-    let (numbers, generation) = settle(&mut replay, &files, &manifest, replayed.end)?;
+    let (numbers, generation, is_newer_left) =
+        settle(&mut replay, &files, &manifest, replayed.end)?;
     let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
     // 5. Unless a newer manifest, which cannot be read now, may name them.
-    if !manifest::drop_damaged(&*shared.env.disk, &shared.config, generation)? {
+    if !is_newer_left {
         remove_orphans(&shared, &replay.segments)?;
     }
     // What the manifest on the disk reaches back to is needed, also if a newer one is owed.
@@ -121,17 +122,21 @@ pub(super) fn open(
     Ok(Opened { shared, start, worker })
 }
 
-/// Step 4, and the manifest of what was flushed. Returns the log files that there are, and its generation.
+/// Step 4, and the manifest of what was flushed. Returns the log files that there are, the highest generation that any
+/// manifest has had, and whether one newer than `manifest` is left.
 fn settle(
     replay: &mut Replay,
     files: &wal::Files,
     manifest: &Manifest,
     end: Lsn,
-) -> Result<(Vec<u32>, u64)> {
+) -> Result<(Vec<u32>, u64, bool)> {
     // I3
     manifest::check_end(files, manifest, end)?;
-    let shared = &replay.shared;
-    manifest::settle(&*shared.env.disk, &shared.config, manifest.generation)?;
+    let shared = replay.shared.clone();
+    let (disk, config) = (&*shared.env.disk, &shared.config);
+    manifest::settle(disk, config, manifest.generation)?;
+    // A copy may have been made of one that is passed over: no other gets its number.
+    let newest = manifest::list(disk, config)?.pop().unwrap_or(manifest.generation);
     let in_use = manifest.log_start.file()..=end.file();
     let numbers = files.list()?;
     let chain: Vec<u32> = numbers.iter().copied().filter(|n| in_use.contains(n)).collect();
@@ -141,7 +146,8 @@ fn settle(
     if chain.len() > LOG_FILES_MAX {
         replay.flush(end)?;
     }
-    Ok((numbers, replay.finish(manifest.generation, end)?))
+    let is_newer_left = manifest::drop_damaged(disk, config, manifest.generation)?;
+    Ok((numbers, replay.finish(newest, end)?, is_newer_left))
 }
 
 /// Begins a new log file behind `replayed`, with the worker that prepares the next ones.
@@ -402,7 +408,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Publishes what was replayed, up to `end` of the log; writes a manifest if it has flushed. Returns its generation.
+    /// Publishes what was replayed, up to `end` of the log; writes a manifest behind `generation` if it has flushed. Returns
+    /// the newest generation.
     fn finish(&mut self, generation: u64, end: Lsn) -> Result<u64> {
         self.segments.sort_by_key(|live| std::cmp::Reverse(live.segment.info().time_max));
         self.resize();

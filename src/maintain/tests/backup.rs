@@ -3,6 +3,7 @@
 use super::*;
 use crate::io::Backend;
 use crate::io::threads;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 #[test]
@@ -29,6 +30,32 @@ fn a_backup_is_the_store_and_the_next_one_brings_only_what_is_new() {
         assert_eq!(machine.contents("/a"), expected(3000));
         assert_eq!(machine.contents("/b"), expected(3000));
     }
+}
+
+#[test]
+fn a_manifest_that_was_passed_over_has_a_number_that_no_other_gets() {
+    let machine = Machine::new(1);
+    machine.fill("/a", 0..2000);
+    machine.backup("/a", "/b", How::Link).unwrap();
+    // The newest manifest of each shard rots, of which the backup has a copy.
+    let files = machine.files("/a");
+    let newest_of = |dir: &Path| {
+        let of_dir = files.keys().filter(|path| path.parent() == Some(dir));
+        of_dir.filter(|path| path.to_string_lossy().contains("manifest-")).max().unwrap().clone()
+    };
+    let dirs: BTreeSet<&Path> = files.keys().filter_map(|path| path.parent()).collect();
+    for dir in dirs.into_iter().filter(|dir| dir.ends_with("shard-00") || dir.ends_with("shard-01"))
+    {
+        machine.disk.flip_bit(newest_of(dir), 40, 1).unwrap();
+    }
+    let store = machine.open("/a");
+    (2000..2004).for_each(|n| insert(&store, n).unwrap());
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    machine.backup("/a", "/b", How::Link).unwrap();
+    assert_eq!(machine.contents("/a"), expected(2004));
+    assert_eq!(machine.contents("/b"), expected(2004));
 }
 
 #[test]

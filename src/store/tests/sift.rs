@@ -22,7 +22,7 @@ fn filled(machine: &Machine, options: &Options) -> (Store, Oracle) {
 
 fn ask(slots: std::ops::Range<u64>, limit: Option<usize>, order: Order) -> Ask {
     let terms = slots.map(|slot| slot_term(slot).to_vec()).collect();
-    // A budget of four terms, as `Ask::sieve` has it: 256 marks a segment.
+    // A budget of four terms, as `Ask::sieve` has it: 1,024 marks a segment.
     let (since, until) = (0, u64::MAX / 5 * 5 - 1);
     Ask { all_of: vec![terms], none_of: Vec::new(), ids: None, since, until, limit, order }
 }
@@ -62,7 +62,7 @@ fn terms_are_looked_up_only_if_their_marks_are_rare() {
         assert_eq!(looked_up(&store, &oracle, &dense), 0, "{order:?}");
         assert_eq!(looked_up(&store, &oracle, &ask(0..20, None, order)), 0, "{order:?}");
         let text = store.explain(&[dense.select()], order).unwrap();
-        assert!(text.contains("sift by marks, at first 256; if that finds too little"), "{text}");
+        assert!(text.contains("sift by marks, at first 1024; if that finds too little"), "{text}");
     }
     let rare = ask(40..42, Some(2), Order::Newest);
     assert!(looked_up(&store, &oracle, &rare) > 0);
