@@ -71,7 +71,7 @@ pub struct Sieve {
 impl Sieve {
     /// The mark of these two values: 26 bits of the first, which tell most, and 6 of the second.
     pub const fn mark_of(first: u32, second: u8) -> u32 {
-        first << SECOND_BITS | second as u32 % (1 << SECOND_BITS)
+        (first << SECOND_BITS) | (second as u32 % (1 << SECOND_BITS))
     }
 
     /// Marks as `mark` ([`Model::mark`](crate::model::Model::mark)) makes them, by [`Sieve::mark_of`], of one of the values
