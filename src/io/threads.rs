@@ -132,8 +132,8 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Cores that this process may use: affinity and container quota counted in, as they were when it was first asked, since
-/// the system reads files to say so.
+/// Cores that this process may use: affinity and container quota counted in, as they were when it was first asked or a
+/// thread first pinned, since the system reads files to say so, and says it of the thread that asks.
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -144,6 +144,7 @@ pub fn cores() -> usize {
 /// # Errors
 /// `Invalid` if there are fewer; `Io` if the system refuses.
 pub fn pin_current_to(core: usize) -> Result<()> {
+    let _whole = cores(); // from here on this thread would be told of one
     let mut allowed = empty_set();
     let process = i32::try_from(std::process::id()).unwrap_or(0);
     // SAFETY: the pointer and the size are those of `allowed`, which the call fills.
@@ -264,9 +265,10 @@ mod tests {
 
     #[test]
     fn a_pinned_thread_runs_on_one_core() {
+        let allowed = || std::thread::available_parallelism().unwrap().get();
         for core in 0..cores() {
-            let seen = spawn("pinned", move || pin_current_to(core).map(|()| cores()));
-            assert_eq!(seen.join().unwrap().unwrap(), 1);
+            let seen = spawn("pinned", move || pin_current_to(core).map(|()| (allowed(), cores())));
+            assert_eq!(seen.join().unwrap().unwrap(), (1, cores()));
         }
         assert_eq!(pin_current_to(100_000).unwrap_err().code(), "ERR_INVALID");
     }

@@ -7,6 +7,7 @@
 use crate::failure::{Failure, Outcome};
 use ratite::logs::TracingLayer;
 use std::io::{self, IsTerminal};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -64,5 +65,25 @@ const SILENCED: &str = "tungstenite=off";
 
 fn filter(directives: &str) -> Outcome<EnvFilter> {
     let wrong = |error| Failure::Usage(format!("log.level = {directives:?}: {error}"));
-    EnvFilter::try_new(format!("{directives},{SILENCED}")).map_err(wrong)
+    parse(&format!("{directives},{SILENCED}")).map_err(wrong)
+}
+
+/// What is let through, in the library's words. The spaces around a directive do not count: the library's parser looks
+/// for its parts as many bytes too early as there are before it, and panics where that is within a character.
+pub fn parse(directives: &str) -> Result<EnvFilter, ParseError> {
+    let trimmed: Vec<&str> = directives.split(',').map(str::trim).collect();
+    EnvFilter::try_new(trimmed.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_around_a_directive_do_not_count() {
+        let parsed = |text: &str| parse(text).unwrap().to_string();
+        assert_eq!(parsed(" info,\tratite=debug "), parsed("info,ratite=debug"));
+        assert_eq!(parsed("info,\t[\u{14f}]"), parsed("info,[\u{14f}]"));
+        parse("info,\u{3000}ratite=everything").unwrap_err();
+    }
 }

@@ -6,13 +6,12 @@ use super::table::{
     words,
 };
 use super::{kind::Kind, kind::Word};
-use crate::logging::Format;
+use crate::logging::{self, Format};
 use ratite::base::PageSize;
 use ratite::base::limits::SHARDS_MAX;
 use ratite::io::Backend;
 use ratite::nostr::SearchKinds;
 use ratite::shard::{Compress, SyncMode};
-use tracing_subscriber::EnvFilter;
 
 const fn store(
     key: &'static str,
@@ -217,7 +216,7 @@ fn search(built: &mut Built, text: &str) -> Result<String, String> {
 }
 
 fn filter(built: &mut Built, text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map_err(|error| format!("{error}; try warn, info or ratite=debug"))?;
+    logging::parse(text).map_err(|error| format!("{error}; try warn, info or ratite=debug"))?;
     built.log = Some(text.into());
     Ok(text.into())
 }
