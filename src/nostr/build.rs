@@ -45,7 +45,7 @@ impl Event {
                 .iter()
                 .for_each(|item| format::put_item(&mut body, item.as_ref().as_bytes()));
         }
-        put_varint(&mut body, content.len() as u64);
+        format::close_tags(&mut body);
         body.extend_from_slice(content.as_bytes());
         let key = Key { time: created_at, id: [0; 32] };
         Event::new(key, body).expect("a body just encoded, below 4 GiB")

@@ -1,7 +1,7 @@
 //! Events in memory: [`EventRef`], a checked view over key and body, and [`Event`], which owns them.
 //!
 //! I1. The body of both was checked once by `format::check`; the accessors rely on it. A text that is none
-//!     after all (a stored body whose page lied) reads as empty, never as undefined.
+//!     after all (a stored body whose page lied) reads as empty, and a tag that is cut off is the last, never undefined.
 
 use std::fmt;
 
@@ -26,11 +26,11 @@ impl<'a> EventRef<'a> {
         Ok(EventRef { key, body, layout: format::check(body)? })
     }
 
-    /// Views a record that a store gave back: its texts were checked when it was stored, and its pages'
-    /// checksums have held since. A tenth of the cost of [`EventRef::new`].
+    /// Views a record that a store gave back: it was checked when it was stored, and its pages' checksums have held
+    /// since. Reads two numbers; the tags are walked by whoever asks for them.
     ///
     /// # Errors
-    /// If the parts of the body do not hold together.
+    /// If the parts of the body reach beyond it.
     pub fn stored(record: Record<'a>) -> Result<EventRef<'a>, FormatError> {
         let layout = format::layout(record.body)?;
         Ok(EventRef { key: record.key, body: record.body, layout })
@@ -93,7 +93,7 @@ impl<'a> EventRef<'a> {
 
     /// The tags in their order.
     pub fn tags(&self) -> impl Iterator<Item = TagRef<'a>> + use<'a> {
-        let mut rest = &self.body[self.layout.tags_at as usize..self.layout.tags_end as usize];
+        let mut rest = &self.body[self.layout.tags_at as usize..self.layout.content_at as usize];
         (0..self.layout.tag_count).map_while(move |_| {
             let item_count = get_varint(&mut rest)? as usize;
             let items = rest;

@@ -5,15 +5,18 @@
 //!    0     32  pubkey
 //!   32     64  sig
 //!   96      2  kind, little-endian
-//!   98      v  number of tags
+//!   98      v  bytes of the tags, their number included
+//!           v  number of tags
 //!              each tag:  v  number of items
 //!              each item: v  bytes << 1 | packed, then the bytes
-//!           v  bytes of the content, then the content, to the end of the body
+//!              the content, to the end of the body
 //! ```
 //!
 //! `v` is a LEB128 integer in its shortest form. An item of at least 16 characters that is lowercase
 //! hex of even length (ids and keys) is stored packed, as the bytes it spells; every other item
 //! verbatim.
+//!
+//! So the content is found without a walk over the tags: most of who reads an event asks for few of them.
 //!
 //! I1. Everything that is not packed is UTF-8.
 //! I2. The form is canonical: equal events have equal bodies, since packing is never a choice.
@@ -28,7 +31,7 @@ pub const PUBKEY_AT: usize = 0;
 pub const SIG_AT: usize = 32;
 /// Where the kind starts.
 pub const KIND_AT: usize = 96;
-/// Where the tags start, and the shortest body but two ends.
+/// Where the tags start, and the shortest body but two numbers ends.
 pub const TAGS_AT: usize = 98;
 /// Characters from which a hex item is packed. Shorter ones are mostly words and numbers.
 pub const PACKED_CHARS_MIN: usize = 16;
@@ -55,9 +58,7 @@ pub(super) struct Layout {
     pub(super) tag_count: u32,
     /// Where the first tag starts.
     pub(super) tags_at: u32,
-    /// Where the last tag ends.
-    pub(super) tags_end: u32,
-    /// Where the content starts; it goes to the end.
+    /// Where the last tag ends and the content starts; it goes to the end.
     pub(super) content_at: u32,
 }
 
@@ -72,16 +73,34 @@ pub(super) struct RawItem<'a> {
 
 /// Checks a whole body, one pass over it, and says where its parts lie.
 pub(super) fn check(body: &[u8]) -> Result<Layout, FormatError> {
-    walk::<true>(body)
+    let layout = layout(body)?;
+    let (tags, content) = body.split_at(layout.content_at as usize);
+    let fail = |rest: &[u8], what| FormatError { offset: tags.len() - rest.len(), what };
+    let mut rest = &tags[layout.tags_at as usize..];
+    // Both loops end with the bytes: a tag takes at least one, an item too.
+    for _ in 0..layout.tag_count {
+        let items = get_varint(&mut rest).ok_or_else(|| fail(rest, CUT))?;
+        for _ in 0..items {
+            let start = rest;
+            let item = take_item(&mut rest).ok_or_else(|| fail(start, "a tag item is cut off"))?;
+            check_item(item).map_err(|what| fail(start, what))?;
+        }
+    }
+    if !rest.is_empty() {
+        return Err(fail(rest, "the tags take less than their bytes"));
+    }
+    if std::str::from_utf8(content).is_err() {
+        return Err(FormatError { offset: tags.len(), what: "the content is not UTF-8" });
+    }
+    Ok(layout)
 }
+
+const CUT: &str = "a number is cut off or not in its shortest form";
 
 /// Says where the parts of a body lie that was checked before it was stored, and that a page's checksum
-/// has held since. Still refuses what does not hold together; skips what each text would cost.
+/// has held since: two numbers are read. Still refuses parts that reach beyond the body.
+#[inline]
 pub(super) fn layout(body: &[u8]) -> Result<Layout, FormatError> {
-    walk::<false>(body)
-}
-
-fn walk<const TEXTS: bool>(body: &[u8]) -> Result<Layout, FormatError> {
     let fail = |rest: &[u8], what| FormatError { offset: body.len() - rest.len(), what };
     if u32::try_from(body.len()).is_err() {
         return Err(FormatError { offset: 0, what: "it is longer than 4 GiB" });
@@ -89,33 +108,20 @@ fn walk<const TEXTS: bool>(body: &[u8]) -> Result<Layout, FormatError> {
     let Some(mut rest) = body.get(TAGS_AT..) else {
         return Err(FormatError { offset: body.len(), what: "it ends in the fixed part" });
     };
-    let cut = "a number is cut off or not in its shortest form";
-    let tag_count = get_varint(&mut rest).ok_or_else(|| fail(rest, cut))?;
-    let tags_at = body.len() - rest.len();
-    // Both loops end with the bytes: a tag takes at least one, an item too.
-    for _ in 0..tag_count {
-        let items = get_varint(&mut rest).ok_or_else(|| fail(rest, cut))?;
-        for _ in 0..items {
-            let start = rest;
-            let item = take_item(&mut rest).ok_or_else(|| fail(start, "a tag item is cut off"))?;
-            if TEXTS {
-                check_item(item).map_err(|what| fail(start, what))?;
-            }
-        }
+    let bytes = get_varint(&mut rest).ok_or_else(|| fail(rest, CUT))?;
+    if bytes > rest.len() as u64 {
+        return Err(fail(rest, "the tags are cut off"));
     }
-    let tags_end = body.len() - rest.len();
-    let length = get_varint(&mut rest).ok_or_else(|| fail(rest, cut))?;
-    if length != rest.len() as u64 {
-        return Err(fail(rest, "the content's length is not that of the remaining bytes"));
-    }
-    if TEXTS && std::str::from_utf8(rest).is_err() {
-        return Err(fail(rest, "the content is not UTF-8"));
+    let content = &rest[bytes as usize..];
+    let tag_count = get_varint(&mut rest).ok_or_else(|| fail(rest, CUT))?;
+    // A tag takes a byte at least.
+    if tag_count > rest.len().saturating_sub(content.len()) as u64 || rest.len() < content.len() {
+        return Err(fail(rest, "the tags take more than their bytes"));
     }
     Ok(Layout {
         tag_count: tag_count as u32,
-        tags_at: tags_at as u32,
-        tags_end: tags_end as u32,
-        content_at: (body.len() - rest.len()) as u32,
+        tags_at: (body.len() - rest.len()) as u32,
+        content_at: (body.len() - content.len()) as u32,
     })
 }
 
@@ -166,8 +172,19 @@ pub(super) fn close_item(out: &mut Vec<u8>, start: usize) {
         return put_item(out, &text);
     }
     let head = ((out.len() - start) as u64) << 1;
-    put_varint(out, head);
-    out[start..].rotate_right(varint_len(head));
+    put_before(out, start, head);
+}
+
+/// Makes the tags of what stands from [`TAGS_AT`] to the end of `out`: their number and each of them.
+pub(super) fn close_tags(out: &mut Vec<u8>) {
+    let bytes = out.len() - TAGS_AT;
+    put_before(out, TAGS_AT, bytes as u64);
+}
+
+/// Puts a number in front of what stands from `start` to the end.
+fn put_before(out: &mut Vec<u8>, start: usize, number: u64) {
+    put_varint(out, number);
+    out[start..].rotate_right(varint_len(number));
 }
 
 /// Puts `count` where one byte was kept free for it at `at`.
@@ -217,7 +234,7 @@ mod tests {
             put_varint(&mut out, tag.len() as u64);
             tag.iter().for_each(|item| put_item(&mut out, item.as_bytes()));
         }
-        put_varint(&mut out, content.len() as u64);
+        close_tags(&mut out);
         out.extend_from_slice(content.as_bytes());
         out
     }
@@ -262,15 +279,40 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_and_every_trailing_byte_is_refused() {
-        let whole = body(&[&["e", &"0a".repeat(32), ""], &[], &["t", "nostr"]], "hé");
-        assert!(check(&whole).is_ok());
-        for cut in 0..whole.len() {
-            assert!(check(&whole[..cut]).is_err(), "{cut}");
+    fn every_cut_within_the_tags_and_every_byte_too_many_in_them_is_refused() {
+        let whole = body(&[&["e", &"0a".repeat(32), ""], &[], &["t", "nostr"]], "h\u{e9}");
+        let at = check(&whole).unwrap().content_at as usize;
+        assert_eq!(&whole[at..], "h\u{e9}".as_bytes());
+        for cut in 0..at {
+            assert!(check(&whole[..cut]).is_err() && layout(&whole[..cut]).is_err(), "{cut}");
         }
-        let mut longer = whole.clone();
-        longer.push(b'x');
-        assert!(check(&longer).is_err());
+        assert!(check(&whole[..at]).is_ok()); // no content
+        assert!(check(&whole[..whole.len() - 1]).unwrap_err().what.contains("UTF-8"));
+        for bytes in [whole[TAGS_AT] - 1, whole[TAGS_AT] + 1] {
+            let mut other = whole.clone();
+            other[TAGS_AT] = bytes;
+            assert!(check(&other).is_err(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_layout_reaches_nowhere_beyond_the_body() {
+        let of = |rest: &[u8]| layout(&[&[0; TAGS_AT][..], rest].concat());
+        let parts = |rest: &[u8]| of(rest).map(|l| (l.tag_count, l.tags_at, l.content_at)).ok();
+        assert_eq!(parts(&[1, 0]), Some((0, 100, 100)));
+        assert_eq!(parts(&[2, 1, 0, b'x']), Some((1, 100, 101)));
+        for (rest, what) in [
+            (&[][..], "cut off"),
+            (&[0], "cut off"),         // no number of tags
+            (&[0, 0], "more than"),    // a number behind the tags
+            (&[1, 1, 0], "more than"), // a tag in no byte
+            (&[2, 2, 0], "more than"), // two in one
+            (&[2, 0x80, 1, b'x'], "more than"),
+            (&[3, 0, 0], "cut off"),
+            (&[0xff; 9], "cut off"),
+        ] {
+            assert!(of(rest).unwrap_err().what.contains(what), "{rest:?}: {:?}", of(rest));
+        }
     }
 
     #[test]
@@ -280,7 +322,7 @@ mod tests {
             out.extend_from_slice(&[1, 1]);
             put_varint(&mut out, head);
             out.extend_from_slice(bytes);
-            out.push(0);
+            close_tags(&mut out);
             check(&out).map_err(|e| e.what)
         };
         assert!(with_item(8 << 1 | 1, &[0xab; 8]).is_ok());

@@ -188,7 +188,7 @@ impl Model for EventModel {
     }
 
     fn version(&self) -> u32 {
-        4 // 3: terms of requests, of seconds of expiration and of words; 4: finer marks
+        5 // 3: terms of requests, of seconds of expiration and of words; 4: finer marks; 5: bytes of the tags before them
     }
 
     fn settings(&self) -> Vec<u8> {

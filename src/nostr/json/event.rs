@@ -9,8 +9,8 @@
 
 use super::scan::{Scanner, Text};
 use super::{JsonLimits, ParseError, Refused, UNKNOWN_KEYS_MAX};
+use crate::base::Key;
 use crate::base::limits::RECORD_BYTES_MAX;
-use crate::base::{Key, put_varint};
 use crate::nostr::event::Event;
 use crate::nostr::format::{self, KIND_AT, PUBKEY_AT, SIG_AT, TAGS_AT};
 
@@ -131,6 +131,7 @@ impl<'a> Parser<'a, '_> {
             count += 1;
         }
         format::set_count(self.out, at, count);
+        format::close_tags(self.out);
         Ok(())
     }
 
@@ -178,17 +179,11 @@ impl<'a> Parser<'a, '_> {
             return self.scan.refuse(Refused::Missing("content"));
         };
         let start = self.out.len();
-        let length = if let Some(plain) = content.plain() {
-            put_varint(self.out, plain.len() as u64);
-            self.out.extend_from_slice(plain);
-            plain.len()
-        } else {
-            self.out.push(0);
-            content.unescape(self.out);
-            let length = self.out.len() - start - 1;
-            format::set_count(self.out, start, length);
-            length
-        };
+        match content.plain() {
+            Some(plain) => self.out.extend_from_slice(plain),
+            None => content.unescape(self.out),
+        }
+        let length = self.out.len() - start;
         let refuse = |what, limit| {
             Err(ParseError { what: Refused::TooMany { what, limit }, offset: content.offset })
         };
