@@ -96,14 +96,13 @@ pub(super) fn open(
     // 4
     let (numbers, generation, is_newer_left) =
         settle(&mut replay, &files, &manifest, replayed.end)?;
-    let log_start = replay.log_start;
     shared.published.log_to(replayed.end);
     // 5. Unless a newer manifest, which cannot be read now, may name them.
     if !is_newer_left {
         remove_orphans(&shared, &replay.segments)?;
     }
     // What the manifest on the disk reaches back to is needed, also if a newer one is owed.
-    let needed_from = if replay.owes_manifest { manifest.log_start } else { log_start };
+    let needed_from = if replay.owes_manifest { manifest.log_start } else { replay.log_start };
     let in_use = needed_from.file()..=replayed.end.file();
     let unneeded = numbers.into_iter().filter(|n| !in_use.contains(n)).collect();
     // 6
@@ -115,7 +114,7 @@ pub(super) fn open(
         log,
         log_align,
         group_bytes_max: files.group_bytes_max().min(GROUP_BYTES_MAX),
-        log_start,
+        log_start: replay.log_start,
         generation,
         owes_manifest: replay.owes_manifest,
     };
