@@ -282,6 +282,8 @@ pub(super) struct Compactions {
     running: Option<(Vec<SegmentId>, Arc<AtomicBool>)>,
     /// Removals that the compactor has still to do.
     removing: usize,
+    /// The manifest behind which the inputs of the last merge are removed: its generation.
+    awaited: u64,
     /// Merges keep to a rate, so removals are gentle.
     gentle: bool,
     /// Something changed since the last choice.
@@ -301,6 +303,7 @@ impl Compactions {
             jobs,
             running: None,
             removing: 0,
+            awaited: 0,
             gentle,
             due: false,
             paused: false,
@@ -325,6 +328,17 @@ impl Compactions {
     /// Whether there is nothing for the compactor to do.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.removing == 0
+    }
+
+    /// Inputs of a merge are removed behind the manifest of this generation.
+    fn awaits(&mut self, generation: u64) {
+        self.awaited = generation;
+    }
+
+    /// Whether the next merge may begin, the last durable manifest being `durable`: not before the inputs of the last
+    /// one are gone, since the headroom is that of one merge.
+    fn is_ready(&self, durable: u64) -> bool {
+        self.is_idle() && self.due && self.awaited <= durable
     }
 
     /// Has the compactor remove what was merged.
@@ -365,8 +379,7 @@ impl Core {
     /// Chooses the next merge, if one is of use and none is under way.
     pub(super) fn compact_if_due(&mut self) {
         let over = self.shared.is_ending();
-        // Not before the inputs of the last one are gone: the headroom is that of one merge.
-        if !self.compactions.is_idle() || !self.compactions.due || over {
+        if !self.compactions.is_ready(self.durable) || over {
             return;
         }
         let asked = !self.compactions.waiters.is_empty();
@@ -428,12 +441,19 @@ impl Core {
                     _ => self.compactions.left_alone.extend(inputs),
                 }
                 let text = error.to_string();
+                let damaged = match &error {
+                    Error::Corrupt { path, offset, what } => {
+                        Some((path.clone(), *offset, what.clone()))
+                    }
+                    _ => None,
+                };
                 let full =
                     error.is_disk_full().then(|| error.into_disk_full(&self.shared.config.dir));
-                let failed = || match &full {
-                    Some(Error::DiskFull { path, why }) => {
+                let failed = || match (&full, &damaged) {
+                    (Some(Error::DiskFull { path, why }), _) => {
                         Error::DiskFull { path: path.clone(), why: why.clone() }
                     }
+                    (_, Some((path, offset, what))) => Error::corrupt(path, *offset, what),
                     _ => Error::Poisoned { stage: "a compaction", why: text.clone() },
                 };
                 self.answer_compaction(|| Err(failed()));
@@ -468,6 +488,7 @@ impl Core {
             self.compactions.remove(obsolete.clone(), usize::MAX);
         }
         self.checkpoint(obsolete);
+        self.compactions.awaits(self.generation);
     }
 }
 

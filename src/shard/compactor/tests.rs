@@ -179,6 +179,21 @@ fn removals_are_gentle_where_merges_keep_to_a_rate_and_segments_are_few() {
 }
 
 #[test]
+fn a_merge_waits_until_the_inputs_of_the_last_one_are_gone() {
+    let (jobs, _received) = unbounded();
+    let mut compactions = Compactions::new(jobs, false);
+    assert!(!compactions.is_ready(0), "nothing changed");
+    compactions.changed();
+    assert!(compactions.is_ready(0));
+    compactions.awaits(7);
+    assert!(!compactions.is_ready(6), "they are not yet to be removed");
+    compactions.remove(vec![PathBuf::from("/s/one.seg")], 1);
+    assert!(!compactions.is_ready(7), "they are being removed");
+    compactions.removed();
+    assert!(compactions.is_ready(7) && compactions.is_ready(8));
+}
+
+#[test]
 fn a_merge_is_given_up_for_its_own_inputs_only() {
     let (jobs, _received) = unbounded();
     let mut compactions = Compactions::new(jobs, false);

@@ -41,6 +41,25 @@ fn value(text: &str) -> Value {
 }
 
 #[test]
+fn what_is_damaged_is_named_and_stays() {
+    let store = Store::new();
+    store.import(&["--no-verify", "--shards", "1"], events(2000, 53).as_bytes()).well();
+    store.run("compact", &[]).well();
+    let segments = std::fs::read_dir(store.dir().join("shard-00")).unwrap();
+    let mut segments = segments.map(|entry| entry.unwrap().path());
+    let segment = segments.find(|path| path.extension().is_some_and(|e| e == "seg")).unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[3 * 4096 + 77] ^= 4;
+    std::fs::write(&segment, &bytes).unwrap();
+    // Both fit one segment.
+    store.import(&["--no-verify"], events(500, 54).as_bytes()).well();
+    let refused = store.run("compact", &[]).badly();
+    let named = refused.contains(segment.to_str().unwrap()) && refused.contains("byte 12288");
+    assert!(named && !refused.contains("POISONED"), "{refused}");
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes);
+}
+
+#[test]
 fn the_dead_are_gone_and_so_are_their_bytes() {
     let (notes, old, new) = (events(1500, 51), versions(1_700_000_000), versions(1_700_000_001));
     // Mixed: a segment with nothing but dead would go by itself, before it is asked.

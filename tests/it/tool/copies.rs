@@ -34,11 +34,13 @@ fn a_backup_restores_to_the_same_events_and_a_second_one_adds_to_it() {
     let said = store.run("backup", &[text(&backup)]);
     assert!(said.summary().starts_with("2 shards, ") && said.summary().contains(" linked"));
     said.well();
+    on(&backup, "verify", &[]).well();
 
     store.import(&["--no-verify"], rest.as_bytes()).well();
     let said = store.run("backup", &[text(&backup)]);
     assert!(!said.summary().contains("(0 kept"), "{}", said.summary());
     said.well();
+    on(&backup, "verify", &[]).well();
     let expected = texts(&kept(&input));
     assert_eq!(store.run("export", &[]).well(), expected);
 
