@@ -12,6 +12,7 @@
 //! (`rules.rs`). The others, removed by retention or by hand, can come back, and the report says so.
 
 use super::Bench;
+use super::segment::insist;
 use crate::base::{Error, Ordinal, Result, SegmentId};
 use crate::io::Disk;
 use crate::maintain::log::{Log, first_there};
@@ -38,7 +39,7 @@ pub fn base(bench: &mut Bench<'_>, config: &Config) -> Result<Base> {
     let highest = generations.last().copied().unwrap_or(0);
     let mut newest = None;
     for &generation in generations.iter().rev() {
-        match manifest::read_one(&*disk, config, generation) {
+        match insist(|| manifest::read_one(&*disk, config, generation)) {
             Ok(whole) => newest = Some(whole),
             // What cannot be read now may be whole: nothing is put in its place.
             Err(error @ Error::Io { .. }) => return Err(error),

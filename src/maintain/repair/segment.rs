@@ -77,13 +77,10 @@ pub fn rebuild(
     Ok((new.records > 0).then_some(new))
 }
 
-/// Reads, and once more if the device says that it cannot: it may be able to in a moment, and what is given up here leaves
-/// the store.
-fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
-    match read() {
-        Err(Error::Io { .. }) => read(),
-        read => read,
-    }
+/// Reads, and once more if that fails: the device may be able to in a moment, or give all of the bytes, and what is given
+/// up here leaves the store.
+pub(super) fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    read().or_else(|_| read())
 }
 
 fn new_id(bench: &Bench<'_>) -> SegmentId {
