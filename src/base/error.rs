@@ -194,6 +194,17 @@ impl Error {
         }
     }
 
+    /// The same for one more who waits for it: of a full disk and of damage as it is, else that `stage` failed, and why.
+    pub(crate) fn once_more(&self, stage: &'static str) -> Error {
+        match self {
+            Error::DiskFull { path, why } => {
+                Error::DiskFull { path: path.clone(), why: why.clone() }
+            }
+            Error::Corrupt { path, offset, what } => Error::corrupt(path, *offset, what),
+            other => Error::Poisoned { stage, why: other.to_string() },
+        }
+    }
+
     /// Damage found at `offset` of `path`.
     pub fn corrupt(path: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Error {
         Error::Corrupt { path: path.into(), offset, what: what.into() }

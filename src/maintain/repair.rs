@@ -162,6 +162,12 @@ pub fn run(
     Ok(done)
 }
 
+/// Reads, and once more if that fails: the device may be able to in a moment, or give all of the bytes, and what is given
+/// up here leaves the store.
+fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    read().or_else(|_| read())
+}
+
 /// STORE made anew from what was settled.
 fn mend_store(bench: &mut Bench<'_>, path: &Path) -> Result<()> {
     let site = bench.scene.site.clone();

@@ -115,7 +115,9 @@ pub(super) fn layout(body: &[u8]) -> Result<Layout, FormatError> {
     let content = &rest[bytes as usize..];
     let tag_count = get_varint(&mut rest).ok_or_else(|| fail(rest, CUT))?;
     // A tag takes a byte at least.
-    if tag_count > rest.len().saturating_sub(content.len()) as u64 || rest.len() < content.len() {
+    let is_room =
+        rest.len().checked_sub(content.len()).is_some_and(|room| tag_count <= room as u64);
+    if !is_room {
         return Err(fail(rest, "the tags take more than their bytes"));
     }
     Ok(Layout {

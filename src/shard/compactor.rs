@@ -440,23 +440,11 @@ impl Core {
                     Error::Io { .. } | Error::Full { .. } => self.compactions.paused = true,
                     _ => self.compactions.left_alone.extend(inputs),
                 }
-                let text = error.to_string();
-                let damaged = match &error {
-                    Error::Corrupt { path, offset, what } => {
-                        Some((path.clone(), *offset, what.clone()))
-                    }
-                    _ => None,
+                let error = match error.is_disk_full() {
+                    true => error.into_disk_full(&self.shared.config.dir),
+                    false => error,
                 };
-                let full =
-                    error.is_disk_full().then(|| error.into_disk_full(&self.shared.config.dir));
-                let failed = || match (&full, &damaged) {
-                    (Some(Error::DiskFull { path, why }), _) => {
-                        Error::DiskFull { path: path.clone(), why: why.clone() }
-                    }
-                    (_, Some((path, offset, what))) => Error::corrupt(path, *offset, what),
-                    _ => Error::Poisoned { stage: "a compaction", why: text.clone() },
-                };
-                self.answer_compaction(|| Err(failed()));
+                self.answer_compaction(|| Err(error.once_more("a compaction")));
             }
         }
     }

@@ -11,8 +11,7 @@
 //! log that are no longer there. Of those, the rules find who died of a record that is still stored
 //! (`rules.rs`). The others, removed by retention or by hand, can come back, and the report says so.
 
-use super::Bench;
-use super::segment::insist;
+use super::{Bench, insist};
 use crate::base::{Error, Ordinal, Result, SegmentId};
 use crate::io::Disk;
 use crate::maintain::log::{Log, first_there};

@@ -7,7 +7,7 @@
 //!
 //! I1. The dead stay dead: their ordinals are mapped. None is dropped here, so that this is no compaction.
 
-use super::{Bench, Lost};
+use super::{Bench, Lost, insist};
 use crate::base::{Error, Key, Ordinal, Result, SegmentId, Terms};
 use crate::model::Record;
 use crate::segment::{Body, Builder, NewSegment, Segment, file_name};
@@ -75,12 +75,6 @@ pub fn rebuild(
     let (saved, of) = (new.records, salvage.segment.records());
     bench.act(&path, format!("made anew as {}: {saved} of {of} records", file_name(id)));
     Ok((new.records > 0).then_some(new))
-}
-
-/// Reads, and once more if that fails: the device may be able to in a moment, or give all of the bytes, and what is given
-/// up here leaves the store.
-pub(super) fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
-    read().or_else(|_| read())
 }
 
 fn new_id(bench: &Bench<'_>) -> SegmentId {
