@@ -64,9 +64,10 @@ fn steps_go_up_to_twice_the_records_and_an_open_store_is_refused() {
 }
 
 /// Cut at every write and sync from the swap on, and at some before: the directory opens to the same records
-/// each time, with the old shards or the new.
+/// each time, with the old shards or the new. `RATITE_STEP=1`: at each before, too.
 #[test]
 fn a_reshard_cut_off_anywhere_leaves_one_whole_store_and_is_completed_by_the_next() {
+    let step = std::env::var("RATITE_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(17);
     for (shards, seed) in [(4, 0), (1, 1000)] {
         let total = {
             let machine = Machine::new(seed);
@@ -103,7 +104,7 @@ fn a_reshard_cut_off_anywhere_leaves_one_whole_store_and_is_completed_by_the_nex
             let count = if n.is_multiple_of(2) { 600 } else { 500 };
             assert_eq!(machine.contents("/a"), expected(count), "cut {n} of {total}");
             // Writes of records differ by nothing; the swap is at the end.
-            n += if n + 150 < total { 17 } else { 1 };
+            n += if n + 150 < total { step } else { 1 };
         }
         assert!(old > 20 && new > 2, "{shards}: {old} old, {new} new of {total}");
     }
