@@ -112,30 +112,80 @@ fn small_run(machine: &Machine, options: &Options, ledger: &mut Ledger, world: &
     !machine.disk.is_off()
 }
 
+/// A run that fills several files of the log, ends them by checkpoints, and writes them again. False if the power failed.
+fn turning_run(
+    machine: &Machine,
+    options: &Options,
+    ledger: &mut Ledger,
+    world: &mut World,
+) -> bool {
+    let Ok(store) = machine.open(options) else { return false };
+    for n in 1..=48 {
+        if ledger.submit(&store, &[world.event()], 1).is_err() {
+            return false;
+        }
+        if n % 24 == 0 && store.engine().flush().is_err() {
+            return false;
+        }
+    }
+    store.close().is_ok() && !machine.disk.is_off()
+}
+
+/// Does `run` again and again, cut off after one more write or sync each time; says how many there are.
+fn every_cut(
+    seed: u64,
+    options: &Options,
+    run: fn(&Machine, &Options, &mut Ledger, &mut World) -> bool,
+) -> u64 {
+    let shards = options.shards.expect("it is said");
+    for n in 1.. {
+        let mut world = World::new(seed);
+        let machine = Machine::new(seed * 10_000 + n);
+        let mut ledger = Ledger::new(shards);
+        machine.disk.crash_after(n);
+        let finished = run(&machine, options, &mut ledger, &mut world);
+        // Other choices at each cut.
+        world.rng = ratite::io::Rng::new(n);
+        let store = recover(&machine, options, &mut world);
+        ledger.adopt(&store, Loss::Nothing);
+        ledger.check(&store, &mut world, 2);
+        drop(store);
+        ledger.check(&recover(&machine, options, &mut world), &mut world, 1);
+        if finished {
+            return n - 1;
+        }
+    }
+    unreachable!("some cut is behind the end")
+}
+
 #[test]
 fn promise_2_every_single_cut_opens_again_to_a_prefix() {
     replay::each_seed("promise_2_every_single_cut_opens_again_to_a_prefix", 0..4, |seed| {
         let shards = if seed.is_multiple_of(2) { 1 } else { 2 };
-        let options = options(shards, SyncMode::Always);
-        let mut cuts = 0;
-        for n in 1.. {
-            let mut world = World::new(seed);
-            let machine = Machine::new(seed * 10_000 + n);
-            let mut ledger = Ledger::new(shards);
-            machine.disk.crash_after(n);
-            let finished = small_run(&machine, &options, &mut ledger, &mut world);
-            // Other choices at each cut.
-            world.rng = ratite::io::Rng::new(n);
-            let store = recover(&machine, &options, &mut world);
-            ledger.adopt(&store, Loss::Nothing);
-            ledger.check(&store, &mut world, 2);
-            drop(store);
-            ledger.check(&recover(&machine, &options, &mut world), &mut world, 1);
-            if finished {
-                break;
-            }
-            cuts = n;
-        }
+        let cuts = every_cut(seed, &options(shards, SyncMode::Always), small_run);
         assert!(cuts > 50, "only {cuts} writes and syncs");
+    });
+}
+
+#[test]
+fn promise_2_every_cut_of_rotations_and_checkpoints_opens_again_to_a_prefix() {
+    let test = "promise_2_every_cut_of_rotations_and_checkpoints_opens_again_to_a_prefix";
+    replay::each_seed(test, 0..2, |seed| {
+        let mut options = options(1, SyncMode::Always);
+        options.log_file_bytes = 64 << 10;
+        let cuts = every_cut(seed, &options, turning_run);
+        assert!(cuts > 120, "only {cuts} writes and syncs");
+        // Without a cut: a block of 4 KiB or more each, so that the log went on in a third file and a fourth at least,
+        // and by the end checkpoints have let go of the first.
+        let (machine, mut ledger) = (Machine::new(seed), Ledger::new(1));
+        assert!(turning_run(&machine, &options, &mut ledger, &mut World::new(seed)));
+        let mut logs: Vec<_> = machine.files(1);
+        logs.retain(|path| path.contains("/wal-"));
+        logs.sort();
+        assert!(
+            !logs[0].ends_with("/wal-00000001")
+                && logs.last().unwrap().as_str() > "/store/shard-00/wal-00000004",
+            "{logs:?}"
+        );
     });
 }

@@ -51,11 +51,12 @@ fn writes_again<K: Kind>(mut writer: Writer, told: &mut K::Told) {
     assert!(acks >= ENOUGH);
 }
 
-fn fills_up<K: Kind>(fs: Fs, test: &str) {
+/// Fills 20 MiB, of which others hold so many at first and give them up one after the other.
+pub fn fills_up<K: Kind>(fs: Fs, [one, two]: [usize; 2], test: &str) {
     let Some(mounted) = Mounted::make(fs, 20, "", test) else { return };
     let (dir, sync) = (mounted.path().join("store"), SyncMode::Always);
-    mounted.take("one", 3);
-    mounted.take("two", 3);
+    mounted.take("one", one);
+    mounted.take("two", two);
     let mut told = K::Told::default();
     let mut writer = Writer::start::<K>(&dir, sync, false, 0);
     let first = until_full::<K>(&mut writer, &mut told);
@@ -80,12 +81,12 @@ fn fills_up<K: Kind>(fs: Fs, test: &str) {
 #[test]
 fn a_file_system_that_is_full_costs_no_event() {
     let test = "a_file_system_that_is_full_costs_no_event";
-    [Fs::Ext4, Fs::Tmpfs].into_iter().for_each(|fs| fills_up::<Events>(fs, test));
+    [Fs::Ext4, Fs::Tmpfs].into_iter().for_each(|fs| fills_up::<Events>(fs, [3, 3], test));
 }
 
 #[cfg(feature = "logs")]
 #[test]
 fn a_file_system_that_is_full_costs_no_log_record() {
     let test = "a_file_system_that_is_full_costs_no_log_record";
-    [Fs::Ext4, Fs::Tmpfs].into_iter().for_each(|fs| fills_up::<Records>(fs, test));
+    [Fs::Ext4, Fs::Tmpfs].into_iter().for_each(|fs| fills_up::<Records>(fs, [3, 3], test));
 }

@@ -62,7 +62,7 @@ fn kill_repeatedly<K: Kind>(kills: u64, acks_max: u64, large: bool) {
 
 #[test]
 fn kill_9_loses_nothing_that_was_acknowledged() {
-    kill_repeatedly::<Events>(51, 400, false);
+    kill_repeatedly::<Events>(120, 400, false);
 }
 
 /// Some minutes: `cargo test --release --test it kill_9_during -- --ignored`.
@@ -75,7 +75,7 @@ fn kill_9_during_a_million_writes() {
 #[cfg(feature = "logs")]
 #[test]
 fn kill_9_loses_no_acknowledged_record() {
-    kill_repeatedly::<Records>(30, 1_500, false);
+    kill_repeatedly::<Records>(80, 1_500, false);
 }
 
 #[cfg(feature = "logs")]

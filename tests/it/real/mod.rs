@@ -5,13 +5,15 @@
 //!   writer: open, write without end, say each answer on standard error; after an error read, and wait to be told
 //!   events, records   what is written and what has to be there     kill            kill -9 in a row
 //!   mount             a file system of its own                     full, severed   what happens to it
-//!   injected          failing system calls
+//!   blocks            crash states of ext4, by a program of their own
+//!   injected          failing system calls                         soak            for minutes, memory as well
 //! ```
 //!
 //! 1. A writer says an answer when it has it, and in one write: what was said before it died can be read afterwards.
 //! 2. It names what it wrote by numbers, of which everything else follows.
 #![allow(clippy::print_stderr, reason = "what was counted, and why a test is left out")]
 
+mod blocks;
 mod events;
 mod full;
 mod injected;
@@ -20,6 +22,7 @@ pub mod mount;
 #[cfg(feature = "logs")]
 mod records;
 mod severed;
+mod soak;
 
 use ratite::base::{Error, Result};
 use ratite::shard::SyncMode;
@@ -122,6 +125,18 @@ impl Writer {
         large: bool,
         from: u64,
     ) -> Writer {
+        let started = Writer::try_start_under::<K>(runner, dir, sync, large, from);
+        started.expect("it says who it is")
+    }
+
+    /// The same; nothing if it ends before it says who it is.
+    pub fn try_start_under<K: Kind>(
+        runner: &[&str],
+        dir: &Path,
+        sync: SyncMode,
+        large: bool,
+        from: u64,
+    ) -> Option<Writer> {
         let (name, _) = SYNC_MODES.iter().find(|(_, mode)| *mode == sync).unwrap();
         let itself = std::env::current_exe().unwrap();
         let mut command = match runner {
@@ -145,9 +160,13 @@ impl Writer {
             .unwrap();
         let (input, err) = (child.stdin.take(), child.stderr.take().unwrap());
         let mut lines = BufReader::new(err).lines();
-        let first = lines.next().expect("it says who it is").unwrap();
+        let Some(first) = lines.next() else {
+            child.wait().unwrap();
+            return None;
+        };
+        let first = first.unwrap();
         let pid = first.strip_prefix("pid ").unwrap_or_else(|| panic!("{first}")).into();
-        Writer { child, pid, input, lines }
+        Some(Writer { child, pid, input, lines })
     }
 
     /// What it says next; nothing if it has ended.

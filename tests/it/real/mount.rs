@@ -134,7 +134,7 @@ pub fn is_there(program: &str, test: &str) -> bool {
 }
 
 /// Says past what captures the output of tests that one is left out.
-fn skipped(test: &str, why: &str) {
+pub fn skipped(test: &str, why: &str) {
     use std::io::Write;
     let mut past_capture = std::io::stderr();
     writeln!(past_capture, "SKIPPED {test}: {why}").unwrap();
