@@ -1,7 +1,7 @@
 //! One file as it lies there: fields, blocks, pages, records, terms; as lines that a program prints.
 //!
 //! ```text
-//!   a path --magic, or name--> STORE | manifest | log file | segment | anything else, as bytes
+//!   a path --magic, or name--> STORE | manifest | log file | segment | text | anything else, as bytes
 //!                               \-> Line, Line, Line ... until the printer has had enough
 //! ```
 //!
@@ -19,6 +19,7 @@ use super::site::whole_header;
 use crate::base::{Error, Result};
 use crate::io::{Buf, Disk, Env};
 use crate::model::Record;
+use crate::store::texts;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -115,6 +116,7 @@ pub fn file(env: &Env, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result
     };
     let id = crate::segment::parse_file_name(name);
     let is = |magic_of: &[u8; 8], by_name: bool| magic == *magic_of || by_name;
+    let among_texts = path.parent().is_some_and(|dir| dir.ends_with(texts::DIR));
     let is_segment = is(&crate::segment::format::MAGIC, id.is_some());
     if let Some(at) = ask.at {
         return bytes::dump(&*file, at, None, print);
@@ -132,6 +134,8 @@ pub fn file(env: &Env, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result
         log::file(&*disk, path, ask, print)
     } else if is_segment {
         segment::file(&disk, path, ask, print)
+    } else if is(&texts::MAGIC, among_texts && texts::is_text(name)) {
+        small::text(&*disk, path, print)
     } else {
         bytes::dump(&*file, 0, None, print)
     }

@@ -9,7 +9,7 @@
 //!   repair    verify; what is damaged is made anew from what is whole, the damaged goes to quarantine
 //! ```
 //!
-//! Reading order: `backup`, `restore`, `transfer` (what both do), `target`, `segments`, `logs`, `reshard`, `swap`;
+//! Reading order: `backup`, `restore`, `transfer` (what both do), `target`, `segments`, `logs`, `texts`, `reshard`, `swap`;
 //! then `report` (what is found), `readonly` (the disk that cannot be written), `site` (whose store it is),
 //! `log`, `verify`, `repair`, `inspect`.
 //!
@@ -33,6 +33,7 @@ mod swap;
 mod target;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod transfer;
 pub mod verify;
 

@@ -10,6 +10,8 @@
 //!
 //! I1. No byte of an existing file is written, STORE aside, which is replaced whole.
 //! I2. Whatever leaves its place has a name in DIR/quarantine before.
+//!     A damaged text of whoever serves the store keeps its place: nothing says what it said, and to do without it
+//!     would let in what it kept out. That is for a person to decide.
 //! I3. A crash before 5 leaves the store as it was, and new files that no manifest names; after it, the
 //!     store is whole. Either way another run finishes.
 //!
@@ -29,7 +31,7 @@ use super::verify::{self, Scene};
 use crate::base::{Error, Result, ShardId};
 use crate::io::Env;
 use crate::model::Model;
-use crate::store::birth;
+use crate::store::{birth, texts};
 use quarantine::Quarantine;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,6 +142,7 @@ pub fn run(
     if bench.done.before.is_damaged(&store) {
         mend_store(&mut bench, &store)?;
     }
+    leave_texts(&mut bench);
     // 3
     let mut plans = Vec::new();
     for shard in 0..bench.scene.site.shards {
@@ -166,6 +169,16 @@ pub fn run(
 /// up here leaves the store.
 fn insist<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
     read().or_else(|_| read())
+}
+
+/// Says that damaged texts stay where they are (I2).
+fn leave_texts(bench: &mut Bench<'_>) {
+    let texts = texts::dir(&bench.scene.site.dir);
+    let damaged = &bench.done.before.damaged;
+    let left: Vec<PathBuf> = damaged.iter().filter(|p| p.starts_with(&texts)).cloned().collect();
+    for path in left {
+        bench.act(&path, "left as it is: no other file says what it said");
+    }
 }
 
 /// STORE made anew from what was settled.

@@ -28,7 +28,7 @@ pub struct Finding {
     /// The byte at which the damaged page, block or header begins; `None` if the file as a whole is meant.
     pub offset: Option<u64>,
     /// A word for programs: `page`, `header`, `record`, `posting`, `filter`, `id-index`, `count`, `manifest`,
-    /// `store`, `log`, `missing`, `padding`; of notes `torn`, `orphan`, `unknown`.
+    /// `store`, `log`, `text`, `missing`, `padding`; of notes `torn`, `orphan`, `unknown`.
     pub kind: &'static str,
     /// What does not hold.
     pub what: String,

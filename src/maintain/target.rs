@@ -17,6 +17,7 @@ use crate::base::limits::SHARDS_MAX;
 use crate::base::{Error, Result, StoreId};
 use crate::io::{Disk, Guard};
 use crate::store::birth::{self, Birth, STORE};
+use crate::store::texts;
 use std::path::{Path, PathBuf};
 
 /// Says what the first copy into a directory will be.
@@ -97,6 +98,10 @@ pub(super) fn claim(
             return refused("is not empty: it holds shards, but no STORE file");
         }
     }
+    if !texts::names(disk, target)?.is_empty() {
+        let why = format!("is not empty: it holds {}, but no STORE file", texts::DIR);
+        return refused(&why);
+    }
     birth::write_as(disk, target, UNFINISHED, of)?;
     Ok(lock)
 }
@@ -129,27 +134,26 @@ fn finish_locked(disk: &dyn Disk, dir: &Path) -> Result<()> {
     if !has(disk, dir, READY)? {
         return Ok(());
     }
-    for n in 0..SHARDS_MAX {
-        let shard = shard_dir(dir, n);
-        let names = names(disk, &shard)?;
+    for holder in (0..SHARDS_MAX).map(|n| shard_dir(dir, n)).chain([texts::dir(dir)]) {
+        let names = names(disk, &holder)?;
         for name in names.iter().filter_map(|name| name.strip_suffix(PART)) {
-            let path = shard.join(name);
+            let path = holder.join(name);
             disk.rename(&part_of(&path), &path)?;
         }
         if !names.is_empty() {
-            disk.sync_dir(&shard)?;
+            disk.sync_dir(&holder)?;
         }
     }
     disk.rename(&dir.join(READY), &dir.join(STORE))?;
     disk.sync_dir(dir)
 }
 
-/// Removes the parts in a shard's directory, which no READY speaks of.
+/// Removes the parts in a shard's directory, or that of texts, which no READY speaks of.
 ///
 /// # Errors
 /// `Io`.
-pub(super) fn drop_parts(disk: &dyn Disk, shard: &Path) -> Result<()> {
-    let names = names(disk, shard)?;
+pub(super) fn drop_parts(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let names = names(disk, dir)?;
     let mut parts = names.iter().filter(|name| name.ends_with(PART));
-    parts.try_for_each(|name| disk.remove(&shard.join(name)))
+    parts.try_for_each(|name| disk.remove(&dir.join(name)))
 }

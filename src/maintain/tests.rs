@@ -9,6 +9,7 @@ mod nth;
 mod own;
 mod reshard;
 mod restore;
+mod texts;
 
 use super::{How, Step, Transferred, backup as backing, restore as restoring};
 use crate::base::{Error, Key, Result, Terms, hash64};

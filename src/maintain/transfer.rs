@@ -1,7 +1,7 @@
 //! One directory's store into another directory: what backup and restore do.
 //!
 //! ```text
-//!   1 whose store it is          4 manifests
+//!   1 whose store it is          4 manifests; texts (texts.rs)
 //!   2 the target claimed         5 the new state counts, in one step (target.rs)
 //!   3 each shard: segments, log  6 what nobody needs is removed
 //! ```
@@ -15,6 +15,7 @@ use super::Step;
 use super::logs::{copy_log, written_to};
 use super::segments::{Brought, How, Wanted, is_not_found};
 use super::target::{claim, drop_parts, finish, make_it_count, part_of};
+use super::texts;
 use crate::base::{Error, PageSize, Result};
 use crate::io::{Disk, Guard};
 use crate::segment::file_name;
@@ -118,10 +119,12 @@ pub(super) fn transfer(
         let path = config.dir.join(manifest::name(manifest.generation));
         manifest::put_as(&**disk, config, &part_of(&path), manifest)?;
     }
+    let texts = texts::bring(&**disk, source, target)?;
     // 5
     make_it_count(&**disk, target)?;
     // 6
     transfer.clean(&arrived)?;
+    transfer.done.removed += texts::clean(&**disk, target, &texts)?;
     (transfer.progress)(Step { done: transfer.step.total, ..transfer.step });
     Ok(transfer.done)
 }

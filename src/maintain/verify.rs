@@ -1,7 +1,7 @@
 //! Verification: every byte that a checksum covers, and every claim that one file makes of another.
 //!
 //! ```text
-//!   STORE -> each shard: manifests -> segments (verify/segment.rs) -> log (verify/shard.rs)
+//!   STORE -> each shard: manifests -> segments (verify/segment.rs) -> log (verify/shard.rs) -> texts (texts.rs)
 //! ```
 //!
 //! I1. It changes nothing: it sees the disk through `ReadOnly`, takes no lock, and so may run beside a
@@ -19,6 +19,7 @@ mod sum;
 use super::readonly::ReadOnly;
 use super::report::{Notebook, Report, Witness};
 use super::site::{Site, shard_dir, small_file};
+use super::texts;
 use crate::base::limits::SHARDS_MAX;
 use crate::base::{Error, PageSize, Result, SegmentId, ShardId};
 use crate::io::{Disk, Env};
@@ -27,7 +28,7 @@ use crate::pool::Pool;
 use crate::segment::Segment;
 use crate::shard::Config;
 use crate::shard::format::ManifestSegment;
-use crate::store::{STORE_BYTES, birth};
+use crate::store::{self, STORE_BYTES, birth};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ pub fn run(
             book.note(&dir, None, "unknown", "the store has fewer shards than this");
         }
     }
+    texts::check(&disk, dir, &mut book)?;
     let mut report = book.report;
     report.nanos = env.clock.monotonic_nanos().saturating_sub(begun);
     Ok(report)
@@ -181,7 +183,12 @@ fn what_of(error: &Error) -> String {
 }
 
 /// Takes an error that is a finding for one: damage, and files that the system does not give.
-fn found(error: Error, path: &Path, kind: &'static str, book: &mut Notebook<'_>) -> Result<()> {
+pub(super) fn found(
+    error: Error,
+    path: &Path,
+    kind: &'static str,
+    book: &mut Notebook<'_>,
+) -> Result<()> {
     let offset = match &error {
         Error::Corrupt { offset, .. } => Some(*offset),
         Error::WrongVersion { .. } | Error::Mismatch { .. } => Some(0),
@@ -194,7 +201,7 @@ fn found(error: Error, path: &Path, kind: &'static str, book: &mut Notebook<'_>)
 
 /// Bytes of all files, for progress.
 fn bytes_of(disk: &dyn Disk, dir: &Path) -> u64 {
-    let dirs = (0..SHARDS_MAX).map(|shard| shard_dir(dir, shard));
+    let dirs = (0..SHARDS_MAX).map(|shard| shard_dir(dir, shard)).chain([store::texts::dir(dir)]);
     let files = dirs.flat_map(|dir| {
         let names = disk.list(&dir).unwrap_or_default();
         names.into_iter().map(move |name| dir.join(name))

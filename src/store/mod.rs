@@ -4,6 +4,7 @@
 //!   DIR/LOCK            held while the store is open
 //!   DIR/STORE           what the store was created with (birth.rs)
 //!   DIR/shard-00/ ...   manifest, log files, segments of each shard
+//!   DIR/relay/          what whoever serves the store keeps there (texts.rs)
 //! ```
 
 pub(crate) mod birth;
@@ -15,6 +16,7 @@ mod many;
 mod options;
 mod segments;
 mod space;
+pub(crate) mod texts;
 
 pub use birth::{STORE_BYTES, VERSION};
 pub use birth::{model_name_of, settings_of};

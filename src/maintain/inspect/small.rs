@@ -1,11 +1,11 @@
-//! STORE and manifests: files of a header and a list.
+//! STORE, manifests and texts: files of a header and what is behind it.
 
 use super::{Line, Printer};
 use crate::base::{Result, StoreId};
 use crate::io::Disk;
 use crate::maintain::site::small_file;
 use crate::shard::format::{Manifest, belongs_to, header_fields};
-use crate::store::birth;
+use crate::store::{birth, texts};
 use std::path::Path;
 
 /// STORE.
@@ -23,6 +23,24 @@ pub fn store(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
         line = line.damaged("its checksum does not match, or it does not begin like a STORE file");
     }
     print(line).map(drop)
+}
+
+/// A text of whoever serves the store: its checksum, then all of it.
+pub fn text(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
+    let Some(bytes) = small_file(disk, path, texts::BYTES_MAX)? else {
+        print(Line::new(0, "header").damaged("no text is that long"))?;
+        return Ok(());
+    };
+    let digits = bytes.get(texts::MAGIC.len() + 2..texts::HEAD_BYTES - 2).unwrap_or_default();
+    let mut line = Line::new(0, "header").text("crc64", String::from_utf8_lossy(digits));
+    if let Err(error) = texts::checked(path, &bytes) {
+        line = line.damaged(error);
+    }
+    if print(line)? {
+        let json = String::from_utf8_lossy(bytes.trim_ascii_end());
+        print(Line::new(0, "text").text("json", json))?;
+    }
+    Ok(())
 }
 
 /// A manifest: its header, then a line for each segment.

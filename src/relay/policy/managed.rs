@@ -1,7 +1,7 @@
 //! What was decided over NIP-86: rules with their reasons, and what the relay is called.
 //!
 //! ```text
-//!   {"version":1,"name":..,"description":..,"icon":..,
+//!   {"crc64":"..","version":2,"name":..,"description":..,"icon":..,
 //!    "rules":[{"rule":"deny pubkey <hex>","reason":".."}, ..]}          the bytes: docs/formats.md
 //! ```
 //!
@@ -13,8 +13,8 @@ use crate::base::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Version of the format.
-const VERSION: u32 = 1;
+/// Version of the format. The first had no checksum.
+const VERSION: u32 = 2;
 
 /// Rules, at most: some 3 MiB to write.
 pub(in crate::relay) const RULES_MAX: usize = 10_000;
@@ -97,7 +97,7 @@ impl Managed {
         self.rules.retain(|other| other.rule != *rule);
     }
 
-    /// The bytes that are kept.
+    /// What is kept, but for its checksum (`store::texts`).
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let stored = |Reasoned { rule, reason }: &Reasoned| StoredRule {
             rule: rule.to_string(),
@@ -109,7 +109,7 @@ impl Managed {
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// What was kept in the file `path` as these bytes.
+    /// What was kept in the file `path` as these bytes, whose checksum is right.
     ///
     /// # Errors
     /// `Corrupt`, `WrongVersion`.
@@ -164,11 +164,11 @@ mod tests {
     #[test]
     fn what_is_no_state_is_refused_and_what_is_too_much_too() {
         let from = |text: &str| Managed::from_bytes(Path::new("p"), text.as_bytes());
-        assert!(matches!(from("{\"version\":2}"), Err(Error::WrongVersion { found: 2, .. })));
-        for bad in ["", "{", "[]", "{}", r#"{"version":1,"rules":[{"rule":"deny x"}]}"#] {
+        assert!(matches!(from("{\"version\":1}"), Err(Error::WrongVersion { found: 1, .. })));
+        for bad in ["", "{", "[]", "{}", r#"{"version":2,"rules":[{"rule":"deny x"}]}"#] {
             assert!(matches!(from(bad), Err(Error::Corrupt { .. })), "{bad}");
         }
-        assert_eq!(from("{\"version\":1}  \n").unwrap(), Managed::default());
+        assert_eq!(from("{\"crc64\":\"\",\"version\":2}  \n").unwrap(), Managed::default());
         let mut managed = Managed::default();
         let kind = |kind: usize| format!("deny kind {kind}").parse().unwrap();
         assert!(managed.set(kind(1), "x".repeat(TEXT_BYTES_MAX + 1)).is_err());

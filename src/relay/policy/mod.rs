@@ -52,9 +52,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-/// Directory of the relay's own files, in the store's.
-const DIR: &str = "relay";
-
 /// What a relay lets in.
 pub struct Policy {
     lists: ArcSwap<Lists>,
@@ -65,7 +62,8 @@ pub struct Policy {
     pow_bits: u8,
     proxies: Proxies,
     disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    /// The store's directory.
+    store: PathBuf,
 }
 
 /// Where the configured rules come from.
@@ -97,8 +95,7 @@ impl Policy {
         env: &Env,
         dir: &Path,
     ) -> Result<Policy> {
-        let dir = dir.join(DIR);
-        let managed = keep::load(&*env.disk, &dir)?;
+        let managed = keep::load(&*env.disk, dir)?;
         let mut seed = [0; 8];
         env.entropy.fill(&mut seed);
         let lists = Lists { managed: layer(&managed), configured: Arc::default() };
@@ -111,7 +108,7 @@ impl Policy {
             pow_bits: config.pow_bits,
             proxies: config.proxies.clone(),
             disk: env.disk.clone(),
-            dir,
+            store: dir.into(),
         };
         policy.reload(config)?;
         Ok(policy)
@@ -222,7 +219,7 @@ impl Policy {
         if changed == *managed {
             return Ok(());
         }
-        if let Err(error) = keep::save(&*self.disk, &self.dir, &changed) {
+        if let Err(error) = keep::save(&*self.disk, &self.store, &changed) {
             tracing::error!(%error, "what was decided over NIP-86 could not be kept");
             return Err(format!("it could not be kept ({})", error.code()));
         }

@@ -58,10 +58,41 @@ fn decisions_outlive_the_relay_and_outrank_its_configuration() {
     assert!(admits(&again, 4) && !admits(&again, 5));
     assert_eq!((again.told().name.as_deref(), again.managed()), (Some("Bird"), policy.managed()));
     // A change that cannot be kept does not count.
-    fs::remove_dir_all(dir.path().join(DIR)).unwrap();
-    fs::write(dir.path().join(DIR), "in the way").unwrap();
+    fs::remove_dir_all(dir.path().join("relay")).unwrap();
+    fs::write(dir.path().join("relay"), "in the way").unwrap();
     let deny = |managed: &mut Managed| managed.set("deny kind 4".parse().unwrap(), String::new());
     assert!(again.manage(deny).unwrap_err().contains("kept") && admits(&again, 4));
+}
+
+/// Deny beats allow: no byte of what was decided can be lost without a word.
+#[test]
+fn every_flipped_byte_of_what_was_decided_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = PolicyConfig::default();
+    let policy = open(&config, dir.path()).unwrap();
+    for n in [4, 40] {
+        let rule = format!("deny kind {n}").parse().unwrap();
+        policy.manage(|managed| managed.set(rule, "spam".into())).unwrap();
+    }
+    let path = dir.path().join("relay/policy.json");
+    let bytes = fs::read(&path).unwrap();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 7);
+        fs::write(&path, flipped).unwrap();
+        let Err(Error::Corrupt { path: named, .. }) = open(&config, dir.path()) else {
+            panic!("byte {at} is taken")
+        };
+        assert_eq!(named, path);
+    }
+    // Nor is what an editor leaves, or an earlier version did.
+    for edited in ["", "{}", "{\"version\":1,\"rules\":[]}\n", "{\"version\":2,\"rules\":[]}"] {
+        fs::write(&path, edited).unwrap();
+        assert!(matches!(open(&config, dir.path()), Err(Error::Corrupt { .. })), "{edited}");
+    }
+    fs::write(&path, bytes).unwrap();
+    let again = open(&config, dir.path()).unwrap();
+    assert!(!admits(&again, 4) && !admits(&again, 40) && admits(&again, 5));
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! What the log never says, and what management keeps through a kill.
+//! What the log never says, and what management keeps through a kill, copies and damage.
 
 use super::*;
+use crate::tool::run;
 use ratite::nostr::Event;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -114,21 +115,36 @@ fn no_proof_and_no_private_content_is_ever_logged() {
     }
 }
 
+/// Bans a key over NIP-86.
+fn ban(relay: &Relay, n: u8) {
+    let key = const_hex(signer(n).pubkey());
+    let body = json!({ "method": "banpubkey", "params": [key, "rude"] }).to_string();
+    let (status, answer) = call(relay, &proof(ADMIN, "wss://relay.test", &body), &body);
+    assert_eq!((&*status, &*answer), ("200", "{\"result\":true}"));
+}
+
+/// Whether a relay on this store refuses the key, and no other.
+fn keeps_out(dir: &Path, n: u8) -> bool {
+    let relay = started(dir);
+    let mut client = Socket::connect(&relay.url);
+    let mut refuses = |n: u8| {
+        client.publish(&note(n, now(), "again")).unwrap();
+        client.next().unwrap()[3].as_str().unwrap().starts_with("blocked: ")
+    };
+    let kept_out = refuses(n) && !refuses(99);
+    relay.stop();
+    kept_out
+}
+
 /// Row 27: what an administrator decides is in force at once, and after a kill right behind the answer.
 #[test]
 fn a_ban_outlives_a_kill_right_after_its_answer() {
     let dir = tempfile::tempdir().unwrap();
-    let body = |method: &str, n: u8| {
-        let key = const_hex(signer(n).pubkey());
-        json!({ "method": method, "params": [key, "rude"] }).to_string()
-    };
     for round in 0..5 {
         let mut relay = started(dir.path());
         let mut inside = Socket::connect(&relay.url);
         let author = 100 + round;
-        let ban = body("banpubkey", author);
-        let (status, answer) = call(&relay, &proof(ADMIN, "wss://relay.test", &ban), &ban);
-        assert_eq!((&*status, &*answer), ("200", "{\"result\":true}"));
+        ban(&relay, author);
         inside.publish(&note(author, now(), "")).unwrap();
         assert!(inside.next().unwrap()[3].as_str().unwrap().starts_with("blocked: "));
         relay.kill();
@@ -146,4 +162,53 @@ fn a_ban_outlives_a_kill_right_after_its_answer() {
         assert_eq!(client.next().unwrap()[2], true);
         relay.stop();
     }
+}
+
+/// The same of everything that is done to a store: what was decided goes where the store goes, or is said to be damaged.
+#[test]
+fn a_ban_is_in_copies_and_through_a_reshard_and_is_never_lost_without_a_word() {
+    let place = tempfile::tempdir().unwrap();
+    let [store, backup, back] = ["store", "backup", "back"].map(|name| place.path().join(name));
+    let relay = started(&store);
+    ban(&relay, 100);
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    let data = |dir: &Path| ["--data".to_string(), text(dir)];
+    let on = |verb: &str, dir: &Path, more: &[&str]| {
+        let data = data(dir);
+        run(&[&[verb, &data[0], &data[1]], more].concat())
+    };
+    on("backup", &store, &[&text(&backup)]).well();
+    relay.stop();
+    on("restore", &back, &[&text(&backup)]).well();
+    assert!(keeps_out(&back, 100));
+    // The relay of these tests asks for two.
+    for shards in ["4", "2"] {
+        on("reshard", &back, &["--shards", shards]).well();
+    }
+    on("verify", &back, &[]).well();
+    assert!(keeps_out(&back, 100));
+
+    let policy = back.join("relay/policy.json");
+    let whole = std::fs::read(&policy).unwrap();
+    let shown = run(&["inspect", &text(&policy)]).well();
+    assert!(shown.contains(&const_hex(signer(100).pubkey())), "{shown}");
+    let mut damaged = whole.clone();
+    damaged[60] ^= 1;
+    std::fs::write(&policy, damaged).unwrap();
+    let verified = on("verify", &back, &[]);
+    let line = format!("problem: {} at byte 28: text: ", text(&policy));
+    assert!(verified.status == Some(1) && verified.out.starts_with(&line), "{}", verified.out);
+    let refused = on("relay", &back, &["--listen", "127.0.0.1:0"]);
+    let is_named = refused.err.contains(&text(&policy)) && refused.err.contains("byte 28");
+    assert!(refused.status == Some(1) && is_named, "{}", refused.err);
+    let repaired = on("repair", &back, &[]);
+    assert!(
+        repaired.status == Some(1) && repaired.out.contains("left as it is"),
+        "{}",
+        repaired.out
+    );
+    assert!(on("relay", &back, &["--listen", "127.0.0.1:0"]).status == Some(1), "not even then");
+    // That of a backup is whole by itself.
+    std::fs::copy(backup.join("relay/policy.json"), &policy).unwrap();
+    assert!(std::fs::read(&policy).unwrap() == whole && keeps_out(&back, 100));
 }
