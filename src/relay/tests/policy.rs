@@ -34,6 +34,24 @@ fn lists_decide_who_publishes_what() {
     assert_eq!(document["limitation"]["restricted_writes"], true);
 }
 
+/// Row 15: lists are about authors, so no key that a stranger proves changes what he is told, be it on the list.
+#[test]
+fn who_is_not_on_the_list_is_restricted_whatever_key_it_has_proved() {
+    let allow = format!("allow pubkey {}", const_hex::encode(signer(1).pubkey()));
+    let rig = rig_with(|config| config.policy.rules = rules(&[&allow]));
+    let restricted = (false, "restricted".to_string());
+    let (mut nobody, mut stranger, mut listed) = (rig.client(), rig.known(2), rig.known(1));
+    for (client, at) in [(&mut nobody, 0), (&mut stranger, 1), (&mut listed, 2)] {
+        assert_eq!(prefix(client.publish(&note(2, at, ""))), restricted, "{at}");
+        assert_eq!(prefix(client.publish(&note(3, at, ""))), restricted, "{at}");
+        // Whoever brings it, what the listed author has signed is taken.
+        assert_eq!(client.publish(&note(1, at, "")), accepted(""), "{at}");
+    }
+    assert_eq!(stranger.authenticate(1), accepted(""));
+    assert_eq!(prefix(stranger.publish(&note(2, 3, ""))), restricted, "with both keys");
+    assert_eq!((rig.stored(), rig.relay.stats().events_unwanted), (3, 7));
+}
+
 #[test]
 fn rules_are_loaded_anew_while_clients_are_connected() {
     let dir = tempfile::tempdir().unwrap();
