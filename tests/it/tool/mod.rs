@@ -13,6 +13,7 @@ mod operating;
 mod own_log;
 mod retain;
 mod serving;
+mod units;
 
 use ratite::nostr::generate::{Config, Generator};
 use serde_json::Value;
