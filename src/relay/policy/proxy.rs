@@ -8,7 +8,7 @@
 //!     stands left of the first other address was written by whoever liked to.
 
 use super::network::Network;
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
 
 /// Which header says where a client comes from, and from whom it is believed.
@@ -43,11 +43,10 @@ impl Proxies {
     pub(in crate::relay) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let name = self.header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
         let Some(name) = name.filter(|_| self.trust(peer)) else { return peer };
-        let lines: Vec<&str> =
-            headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok()).collect();
+        let lines = headers.get_all(name).into_iter().rev().map(HeaderValue::as_bytes);
         let mut client = peer;
-        for item in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            let Some(address) = parse(item.trim()) else { return client };
+        for item in lines.flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+            let Some(address) = parse(item) else { return client };
             client = address;
             if !self.trust(address) {
                 return client;
@@ -58,7 +57,8 @@ impl Proxies {
 }
 
 /// An address, with or without a port: some proxies write one.
-fn parse(item: &str) -> Option<IpAddr> {
+pub(super) fn parse(item: &[u8]) -> Option<IpAddr> {
+    let item = std::str::from_utf8(item.trim_ascii()).ok()?;
     let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']')).unwrap_or(item);
     let with_port = || item.parse().map(|address: SocketAddr| address.ip());
     bare.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
@@ -67,7 +67,6 @@ fn parse(item: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     #[test]
     fn a_header_counts_as_far_as_trusted_proxies_wrote_it() {
@@ -91,5 +90,8 @@ mod tests {
         assert_eq!(client("127.0.0.1", &["192.0.2.1, unknown, 10.0.0.7"]), "10.0.0.7");
         assert_eq!(client("127.0.0.1", &[]), "127.0.0.1");
         assert_eq!(client("198.51.100.1", &["192.0.2.1"]), "198.51.100.1");
+        // Nor is a line passed over for what a client wrote in front of what its proxy added.
+        assert_eq!(client("127.0.0.1", &["1.1.1.1, \u{e9}, 192.0.2.1"]), "192.0.2.1");
+        assert_eq!(client("127.0.0.1", &["1.1.1.1", "\u{e9}", "10.0.0.7"]), "10.0.0.7");
     }
 }
