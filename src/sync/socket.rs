@@ -136,7 +136,11 @@ impl Socket {
     }
 }
 
-fn parse(json: &[u8]) -> Result<Heard, Malformed> {
+/// What a message says.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn parse(json: &[u8]) -> Result<Heard, Malformed> {
     let mut elements = Elements::new(json)?;
     let mut next = || elements.next()?.ok_or(Malformed("a message is cut short"));
     Ok(match next()? {
@@ -149,8 +153,10 @@ fn parse(json: &[u8]) -> Result<Heard, Malformed> {
         }
         b"\"NEG-MSG\"" => {
             let (id, hex) = (text(next()?)?, text(next()?)?);
-            let bytes = const_hex::decode(hex).map_err(|_| Malformed("a NEG-MSG is not hex"))?;
-            Heard::Negentropy(id, bytes)
+            // The decoder takes a 0x in front, which is no hex here.
+            let hex = Some(hex).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let bytes = hex.and_then(|hex| const_hex::decode(hex).ok());
+            Heard::Negentropy(id, bytes.ok_or(Malformed("a NEG-MSG is not hex"))?)
         }
         b"\"NEG-ERR\"" => Heard::NegentropyError(text(next()?)?, text(next()?)?),
         b"\"NOTICE\"" => Heard::Notice(text(next()?)?),
@@ -180,7 +186,15 @@ mod tests {
         let refused = Heard::NegentropyError("n".into(), "blocked: y".into());
         assert_eq!(heard(r#"["NEG-ERR","n","blocked: y"]"#), Ok(refused));
         assert_eq!(heard(r#"["AUTH","challenge"]"#), Ok(Heard::Other));
-        for bad in ["", "{}", "[]", r#"["EOSE"]"#, r#"["NEG-MSG","n","6"]"#, r#"["NOTICE",1]"#] {
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            r#"["EOSE"]"#,
+            r#"["NEG-MSG","n","6"]"#,
+            r#"["NEG-MSG","n","0x61"]"#,
+            r#"["NOTICE",1]"#,
+        ] {
             assert!(heard(bad).is_err(), "{bad}");
         }
     }
