@@ -44,6 +44,12 @@ pub(in crate::relay) struct Managed {
     pub(in crate::relay) told: Told,
 }
 
+/// What every version says first.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
@@ -115,12 +121,12 @@ impl Managed {
     /// `Corrupt`, `WrongVersion`.
     pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Managed> {
         let corrupt = |why: String| Error::corrupt(path, 0, why);
-        let stored: Stored =
-            serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
-        if stored.version != VERSION {
-            let found = stored.version;
+        let malformed = |error: serde_json::Error| corrupt(error.to_string());
+        let Versioned { version: found } = serde_json::from_slice(bytes).map_err(malformed)?;
+        if found != VERSION {
             return Err(Error::WrongVersion { path: path.into(), found, supported: VERSION });
         }
+        let stored: Stored = serde_json::from_slice(bytes).map_err(malformed)?;
         let Stored { name, description, icon, rules, .. } = stored;
         let mut managed = Managed { told: Told { name, description, icon }, rules: Vec::new() };
         for StoredRule { rule, reason } in rules {
@@ -165,6 +171,9 @@ mod tests {
     fn what_is_no_state_is_refused_and_what_is_too_much_too() {
         let from = |text: &str| Managed::from_bytes(Path::new("p"), text.as_bytes());
         assert!(matches!(from("{\"version\":1}"), Err(Error::WrongVersion { found: 1, .. })));
+        // Of another version, nobody knows what else is in it.
+        let later = r#"{"version":3,"rules":{"deny":["kind 4"]}}"#;
+        assert!(matches!(from(later), Err(Error::WrongVersion { found: 3, .. })));
         for bad in ["", "{", "[]", "{}", r#"{"version":2,"rules":[{"rule":"deny x"}]}"#] {
             assert!(matches!(from(bad), Err(Error::Corrupt { .. })), "{bad}");
         }
