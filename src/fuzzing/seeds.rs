@@ -128,6 +128,64 @@ fn relay(name: &str) -> Seeds {
     }
 }
 
+/// What other relays say, and what decides who is let in.
+fn others(name: &str) -> Seeds {
+    let id = "0a".repeat(32);
+    match name {
+        "relay_message" => texts(&[
+            r#"["EVENT","s",{"id":"00","tags":[["e","x"]],"content":"\"]"}]"#,
+            r#" [ "OK" , "00" , true , "duplicate: \u00e9" ] "#,
+            r#"["OK","00",false,""]"#,
+            r#"["EOSE","s"]"#,
+            r#"["CLOSED","s","auth-required: \n"]"#,
+            r#"["NEG-MSG","n","6100aF"]"#,
+            r#"["NEG-ERR","n","blocked: too big"]"#,
+            r#"["NOTICE","hello",7]"#,
+            r#"["AUTH","challenge"]"#,
+            r#"["NEG-MSG","n","0x61"]"#,
+            r#"["EOSE",1]"#,
+        ]),
+        "policy_json" => texts(&[
+            r#"{"version":1}    "#,
+            &format!(
+                r#"{{"version":1,"name":"Bird \u00e9","description":"","icon":null,"rules":[{{"rule":"deny pubkey {id}","reason":"spam \"x\"\n"}}]}}"#
+            ),
+            r#"{"version":1,"rules":[{"rule":"deny kind 4","reason":"old"},{"rule":"deny address 10.0.0.0/8"},{"rule":"allow kind 4"}]}"#,
+            &format!(
+                r#"{{"version":1,"rules":[["allow event {id}","why"],{{"rule":" deny  kind 0-9","more":[1]}}],"x":-1.5e3}}"#
+            ),
+            r#"{"version":2,"rules":{"deny":["kind 4"]}}"#,
+            r#"{"version":1,"version":1}"#,
+            r#"{"version":1,"rules":[{"rule":"deny x"}]}"#,
+        ]),
+        "rules" => texts(&[
+            "# who\n\nallow kind 1 # notes\r\n  deny\tkind 4\n",
+            &format!(
+                "allow pubkey {id}\ndeny event {}\ndeny kind 0-9\nallow kind 3\n",
+                "FE".repeat(32)
+            ),
+            "deny address 192.0.2.7/24\nallow address 2001:db8::/32\ndeny address ::ffff:10.0.0.1\nallow address 0.0.0.0/0",
+            "deny kind 007\ndeny kind 65535-65535\ndeny kind 0-65535\n",
+            "allow kind 1\n\nallow kind 9-1",
+            "deny pubkey 0a",
+            "deny address 1.2.3.4/33",
+        ]),
+        _ => {
+            let mut seeds = texts(&[
+                "\x001.1.1.1, 192.0.2.1 ,10.0.0.7",
+                "\x011.1.1.1\n192.0.2.1\n10.0.0.7",
+                "\x0210.0.0.9, 127.0.0.1",
+                "\x03[2001:db8::1]:443, [::1], ::ffff:192.0.2.1",
+                "\x00192.0.2.1:80, unknown, 10.0.0.7",
+                "\x04192.0.2.1",
+                "\x08192.0.2.1",
+            ]);
+            seeds.push(b"\x001.1.1.1, \xe9, 192.0.2.1".to_vec());
+            seeds
+        }
+    }
+}
+
 fn deflated(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Level::fast());
     encoder.write_all(bytes).unwrap();
@@ -332,6 +390,7 @@ fn seeds_are_written() {
             "client_message" | "nip86" | "nip98" | "plugin" | "deflate" | "websocket" => {
                 relay(name)
             }
+            "relay_message" | "policy_json" | "rules" | "forwarded" => others(name),
             "syslog" | "syslog_frames" | "time" | "resume" | "log_body" | "log_tokens"
             | "otlp_json" | "otlp_protobuf" => logs(name),
             _ => engine(name),

@@ -8,6 +8,7 @@ use super::split::{Elements, member};
 pub(crate) use super::{
     manage::fuzz::{nip86, nip98},
     plugin::fuzz::plugin,
+    policy::fuzz::{forwarded, policy_json, rules},
     transport::fuzz::websocket,
 };
 use serde_json::value::RawValue;

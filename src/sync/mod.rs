@@ -16,6 +16,8 @@
 //! I3. Memory is bounded by batches, whatever a relay sends.
 //! I4. Nothing is undone by an end in the middle: what was brought is there, and the next run finds the rest.
 
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod party;
 mod reconcile;
 mod socket;

@@ -17,6 +17,8 @@
 mod addresses;
 mod bucket;
 mod config;
+#[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod keep;
 mod lists;
 mod managed;
