@@ -29,7 +29,12 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
         // Each missing digit is six bits and one byte.
         let bytes = four.len().checked_sub(1).filter(|bytes| *bytes > 0)?;
         bits <<= 6 * (4 - four.len());
-        out.extend_from_slice(&bits.to_be_bytes()[1..=bytes]);
+        let spelled = bits.to_be_bytes();
+        let (said, rest) = spelled[1..].split_at(bytes);
+        if rest.iter().any(|byte| *byte != 0) {
+            return None; // bits of no byte
+        }
+        out.extend_from_slice(said);
     }
     Some(out)
 }
@@ -52,7 +57,7 @@ mod tests {
         let mut out = Vec::new();
         encode(&all, &mut out);
         assert_eq!(decode(std::str::from_utf8(&out).unwrap()), Some(all));
-        for bad in ["Z", "Zg", "Zg=", "Z===", "====", "Zg==Zg==", "Zm9%", "Zm8=x"] {
+        for bad in ["Z", "Zg", "Zg=", "Z===", "====", "Zg==Zg==", "Zh==", "Zm9=", "Zm9%", "Zm8=x"] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }
