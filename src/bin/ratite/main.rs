@@ -29,6 +29,8 @@ mod inspect;
 mod log;
 mod logging;
 mod monitor;
+#[cfg(test)]
+mod mutants;
 mod output;
 mod own_log;
 mod packed;

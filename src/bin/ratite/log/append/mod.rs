@@ -13,21 +13,18 @@
 
 mod done;
 mod files;
-mod object;
 mod parse;
 mod tally;
 
 use crate::failure::{Failure, Outcome, tell};
-use crate::import::inputs::Inputs;
+use crate::import::inputs::{Inputs, is_stdin};
 use crate::output::{print, say};
 use crate::progress::{Progress, TICK};
 use crate::signals::Signals;
 use crate::store::StoreArgs;
-use clap::ValueEnum;
 use crossbeam::channel::{Receiver, after, bounded, select};
 use done::Done;
-use object::Fields;
-use parse::{Batch, Parser};
+use parse::{Batch, Fields, Format, How, Origin, Parser, TsFrom};
 use ratite::io::threads;
 use ratite::logs::{LogStore, RAW_BYTES_MAX, Source};
 use std::path::PathBuf;
@@ -88,26 +85,34 @@ pub struct Args {
     store: StoreArgs,
 }
 
-/// What lines are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Format {
-    /// Lines that are JSON objects are that, others are text
-    Auto,
-    /// Every line is an object; what is none is refused
-    Ndjson,
-    /// Every line is a record
-    Text,
+impl Args {
+    /// How lines are read.
+    fn how(&self) -> How {
+        How {
+            format: self.format,
+            ts_from: self.ts_from,
+            fields: Fields {
+                ts: self.ts_field.clone(),
+                source: self.source_field.clone(),
+                raw: self.raw_field.clone(),
+            },
+            multiline: self.multiline,
+            source: self.source.clone().map(Arc::new),
+        }
+    }
 }
 
-/// Where a record's time comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum TsFrom {
-    /// The line, if it carries one, else now
-    Line,
-    /// Now
-    Now,
-    /// The line, if it carries one, else when its file was last written
-    Mtime,
+/// What each input says of its records.
+fn origins(paths: &[PathBuf], done: &Done) -> Vec<Origin> {
+    let origin = |path: &PathBuf| {
+        let is_file = !is_stdin(path);
+        Origin {
+            source: files::source_of(path).filter(|_| is_file).map(Arc::new),
+            written: files::written(path).filter(|_| is_file),
+            done: done.lines(path),
+        }
+    };
+    paths.iter().map(origin).collect()
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
@@ -120,7 +125,7 @@ pub fn run(args: &Args) -> Outcome<()> {
     }
     let clock = log.engine().env().clock.clone();
     let start = clock.monotonic_nanos();
-    let parser = Parser::new(args, inputs.paths(), &done, clock.clone());
+    let parser = Parser::new(args.how(), origins(inputs.paths(), &done), clock.clone());
     let mut work = Work {
         log: &log,
         progress: Progress::of_bytes(inputs.bytes()),

@@ -4,19 +4,27 @@
 //! 2. A batch is sent when it is large enough, or when the input has nothing more at hand.
 //! 3. With continuation a record stays open until the next begins or its input ends.
 
-use super::done::Done;
-use super::files;
-use super::object::{self, Line, Read};
-use super::{Args, Fields, Format, TsFrom};
-use crate::import::inputs::is_stdin;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(
+    dead_code,
+    reason = "called by fuzz/fuzz_targets/log_append.rs, which has this module by its path"
+)]
+pub mod fuzz;
+mod object;
+#[cfg(test)]
+mod tests;
+
+pub use object::Fields;
+
 use crate::import::lines::Chunk;
+use clap::ValueEnum;
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
+use object::{Line, Read};
 use ratite::io::Clock;
 use ratite::logs::time::stamp;
 use ratite::logs::{LogRecord, RAW_BYTES_MAX, Source};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A batch is sent when it has as many records or bytes: enough that waiting for the disk costs little beside them.
@@ -28,6 +36,38 @@ const SOURCES_MAX: usize = 4_096;
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What lines are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// Lines that are JSON objects are that, others are text
+    Auto,
+    /// Every line is an object; what is none is refused
+    Ndjson,
+    /// Every line is a record
+    Text,
+}
+
+/// Where a record's time comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum TsFrom {
+    /// The line, if it carries one, else now
+    Line,
+    /// Now
+    Now,
+    /// The line, if it carries one, else when its file was last written
+    Mtime,
+}
+
+/// How lines are read: what the flags say.
+pub struct How {
+    pub format: Format,
+    pub ts_from: TsFrom,
+    pub fields: Fields,
+    pub multiline: bool,
+    /// The source of every record whose own is not in a field that a flag names.
+    pub source: Option<Arc<Source>>,
+}
 
 /// Where a line stands.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +125,13 @@ impl Batch {
 }
 
 /// What an input says of its records.
-struct Origin {
-    source: Option<Arc<Source>>,
-    written: Option<u64>,
+pub struct Origin {
+    /// The source that its name is.
+    pub source: Option<Arc<Source>>,
+    /// When it was last written, in microseconds since the epoch.
+    pub written: Option<u64>,
     /// Lines that were stored by an earlier run.
-    done: u64,
+    pub done: u64,
 }
 
 /// A record that more lines may belong to.
@@ -104,12 +146,7 @@ struct Open {
 
 /// Makes records of lines.
 pub struct Parser {
-    format: Format,
-    ts_from: TsFrom,
-    fields: Fields,
-    multiline: bool,
-    /// That of the command line.
-    source: Option<Arc<Source>>,
+    how: How,
     origins: Vec<Origin>,
     sources: HashMap<String, Arc<Source>>,
     clock: Arc<dyn Clock>,
@@ -117,30 +154,9 @@ pub struct Parser {
 }
 
 impl Parser {
-    pub fn new(args: &Args, paths: &[PathBuf], done: &Done, clock: Arc<dyn Clock>) -> Parser {
-        let origin = |path: &PathBuf| {
-            let is_file = !is_stdin(path);
-            Origin {
-                source: files::source_of(path).filter(|_| is_file).map(Arc::new),
-                written: files::written(path).filter(|_| is_file),
-                done: done.lines(path),
-            }
-        };
-        Parser {
-            format: args.format,
-            ts_from: args.ts_from,
-            fields: Fields {
-                ts: args.ts_field.clone(),
-                source: args.source_field.clone(),
-                raw: args.raw_field.clone(),
-            },
-            multiline: args.multiline,
-            source: args.source.clone().map(Arc::new),
-            origins: paths.iter().map(origin).collect(),
-            sources: HashMap::new(),
-            clock,
-            open: None,
-        }
+    /// Reads lines of the inputs, by their numbers.
+    pub fn new(how: How, origins: Vec<Origin>, clock: Arc<dyn Clock>) -> Parser {
+        Parser { how, origins, sources: HashMap::new(), clock, open: None }
     }
 
     /// Makes batches of chunks until there are no more, or nobody takes them.
@@ -228,15 +244,15 @@ impl Parser {
             return Ok(());
         }
         self.close(batch);
-        let is_object = match self.format {
+        let is_object = match self.how.format {
             Format::Text => false,
             Format::Ndjson => true,
             Format::Auto => line.trim_ascii_start().starts_with(b"{"),
         };
         let object = if is_object { object::parse(line) } else { None };
         let read = match &object {
-            Some(object) => object::of(object, &self.fields, now),
-            None if self.format == Format::Ndjson => Err("it is no JSON object".into()),
+            Some(object) => object::of(object, &self.how.fields, now),
+            None if self.how.format == Format::Ndjson => Err("it is no JSON object".into()),
             None => Ok(Line::Record(Read { ts: None, source: None, raw: None })),
         };
         match read {
@@ -276,7 +292,7 @@ impl Parser {
             }
         };
         let ts = self.ts_of(place, raw, read.ts, now);
-        match self.multiline {
+        match self.how.multiline {
             true => {
                 let (raw, last) = (raw.to_vec(), place.line);
                 self.open = Some(Open { ts, source, raw, place, last }); // 3.
@@ -289,7 +305,7 @@ impl Parser {
     fn ts_of(&self, place: Place, raw: &[u8], read: Option<u64>, now: u64) -> u64 {
         let own = || read.or_else(|| stamp::recognise(raw, now).map(|(ts, _)| ts));
         let written = || self.origins.get(place.input).and_then(|origin| origin.written);
-        match self.ts_from {
+        match self.how.ts_from {
             TsFrom::Now => now,
             TsFrom::Line => own().unwrap_or(now),
             TsFrom::Mtime => own().or_else(written).unwrap_or(now),
@@ -302,7 +318,7 @@ impl Parser {
         place: Place,
         read: Option<&(String, bool)>,
     ) -> Result<Option<Arc<Source>>, String> {
-        match (read, &self.source) {
+        match (read, &self.how.source) {
             (Some((name, true)), _) | (Some((name, false)), None) => self.named(name).map(Some),
             (_, Some(source)) => Ok(Some(source.clone())),
             (None, None) => Ok(self.origins.get(place.input).and_then(|o| o.source.clone())),

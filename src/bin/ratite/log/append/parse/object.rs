@@ -3,7 +3,7 @@
 //! 1. What `ratite log search` and `export` write is read as it was, unless a flag names another field.
 //! 2. A field that a flag names has to be there.
 
-use super::super::base64;
+use crate::log::base64;
 use ratite::logs::time::{read, stamp};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
