@@ -146,17 +146,17 @@ fn others(name: &str) -> Seeds {
             r#"["EOSE",1]"#,
         ]),
         "policy_json" => texts(&[
-            r#"{"version":1}    "#,
+            r#"{"version":2}    "#,
             &format!(
-                r#"{{"version":1,"name":"Bird \u00e9","description":"","icon":null,"rules":[{{"rule":"deny pubkey {id}","reason":"spam \"x\"\n"}}]}}"#
+                r#"{{"version":2,"name":"Bird \u00e9","description":"","icon":null,"rules":[{{"rule":"deny pubkey {id}","reason":"spam \"x\"\n"}}]}}"#
             ),
-            r#"{"version":1,"rules":[{"rule":"deny kind 4","reason":"old"},{"rule":"deny address 10.0.0.0/8"},{"rule":"allow kind 4"}]}"#,
+            r#"{"version":2,"rules":[{"rule":"deny kind 4","reason":"old"},{"rule":"deny address 10.0.0.0/8"},{"rule":"allow kind 4"}]}"#,
             &format!(
-                r#"{{"version":1,"rules":[["allow event {id}","why"],{{"rule":" deny  kind 0-9","more":[1]}}],"x":-1.5e3}}"#
+                r#"{{"version":2,"rules":[["allow event {id}","why"],{{"rule":" deny  kind 0-9","more":[1]}}],"x":-1.5e3}}"#
             ),
-            r#"{"version":2,"rules":{"deny":["kind 4"]}}"#,
-            r#"{"version":1,"version":1}"#,
-            r#"{"version":1,"rules":[{"rule":"deny x"}]}"#,
+            r#"{"version":3,"rules":{"deny":["kind 4"]}}"#,
+            r#"{"version":2,"version":2}"#,
+            r#"{"version":2,"rules":[{"rule":"deny x"}]}"#,
         ]),
         "rules" => texts(&[
             "# who\n\nallow kind 1 # notes\r\n  deny\tkind 4\n",

@@ -128,7 +128,8 @@ pub(crate) fn checked<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
     }
 }
 
-fn with_checksum(json: &[u8]) -> Vec<u8> {
+/// `json`, an object with a member or more, as a text.
+pub(crate) fn with_checksum(json: &[u8]) -> Vec<u8> {
     let covered = json.get(1..).unwrap_or_default();
     [head_of(covered).as_bytes(), covered].concat()
 }

@@ -1,11 +1,12 @@
 //! What has to hold of what decides who is let in: the files that are read for it, and who a proxy says is there.
 
 use super::lists::{Layer, Listed, Lists, Refusal};
-use super::managed::{Managed, TEXT_BYTES_MAX, Told};
+use super::managed::{Managed, TEXT_BYTES_MAX, Told, VERSION};
 use super::network::Network;
 use super::proxy::{Proxies, parse};
 use super::rule::{Rule, Subject, parse_lines};
 use crate::base::Error;
+use crate::store::texts;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -22,8 +23,10 @@ const FILE: &str = "/store/relay/policy.json";
 const RULE_BYTES_MIN: usize = "deny kind 1".len();
 
 /// What is kept is what serde_json says, read by hand, and is the same once it is written and padded. It holds one
-/// rule about a subject, and no more bytes than the file; a file that is refused is named.
+/// rule about a subject, and no more bytes than the file; a file that is refused is named. What stands around it is
+/// taken with its checksum only.
 pub(crate) fn policy_json(bytes: &[u8]) {
+    sealed(bytes.trim_ascii_end());
     if let Ok(value @ Value::Object(_)) = serde_json::from_slice(bytes) {
         // Without what stands twice: of that one parser takes nothing, and the other the last.
         let once = Managed::from_bytes(Path::new(FILE), value.to_string().as_bytes());
@@ -49,7 +52,7 @@ pub(crate) fn policy_json(bytes: &[u8]) {
             assert!(managed.rules().all(|reasoned| reasoned.reason.len() <= TEXT_BYTES_MAX));
             let subjects: HashSet<String> = managed.rules().map(|r| subject(&r.rule)).collect();
             assert_eq!(subjects.len(), managed.rules().count(), "a subject has one rule");
-            let mut written = managed.to_bytes();
+            let mut written = texts::with_checksum(&managed.to_bytes());
             written.resize(written.len().next_multiple_of(4096), b' ');
             let again = Managed::from_bytes(Path::new(FILE), &written);
             assert!(again.as_ref().is_ok_and(|again| *again == managed), "{again:?}");
@@ -57,9 +60,23 @@ pub(crate) fn policy_json(bytes: &[u8]) {
         Err(Error::Corrupt { path, offset, .. }) => {
             assert_eq!((path.as_path(), offset), (Path::new(FILE), 0));
         }
-        Err(Error::WrongVersion { found, .. }) => assert_ne!(found, 1),
+        Err(Error::WrongVersion { found, .. }) => assert_ne!(found, VERSION),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// With its checksum a text is what it was, whatever blanks follow, and nothing with one bit of it flipped.
+fn sealed(json: &[u8]) {
+    if json.len() < 2 {
+        return;
+    }
+    let checked = |bytes: &[u8]| texts::checked(Path::new(FILE), bytes).map(<[u8]>::to_vec);
+    let mut text = texts::with_checksum(json);
+    let padded = [&text[..], &vec![b' '; json.len() % 7]].concat();
+    assert!(checked(&padded).is_ok_and(|taken| taken == text));
+    let at = usize::from(json[0]) * json.len() % text.len();
+    text[at] ^= 1 << (json[1] % 8);
+    assert!(matches!(checked(&text), Err(Error::Corrupt { .. })), "byte {at}");
 }
 
 /// What a file holds, read by hand.
@@ -73,7 +90,7 @@ enum Kept {
 
 fn kept(file: &Value) -> Kept {
     match file["version"].as_u64() {
-        Some(1) => {}
+        Some(version) if version == u64::from(VERSION) => {}
         Some(version) if version <= u64::from(u32::MAX) => return Kept::Version(version),
         _ => return Kept::Nothing,
     }

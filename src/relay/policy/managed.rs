@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Version of the format. The first had no checksum.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 
 /// Rules, at most: some 3 MiB to write.
 pub(in crate::relay) const RULES_MAX: usize = 10_000;
