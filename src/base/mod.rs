@@ -8,6 +8,8 @@ mod hash;
 mod key;
 pub mod limits;
 #[cfg(test)]
+pub(crate) mod loomed;
+#[cfg(test)]
 pub(crate) mod plant;
 pub mod tags;
 mod terms;

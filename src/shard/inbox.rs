@@ -9,6 +9,7 @@
 //! I2. A caller that found no room is woken after room was made, by the shard or by who gave a ticket back: it
 //!     registers, then tries again (`room`).
 
+use super::atomics::{AtomicBool, AtomicU32, Ordering::*, Ring, fence, yield_now};
 use super::format::message_head;
 use super::ticket::{Ticket, Tickets, with_thread_waker};
 use super::write::{MANY, OWN};
@@ -16,8 +17,7 @@ use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Error, Result};
 use crate::io::Wake;
 use crate::model::Record;
-use crate::wal::{Full, Ring};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, fence};
+use crate::wal::Full;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -27,7 +27,7 @@ pub(super) struct Inbox {
     pub(super) tickets: Arc<Tickets>,
     /// Ends the shard's sleep; set when its thread has made its queue.
     wake: OnceLock<Arc<dyn Wake>>,
-    /// The shard is about to sleep with nothing under way.
+    /// The shard is about to sleep with nothing under way. No plain store: as in `io::signal`.
     idle: AtomicBool,
     closing: AtomicBool,
     /// Callers between their check of `closing` and their push.
@@ -108,7 +108,9 @@ impl Inbox {
                 match full {
                     Full::Now => {
                         // What is in the ring will be answered, and then all are told. With nothing in it any
-                        // more, nobody would tell who found no ticket while this one was out.
+                        // more, nobody would tell who found no ticket while this one was out. The fence: either
+                        // who looks for a ticket after all were told finds this one, or the ring is seen empty.
+                        fence(SeqCst);
                         if self.ring.is_empty() {
                             self.tickets.room.made();
                         }
@@ -212,17 +214,17 @@ impl Inbox {
 
     /// Announces that the shard is about to sleep; false if it must not, since there is work.
     pub(super) fn going_idle(&self, has_message: impl Fn() -> bool) -> bool {
-        self.idle.store(true, SeqCst);
+        self.idle.swap(true, SeqCst);
         fence(SeqCst);
         let sleep = !has_message() && !self.closing.load(SeqCst);
         if !sleep {
-            self.idle.store(false, SeqCst);
+            self.awake();
         }
         sleep
     }
 
     pub(super) fn awake(&self) {
-        self.idle.store(false, SeqCst);
+        self.idle.swap(false, SeqCst);
     }
 
     /// Wakes the callers that wait for room.
@@ -244,7 +246,7 @@ impl Inbox {
     /// never blocks, so that is a matter of instructions.
     pub(super) fn until_entered(&self) {
         while self.entering.load(SeqCst) > 0 {
-            std::thread::yield_now();
+            yield_now();
         }
     }
 
@@ -253,6 +255,3 @@ impl Inbox {
         self.is_closing() && self.entering.load(SeqCst) == 0 && self.ring.is_empty()
     }
 }
-
-#[cfg(test)]
-mod tests;

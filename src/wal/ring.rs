@@ -89,7 +89,7 @@ impl Ring {
 
 impl<W: Word> Ring<W> {
     /// [`Ring::new`] over any kind of word.
-    fn with_words(bytes: usize) -> (Arc<Ring<W>>, Drainer<W>) {
+    pub(crate) fn with_words(bytes: usize) -> (Arc<Ring<W>>, Drainer<W>) {
         assert!(bytes.is_power_of_two() && bytes >= CAPACITY_MIN, "a ring of {bytes} bytes");
         let ring = Arc::new(Ring {
             words: (0..bytes / WORD).map(|_| W::new(0)).collect(),

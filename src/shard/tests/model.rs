@@ -1,14 +1,17 @@
-//! Loom models of what a shard publishes, on the real code: the four files are included a second time here, above
+//! Loom models of what a shard publishes, on the real code: the five files are included a second time here, above
 //! loom's atomics.
 //!
 //! Loom runs every interleaving with up to three preemptions, and lets a load return any value that the memory model
-//! allows. With the store of `Published::advance` or `Dead::set` made relaxed, or without a fence of `Room`, these
-//! tests fail.
+//! allows. With the store of `Published::advance` or `Dead::set` made relaxed, without a fence of `Room` or of
+//! `Inbox`, or with two lines of `Inbox::send`, `Inbox::enter` or `Inbox::is_drained` the other way round, these tests fail.
 #![expect(dead_code, reason = "the models call a part of what they include")]
 
 #[expect(clippy::duplicate_mod, reason = "the very same code, above other atomics")]
 #[path = "../dead.rs"]
 mod dead;
+#[expect(clippy::duplicate_mod, reason = "the very same code, above other atomics")]
+#[path = "../inbox.rs"]
+mod inbox;
 #[expect(clippy::duplicate_mod, reason = "the very same code, above other atomics")]
 #[path = "../published.rs"]
 mod published;
@@ -21,10 +24,14 @@ mod ticket;
 
 /// Loom's atomics and locks in place of `super::atomics`, and what stands for the queues and pointers of other crates.
 mod atomics {
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+    pub(super) use crate::base::loomed::{BegunBool as AtomicBool, BegunU32 as AtomicU32};
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering, fence};
     pub(super) use loom::sync::{Mutex, MutexGuard};
+    pub(super) use loom::thread::yield_now;
     use std::ops::Deref;
     use std::sync::{Arc, OnceLock};
+
+    pub(super) type Ring = crate::wal::Ring<AtomicU64>;
 
     /// A bit for each number, which does no more for the order of memory than its own operations do: locks would hide
     /// a fence that is missing.
@@ -101,21 +108,19 @@ mod atomics {
     }
 }
 
-use crate::base::Lsn;
-use crate::shard::Outcome;
+use crate::base::loomed::{Bed, explore, explore_with};
+use crate::base::{Error, Lsn, Result};
+use crate::io::Wake;
+use crate::shard::{Outcome, format, write};
+use atomics::AtomicU64;
 use dead::Dead;
-use loom::sync::{Condvar, Mutex};
+use inbox::Inbox;
 use loom::thread;
 use published::Published;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use ticket::{Ticket, Tickets};
-
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(model);
-}
 
 #[test]
 fn loom_a_kill_is_seen_exactly_from_its_number_on() {
@@ -162,37 +167,13 @@ fn loom_a_snapshot_has_the_view_in_which_its_removals_are_recorded() {
     });
 }
 
-/// Where a thread sleeps until it is woken.
-#[derive(Default)]
-struct Bed {
-    is_woken: Mutex<bool>,
-    woken: Condvar,
-}
-
-impl Bed {
-    fn sleep(&self) {
-        let mut is_woken = self.is_woken.lock().unwrap();
-        while !*is_woken {
-            is_woken = self.woken.wait(is_woken).unwrap();
-        }
-        *is_woken = false;
-    }
-}
-
-impl Wake for Bed {
-    fn wake(self: Arc<Bed>) {
-        *self.is_woken.lock().unwrap() = true;
-        self.woken.notify_one();
-    }
-}
-
 /// Waits for the answer as a future does. One that is lost is a deadlock, which loom reports.
-fn answer(mut ticket: Ticket) -> Outcome {
+fn answer(mut ticket: Ticket) -> Result<Outcome> {
     let bed = Arc::new(Bed::default());
     let waker = Waker::from(bed.clone());
     loop {
         match ticket.poll_answer(&waker) {
-            Poll::Ready(answer) => return answer.unwrap(),
+            Poll::Ready(answer) => return answer,
             Poll::Pending => bed.sleep(),
         }
     }
@@ -208,7 +189,7 @@ fn loom_an_answer_reaches_who_waits_for_it() {
             let tickets = tickets.clone();
             thread::spawn(move || tickets.answer(number, Ok(Outcome::Duplicate)))
         };
-        assert_eq!(answer(ticket), Outcome::Duplicate);
+        assert_eq!(answer(ticket).unwrap(), Outcome::Duplicate);
         shard.join().unwrap();
         assert!(tickets.take().is_some(), "the slot comes back");
     });
@@ -244,7 +225,7 @@ fn who_waits_for_a_ticket_is_told(drops: bool) {
             tickets.answer(number, Ok(Outcome::Duplicate));
         } else {
             tickets.answer(number, Ok(Outcome::Duplicate));
-            assert_eq!(answer(held), Outcome::Duplicate);
+            assert_eq!(answer(held).unwrap(), Outcome::Duplicate);
         }
         waiter.join().unwrap();
     });
@@ -258,4 +239,165 @@ fn loom_who_waits_for_a_ticket_is_told_when_an_answer_is_taken() {
 #[test]
 fn loom_who_waits_for_a_ticket_is_told_when_one_is_given_up() {
     who_waits_for_a_ticket_is_told(true);
+}
+
+impl Wake for Bed {
+    fn wake(&self) {
+        self.ring();
+    }
+}
+
+/// The shard's side of an inbox, turned by the model.
+struct Shard {
+    inbox: Arc<Inbox>,
+    drainer: crate::wal::Drainer<AtomicU64>,
+    bed: Arc<Bed>,
+    answered: usize,
+}
+
+impl Shard {
+    fn new(in_flight: usize, ring_bytes: usize) -> Shard {
+        let (ring, drainer) = atomics::Ring::with_words(ring_bytes);
+        let (inbox, bed) = (Arc::new(Inbox::new(ring, in_flight)), Arc::new(Bed::default()));
+        inbox.set_wake(bed.clone());
+        Shard { inbox, drainer, bed, answered: 0 }
+    }
+
+    /// A round as `Core::turn` makes it: sleeps if there is nothing to do, then answers what there is.
+    fn turn(&mut self) {
+        if self.inbox.going_idle(|| self.drainer.is_ready()) {
+            self.bed.sleep();
+        }
+        self.inbox.awake();
+        self.answer();
+    }
+
+    /// Answers what is in the ring, and says that there is room.
+    fn answer(&mut self) {
+        let mut numbers = Vec::new();
+        self.drainer.drain(8, &mut |tag, _| {
+            numbers.push(tag as u32);
+            ControlFlow::Continue(())
+        });
+        for &number in &numbers {
+            self.inbox.tickets.answer(number, Ok(Outcome::Duplicate));
+        }
+        self.answered += numbers.len();
+        if !numbers.is_empty() {
+            self.inbox.made_room();
+        }
+    }
+}
+
+/// As a caller that does not wait; whether the message was taken.
+fn send(inbox: &Inbox) -> Result<bool> {
+    inbox.try_send(0, &[]).map(|ticket| ticket.is_some())
+}
+
+/// The shard waits until it has answered all. A wake that is lost is a deadlock, which loom reports.
+fn a_message_ends_the_sleep_of_the_shard(callers: usize, preemptions: usize) {
+    explore_with(preemptions, move || {
+        let mut shard = Shard::new(1, 64);
+        let callers: Vec<_> = (0..callers)
+            .map(|_| {
+                let inbox = shard.inbox.clone();
+                thread::spawn(move || assert!(send(&inbox).unwrap()))
+            })
+            .collect();
+        while shard.answered < callers.len() {
+            shard.turn();
+        }
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_a_message_ends_the_sleep_of_the_shard() {
+    a_message_ends_the_sleep_of_the_shard(1, 3);
+}
+
+#[test]
+fn loom_each_of_two_messages_ends_the_sleep_of_the_shard() {
+    a_message_ends_the_sleep_of_the_shard(2, 2);
+}
+
+/// A caller beside one that closes: what was taken is answered before the shard ends, and the shard ends.
+#[test]
+fn loom_what_enters_before_the_end_is_answered() {
+    explore(|| {
+        let mut shard = Shard::new(1, 64);
+        let spawn = |act: fn(&Inbox) -> bool| {
+            let inbox = shard.inbox.clone();
+            thread::spawn(move || act(&inbox))
+        };
+        let caller = spawn(|inbox| match send(inbox) {
+            Ok(taken) => taken,
+            Err(error) => !matches!(error, Error::Closed),
+        });
+        let closer = spawn(|inbox| {
+            inbox.close();
+            true
+        });
+        while !shard.inbox.is_drained() {
+            shard.turn();
+            if shard.inbox.is_closing() {
+                thread::yield_now();
+            }
+        }
+        assert_eq!(usize::from(caller.join().unwrap()), shard.answered);
+        assert!(closer.join().unwrap() && shard.inbox.is_drained());
+    });
+}
+
+/// A shard that fails closes by itself and fails what waits: nobody is left waiting, whoever came in between.
+#[test]
+fn loom_what_enters_a_shard_that_fails_gets_an_answer() {
+    explore(|| {
+        let shard = Shard::new(1, 64);
+        let caller = {
+            let inbox = shard.inbox.clone();
+            thread::spawn(move || {
+                if let Ok(Some(ticket)) = inbox.try_send(0, &[]) {
+                    answer(ticket).unwrap_err();
+                }
+            })
+        };
+        shard.inbox.close();
+        shard.inbox.until_entered();
+        shard.inbox.tickets.fail_all(|| Error::Closed);
+        caller.join().unwrap();
+    });
+}
+
+/// One caller has the only ticket, finds no place in the ring, and gives the ticket back; another waits for it. The
+/// message that fills the ring is the store's own. A caller that is not told sleeps for ever, and so does the shard.
+#[test]
+fn loom_who_waits_for_a_ticket_is_told_when_it_was_taken_in_vain() {
+    explore_with(2, || {
+        let mut shard = Shard::new(1, 32);
+        drop(shard.inbox.try_send(0, &[&[1; 16]]).unwrap());
+        let in_vain = {
+            let inbox = shard.inbox.clone();
+            thread::spawn(move || drop(inbox.try_insert_many(&[])))
+        };
+        let waiter = {
+            let inbox = shard.inbox.clone();
+            thread::spawn(move || {
+                let bed = Arc::new(Bed::default());
+                let waker = Waker::from(bed.clone());
+                while inbox.poll_insert_many(&[], &mut Context::from_waker(&waker)).is_pending() {
+                    bed.sleep();
+                }
+                inbox.close();
+            })
+        };
+        while !shard.inbox.is_drained() {
+            shard.turn();
+            if shard.inbox.is_closing() {
+                thread::yield_now();
+            }
+        }
+        in_vain.join().unwrap();
+        waiter.join().unwrap();
+    });
 }

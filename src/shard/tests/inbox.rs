@@ -1,13 +1,16 @@
 //! Who waits for room is woken, whoever makes it: the shard here is a drainer that the tests turn by hand.
 
-use super::*;
-use crate::base::Key;
+use crate::base::{Key, Result};
+use crate::model::Record;
 use crate::shard::Outcome;
-use crate::shard::ticket::block_on;
-use crate::wal::Drainer;
+use crate::shard::inbox::Inbox;
+use crate::shard::ticket::{Ticket, block_on};
+use crate::wal::{Drainer, Ring};
 use std::future::poll_fn;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
