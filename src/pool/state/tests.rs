@@ -1,7 +1,10 @@
 //! The frame state by hand, and under loom: every interleaving and every allowed reordering of the
-//! protocol's own code, with the frame's bytes as a cell whose races loom reports.
+//! protocol's own code, with the frame's bytes as a cell whose races loom reports. The page table that
+//! leads to a frame is the pool's own too: with the load of `frame` or the store of `set` made relaxed,
+//! a reader misses the page that moved.
 
 use super::*;
+use crate::pool::table::{ABSENT, NEVER, PageTable};
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -9,6 +12,7 @@ use loom::thread;
 word!(loom::sync::atomic::AtomicU64);
 
 type Modelled = FrameState<loom::sync::atomic::AtomicU64>;
+type Table = PageTable<loom::sync::atomic::AtomicU32>;
 
 fn plain(word: u64, owner: u64) -> FrameState {
     FrameState { word: word.into(), owner: owner.into() }
@@ -69,12 +73,12 @@ fn every_way_out_of_taken_reports_the_waiter() {
     assert!(!state.await_change());
 }
 
-/// A frame, its bytes, and the table entry that leads to it.
+/// Frame 0, its bytes, and the table of two pages of which an entry leads to it.
 struct Model {
     state: Modelled,
     bytes: UnsafeCell<()>,
     content: loom::sync::atomic::AtomicU64,
-    entry: loom::sync::atomic::AtomicU64,
+    table: Table,
     lock: Mutex<()>,
     changed: Condvar,
 }
@@ -82,11 +86,15 @@ struct Model {
 impl Model {
     fn new(word: u64, owner: u64) -> Arc<Model> {
         let atomic = loom::sync::atomic::AtomicU64::new;
+        let table = Table::new(2);
+        if owner < 2 {
+            table.set(owner as u32, 0);
+        }
         Arc::new(Model {
             state: FrameState { word: atomic(word), owner: atomic(owner) },
             bytes: UnsafeCell::new(()),
             content: atomic(owner),
-            entry: atomic(owner),
+            table,
             lock: Mutex::new(()),
             changed: Condvar::new(),
         })
@@ -108,9 +116,9 @@ impl Model {
     }
 
     /// As `Frames::wait`, without a limit.
-    fn wait(&self, owner: u64) {
+    fn wait(&self, page: u32) {
         let guard = self.lock.lock().unwrap();
-        if self.state.await_change() && self.entry.load(Acquire) == owner {
+        if self.state.await_change() && self.table.frame(page) == Some(0) {
             drop(self.changed.wait(guard).unwrap());
         }
     }
@@ -150,13 +158,17 @@ fn loom_readers_never_meet_a_writer_or_another_page() {
 fn loom_a_page_that_moves_is_read_right_in_either_frame_or_not_at_all() {
     loom::model(|| {
         let (from, to) = (Model::new(VALID | 2, 1), Model::new(0, 9));
-        // 0: the table leads to `from`; 1: to `to`.
-        let table = Arc::new(loom::sync::atomic::AtomicU64::new(0));
+        // `from` is frame 0, and `to` frame 1.
+        let table = Arc::new(Table::new(2));
+        table.set(1, 0);
         let reader = {
             let (from, to, table) = (Arc::clone(&from), Arc::clone(&to), Arc::clone(&table));
-            thread::spawn(move || match table.load(Acquire) {
-                0 => drop(from.read(1)),
-                _ => assert!(to.read(1), "the table leads to the page"),
+            thread::spawn(move || match table.frame(1) {
+                Some(0) => drop(from.read(1)),
+                frame => {
+                    assert_eq!(frame, Some(1));
+                    assert!(to.read(1), "the table leads to the page");
+                }
             })
         };
         let marks = from.state.marks();
@@ -165,7 +177,7 @@ fn loom_a_page_that_moves_is_read_right_in_either_frame_or_not_at_all() {
             let content = from.bytes.with(|_| from.content.load(Relaxed));
             to.load(content);
             to.state.publish(Entrance::Moved(marks));
-            table.store(1, Release);
+            table.set(1, 1);
             // The kernel takes the bytes, and they are zero.
             from.bytes.with_mut(|_| from.content.store(0, Relaxed));
             from.state.free();
@@ -220,7 +232,7 @@ fn loom_waiter(word: u64, end: fn(&Model)) {
         let waiter = {
             let model = Arc::clone(&model);
             thread::spawn(move || {
-                while model.entry.load(Acquire) == 1 && !model.read(1) {
+                while model.table.frame(1) == Some(0) && !model.read(1) {
                     model.wait(1);
                 }
             })
@@ -242,7 +254,7 @@ fn loom_a_waiter_is_woken_by_the_page() {
 fn loom_a_waiter_is_woken_by_the_end_of_the_claim() {
     // The frame stays taken: the kernel has it still.
     loom_waiter(TAKEN, |model| {
-        model.entry.store(0, Release);
+        model.table.clear(1, 0, NEVER);
         model.notify(model.state.dismiss());
     });
 }
@@ -250,7 +262,7 @@ fn loom_a_waiter_is_woken_by_the_end_of_the_claim() {
 #[test]
 fn loom_a_waiter_is_woken_by_a_frame_that_is_freed() {
     loom_waiter(TAKEN, |model| {
-        model.entry.store(0, Release);
+        model.table.clear(1, 0, ABSENT | 7);
         model.notify(model.state.free());
     });
 }
@@ -259,7 +271,7 @@ fn loom_a_waiter_is_woken_by_a_frame_that_is_freed() {
 fn loom_a_waiter_with_a_stale_entry_is_woken_by_the_next_page() {
     loom_waiter(VALID, |model| {
         if model.state.take() {
-            model.entry.store(0, Release);
+            model.table.clear(1, 0, ABSENT | 7);
             model.load(2);
             model.notify(model.state.publish(Entrance::Pinned));
         }
