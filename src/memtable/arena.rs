@@ -16,17 +16,16 @@
 //! its range against it. So `get` is sound for any place whatever, and a place may travel relaxed.
 #![expect(unsafe_code, reason = "bytes written behind a watermark while readers borrow before it")]
 
+use super::sync::{Accesses, AtomicUsize, CHUNK_BYTES_FIRST, OnceLock, Ordering};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, atomic};
 
-const CHUNK_BYTES_FIRST: usize = 16 * 1024;
 const CHUNK_DOUBLINGS: usize = 4;
-pub(super) const LARGE_BYTES: usize = 64 * 1024;
+/// A quarter of the chunks that come after the first few (I3).
+pub(super) const LARGE_BYTES: usize = (CHUNK_BYTES_FIRST << CHUNK_DOUBLINGS) / 4;
 /// What one record of the greatest size may need: 2 MiB in a chunk of its own, 65,536 terms of 80 bytes.
 const CHUNKS_PER_RECORD_MAX: usize = 40;
-const _: () = assert!(LARGE_BYTES * 4 == CHUNK_BYTES_FIRST << CHUNK_DOUBLINGS);
 
 /// Where an item begins: chunk number in the high 32 bits, byte offset in the low 32.
 pub(super) type Place = u64;
@@ -34,6 +33,8 @@ pub(super) type Place = u64;
 struct Chunk {
     bytes: Box<[MaybeUninit<UnsafeCell<u8>>]>,
     filled: AtomicUsize,
+    /// Tells loom which bytes are read and written; nothing otherwise.
+    accesses: Accesses,
 }
 
 // SAFETY: shared access reads below `filled` only, where nothing is written any more (I1); the bytes
@@ -53,8 +54,8 @@ impl Chunk {
 /// The readers' side.
 pub(super) struct Arena {
     chunks: Box<[OnceLock<Chunk>]>,
-    /// Bytes allocated, table included: a figure, by which nothing is published.
-    bytes: AtomicUsize,
+    /// Bytes allocated, table included: a figure, by which nothing is published, hence `std`'s even under loom.
+    bytes: atomic::AtomicUsize,
 }
 
 impl Arena {
@@ -62,7 +63,7 @@ impl Arena {
     pub(super) fn new(bytes: usize) -> (ArenaWriter, Arc<Arena>) {
         let count = bytes / LARGE_BYTES + CHUNKS_PER_RECORD_MAX;
         let chunks: Box<[_]> = (0..count).map(|_| OnceLock::new()).collect();
-        let bytes = AtomicUsize::new(size_of_val(&*chunks));
+        let bytes = atomic::AtomicUsize::new(size_of_val(&*chunks));
         let arena = Arc::new(Arena { chunks, bytes });
         (ArenaWriter { arena: Arc::clone(&arena), current: None, made: 0, shared: 0 }, arena)
     }
@@ -72,20 +73,26 @@ impl Arena {
     /// # Panics
     /// If they were not published.
     pub(super) fn get(&self, place: Place, len: usize) -> &[u8] {
-        let offset = place as u32 as usize;
-        let Some(chunk) = self.chunks.get((place >> 32) as usize).and_then(OnceLock::get) else {
-            panic!("no chunk of the arena at {place:#x}")
+        let Some(bytes) = self.published(place, len) else {
+            panic!("{len} bytes at {place:#x} of an arena were not published")
         };
+        bytes
+    }
+
+    /// The `len` bytes at `place`, if they were published.
+    pub(super) fn published(&self, place: Place, len: usize) -> Option<&[u8]> {
+        let offset = place as u32 as usize;
+        let chunk = self.chunks.get((place >> 32) as usize)?.get()?;
         let filled = chunk.filled.load(Ordering::Acquire);
-        assert!(
-            offset <= filled && len <= filled - offset,
-            "{len} bytes at {place:#x} of an arena"
-        );
+        if offset > filled || len > filled - offset {
+            return None;
+        }
+        chunk.accesses.read(offset, len);
         // SAFETY: `offset` is within the chunk's allocation, as `filled` is.
         let start = unsafe { chunk.start().add(offset) };
         // SAFETY: the range lies below `filled`, loaded with acquire: initialised, never written again
         // (I1), and allocated as long as `self`.
-        unsafe { std::slice::from_raw_parts(start, len) }
+        Some(unsafe { std::slice::from_raw_parts(start, len) })
     }
 
     /// Bytes allocated, the table included.
@@ -117,6 +124,7 @@ impl ArenaWriter {
         };
         assert!(len <= chunk.room(), "{len} bytes into {} of a chunk", chunk.room());
         let offset = chunk.filled.load(Ordering::Relaxed);
+        chunk.accesses.write(offset, len);
         let mut end = offset;
         for part in parts {
             // SAFETY: `end` is within the chunk: the parts in all fit its room, as asserted.
@@ -176,63 +184,10 @@ impl ArenaWriter {
         self.arena.chunks[number].get_or_init(|| Chunk {
             bytes: Box::new_uninit_slice(bytes),
             filled: AtomicUsize::new(0),
+            accesses: Accesses::new(bytes),
         });
         self.arena.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.made += 1;
         number
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn items_of_every_size_read_back_and_growth_covers_them() {
-        let (mut writer, arena) = Arena::new(64 << 20);
-        let source: Vec<u8> = (0..3_000_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
-        let mut items = Vec::new();
-        let mut sum = 0;
-        for i in 0..3000 {
-            let len = match i % 50 {
-                0 => i * 700,
-                1 => LARGE_BYTES - i % 3 + 1,
-                _ => i * i % 1500,
-            };
-            let item = &source[i..i + len];
-            let bound = arena.bytes() + writer.growth(len, 0);
-            let place = writer.push(&[&item[..len / 3], &item[len / 3..]]);
-            assert!(arena.bytes() <= bound);
-            items.push((place, item));
-            sum += len;
-        }
-        for (place, item) in items {
-            assert_eq!(arena.get(place, item.len()), item);
-        }
-        assert!(arena.bytes() < sum * 4 / 3 + (1 << 20), "{} for {sum}", arena.bytes());
-    }
-
-    #[test]
-    fn the_largest_record_fits_an_arena_for_nothing() {
-        let (mut writer, arena) = Arena::new(0);
-        let bound = arena.bytes() + writer.growth((2 << 20) + 32, 65_536 * 80);
-        writer.push(&[&[1; 32], &[2; 2 << 20]]);
-        let last = (0..65_536u32).map(|i| writer.push(&[&[i as u8; 80]])).last().unwrap();
-        assert_eq!(arena.get(last, 80), [255; 80]);
-        assert!(arena.bytes() <= bound);
-    }
-
-    #[test]
-    #[should_panic(expected = "2 bytes at 0x2")]
-    fn nothing_is_read_that_was_not_published() {
-        let (mut writer, arena) = Arena::new(0);
-        writer.push(&[b"abc"]);
-        arena.get(2, 2);
-    }
-
-    #[test]
-    #[should_panic(expected = "no chunk of the arena")]
-    fn nothing_is_read_where_no_chunk_is() {
-        Arena::new(0).1.get(1 << 32, 0);
     }
 }

@@ -59,6 +59,9 @@ use index::Index;
 use records::{RECORD_BYTES_MIN, Records};
 use std::sync::{Arc, OnceLock};
 
+// A slot is 32 bytes; said here, since loom's atomics (`model.rs`) are larger.
+const _: () = assert!(RECORD_BYTES_MIN == 32 + 8);
+
 /// Budgets above this are taken for this: links between slots have 31 bits.
 pub const BUDGET_BYTES_MAX: usize = 4 << 30;
 

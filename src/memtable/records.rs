@@ -38,8 +38,6 @@ struct Slot {
     body_bytes: AtomicU32,
 }
 
-const _: () = assert!(size_of::<Slot>() == 32);
-
 /// Running bounds of the times from ordinal 0 on.
 #[derive(Default)]
 struct Block {

@@ -1,8 +1,9 @@
 //! The memtable as a whole: by hand, against a naive twin, full, and in chains.
 //!
-//! The tests of `slots.rs`, `postings.rs` and `index.rs` stand below this module, not in those files:
+//! The tests of `arena.rs`, `slots.rs`, `postings.rs` and `index.rs` stand below this module, not in those files:
 //! `model.rs` includes the files a second time, above loom's atomics.
 
+mod arena;
 mod batch;
 mod beside;
 mod index;
