@@ -16,6 +16,10 @@
 //! Errors: starting says what is wrong with the options. Afterwards there are none: a program is not to fail for its log.
 
 mod json;
+#[cfg(test)]
+mod model;
+mod queue;
+mod sync;
 mod worker;
 
 use super::{LogStore, Source};

@@ -1,24 +1,17 @@
-//! The queue of a tracing layer, and the thread that empties it.
+//! The thread of a tracing layer, which empties the queue, and who waits for it.
 //!
-//! ```text
-//!   state:  AWAKE --nothing there--> ASLEEP --first event--> AWAKE --others may follow--> LINGERING --half full, or
-//!             ^                                                                                |     told to hurry
-//!             +------------------------- drain, append ---------------------------------------+
-//! ```
-//!
-//! W1. A wake is never lost: a producer looks at the state after its push, the thread at the ring after it changed the
-//!     state, with a fence between on both sides.
+//! When it sleeps and ends is a matter of `queue` (W1, W3).
 //! W2. A mark in the ring is reached when all before it is appended or given up: that is what a flush waits for.
 
+use super::queue::Queue;
 use crate::io::threads::Thread;
 use crate::logs::{LogRecord, LogStore, Source};
 use crate::wal::{Drainer, Full, Ring};
-use crossbeam::sync::{Parker, Unparker};
+use crossbeam::sync::Parker;
 use std::fmt;
 use std::fmt::Write;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,22 +23,13 @@ const BATCH_BYTES: usize = 256 << 10;
 /// The tag of a mark (W2). No event is of that time.
 const MARK: u64 = u64::MAX;
 
-const AWAKE: u8 = 0;
-const ASLEEP: u8 = 1;
-const LINGERING: u8 = 2;
-
 /// How long who waits for room in the queue waits before it looks again.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// What the producers and the thread share.
 pub(super) struct Shared {
-    ring: Arc<Ring>,
-    state: AtomicU8,
-    /// What waits is not to wait for others: a flush or the end is asked for.
-    hurry: AtomicBool,
-    closing: AtomicBool,
+    queue: Queue,
     dropped: AtomicU64,
-    unparker: Unparker,
     progress: Mutex<Progress>,
     moved: Condvar,
 }
@@ -62,14 +46,10 @@ struct Progress {
 
 impl Shared {
     pub fn new(ring: Arc<Ring>) -> (Arc<Shared>, Parker) {
-        let parker = Parker::new();
+        let (queue, parker) = Queue::new(ring);
         let shared = Shared {
-            ring,
-            state: AtomicU8::new(AWAKE),
-            hurry: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            queue,
             dropped: AtomicU64::new(0),
-            unparker: parker.unparker().clone(),
             progress: Mutex::default(),
             moved: Condvar::new(),
         };
@@ -87,27 +67,9 @@ impl Shared {
 
     /// Hands over a record, or counts it. Never waits.
     pub fn push(&self, ts: u64, raw: &[u8]) {
-        if self.closing.load(Relaxed) || self.ring.try_push(ts.min(MARK - 1), &[raw]).is_err() {
+        if !self.queue.push(ts.min(MARK - 1), raw) {
             self.dropped.fetch_add(1, Relaxed);
-            return;
         }
-        fence(SeqCst); // W1
-        match self.state.load(Relaxed) {
-            ASLEEP => self.wake(ASLEEP),
-            LINGERING if self.ring.used_bytes() > self.ring.capacity() / 2 => self.wake(LINGERING),
-            _ => {}
-        }
-    }
-
-    fn wake(&self, from: u8) {
-        if self.state.compare_exchange(from, AWAKE, SeqCst, Relaxed).is_ok() {
-            self.unparker.unpark();
-        }
-    }
-
-    fn hurry(&self) {
-        self.hurry.store(true, SeqCst);
-        self.unparker.unpark();
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
@@ -119,25 +81,24 @@ impl Shared {
         let mut progress = self.lock();
         let mark = progress.marks + 1;
         progress.marks = mark;
-        while self.ring.try_push(MARK, &[&mark.to_le_bytes()]) == Err(Full::Now) {
+        while self.queue.push_mark(MARK, mark) == Err(Full::Now) {
             if progress.ended || left.is_zero() {
                 return false;
             }
-            self.hurry();
+            self.queue.hurry();
             let wait = left.min(AGAIN);
             left -= wait;
             let waited = self.moved.wait_timeout(progress, wait);
             progress = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.hurry();
+        self.queue.hurry();
         let waits = |progress: &mut Progress| progress.reached < mark && !progress.ended;
         let waited = self.moved.wait_timeout_while(progress, left, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.reached >= mark
     }
 
     pub fn close(&self, within: Duration) -> bool {
-        self.closing.store(true, SeqCst);
-        self.hurry();
+        self.queue.close();
         let waited = self.moved.wait_timeout_while(self.lock(), within, |progress| !progress.ended);
         let mut progress = waited.unwrap_or_else(PoisonError::into_inner).0;
         let ended = progress.ended;
@@ -151,7 +112,7 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {} dropped", self.ring, self.dropped())
+        write!(f, "{:?}, {} dropped", self.queue, self.dropped())
     }
 }
 
@@ -213,18 +174,17 @@ impl Worker {
     /// Until the end is asked for and nothing is queued.
     pub fn run(mut self) {
         loop {
-            // What asks from here on finds this batch gone, or its own next.
-            self.shared.hurry.store(false, SeqCst);
+            self.shared.queue.begin_round();
             if self.take_batch() {
                 self.append();
                 self.reach();
                 if self.batch.is_full() {
                     continue;
                 }
-            } else if self.shared.closing.load(SeqCst) && self.shared.ring.is_empty() {
+            } else if self.shared.queue.is_drained() {
                 break;
             }
-            self.rest();
+            self.shared.queue.rest(&self.drainer, &self.parker, self.linger);
         }
         self.last_words();
         let Worker { store, shared, .. } = self;
@@ -301,36 +261,6 @@ impl Worker {
         }
         // Also who waits for room.
         self.shared.moved.notify_all();
-    }
-
-    /// Sleeps until there is something, and a little longer, so that others come along.
-    fn rest(&mut self) {
-        let shared = &*self.shared;
-        self.pause(ASLEEP, |worker| {
-            if !worker.drainer.is_ready() {
-                worker.parker.park();
-            }
-        });
-        self.pause(LINGERING, |worker| {
-            if shared.ring.used_bytes() <= shared.ring.capacity() / 2 {
-                worker.parker.park_timeout(worker.linger);
-            }
-        });
-        if shared.closing.load(SeqCst) {
-            // For a producer between reservation and publication, which is a matter of instructions.
-            std::thread::yield_now();
-        }
-    }
-
-    /// Waits in `state` unless nothing is to wait.
-    fn pause(&self, state: u8, wait: impl FnOnce(&Worker)) {
-        let shared = &*self.shared;
-        shared.state.store(state, SeqCst);
-        fence(SeqCst); // W1
-        if !shared.hurry.load(SeqCst) && !shared.closing.load(SeqCst) {
-            wait(self);
-        }
-        shared.state.store(AWAKE, SeqCst);
     }
 
     /// What was dropped last is told too, if the store takes it.
