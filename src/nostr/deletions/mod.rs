@@ -22,7 +22,12 @@
 //!
 //! A shard that fails gives its error to the requests at hand; nothing of them is tried again by itself.
 
+#[cfg(test)]
+mod model;
 mod queue;
+mod sync;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub(super) use queue::Reply;

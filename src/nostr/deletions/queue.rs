@@ -3,18 +3,16 @@
 //! I1. A job that the worker drops, however it ends, is answered `Closed`.
 //! I2. Who found no room is woken after there is some, or never will be: it registers, then tries again.
 
-use super::super::event::{Event, EventRef};
-use super::super::store::Inserted;
+use super::sync::{
+    AtomicBool, Mutex, Ordering::SeqCst, QUEUE_JOBS, Receiver, Sender, TrySendError, bounded, fence,
+};
 use crate::base::{Error, Result};
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crate::nostr::event::{Event, EventRef};
+use crate::nostr::store::Inserted;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-
-/// Requests that may wait for the worker, each of at most `RECORD_BYTES_MAX`: beyond, their senders wait.
-const QUEUE_JOBS: usize = 64;
 
 /// A request on its way.
 pub(super) struct Job {
@@ -89,8 +87,10 @@ struct Waiting {
 
 impl Waiting {
     fn wake(&self) {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        let wakers = std::mem::take(&mut *wakers);
+        let mut waiting = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let wakers = std::mem::take(&mut *waiting);
+        // Who is woken may try again at once, on this thread.
+        drop(waiting);
         wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -168,50 +168,5 @@ impl Queue {
     /// Wakes who waits for room.
     pub(super) fn made_room(&self) {
         self.waiting.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicUsize;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl std::task::Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-
-    #[test]
-    fn who_waits_for_room_is_woken_by_room_and_by_the_end_of_the_worker() {
-        let (queue, jobs) = Queue::new();
-        let event = Event::from_parts([1; 32], 1, 5, &[["e", ""]], "");
-        let woken = Arc::new(Woken::default());
-        let waker: Waker = woken.clone().into();
-        let poll = || queue.poll_send(&event.as_ref(), &mut Context::from_waker(&waker));
-        let mut replies = Vec::new();
-        while let Poll::Ready(reply) = poll() {
-            replies.push(reply.unwrap());
-        }
-        assert_eq!((replies.len(), woken.0.load(SeqCst)), (QUEUE_JOBS, 0));
-        drop(jobs.receiver.recv());
-        queue.made_room();
-        assert_eq!(woken.0.swap(0, SeqCst), 1);
-        replies.push(match poll() {
-            Poll::Ready(reply) => reply.unwrap(),
-            Poll::Pending => panic!("there is room"),
-        });
-        assert!(poll().is_pending());
-        drop(jobs);
-        assert_eq!(woken.0.load(SeqCst), 1);
-        assert!(matches!(poll(), Poll::Ready(Err(Error::Closed))));
-        for mut reply in replies {
-            // The request that waited in the queue, too.
-            let answer = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
-            assert!(matches!(answer, Poll::Ready(Err(Error::Closed))));
-        }
     }
 }
