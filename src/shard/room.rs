@@ -33,8 +33,10 @@ impl Room {
         fence(SeqCst); // I1
         if self.is_crowded.load(SeqCst) && self.is_crowded.swap(false, SeqCst) {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let waiting = std::mem::take(&mut *waiting);
-            waiting.into_iter().for_each(Waker::wake);
+            let told = std::mem::take(&mut *waiting);
+            // Who is woken may try again at once, on this thread.
+            drop(waiting);
+            told.into_iter().for_each(Waker::wake);
         }
     }
 }

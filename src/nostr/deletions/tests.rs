@@ -48,3 +48,25 @@ fn who_waits_for_room_is_woken_by_room_and_by_the_end_of_the_worker() {
         assert!(matches!(answer, Poll::Ready(Err(Error::Closed))));
     }
 }
+
+/// Tries again as soon as it is woken, on the thread that wakes it.
+struct AtOnce(Arc<Queue>);
+
+impl std::task::Wake for AtOnce {
+    fn wake(self: Arc<Self>) {
+        let event = Event::from_parts([1; 32], 1, 5, &[["e", ""]], "");
+        let again = self.0.poll_send(&event.as_ref(), &mut Context::from_waker(Waker::noop()));
+        assert!(again.is_pending());
+    }
+}
+
+#[test]
+fn who_is_woken_in_vain_may_wait_again_at_once() {
+    let (queue, _jobs) = Queue::new();
+    let queue = Arc::new(queue);
+    let event = Event::from_parts([1; 32], 1, 5, &[["e", ""]], "");
+    let waker = Waker::from(Arc::new(AtOnce(queue.clone())));
+    let poll = || queue.poll_send(&event.as_ref(), &mut Context::from_waker(&waker));
+    while poll().is_ready() {}
+    queue.made_room();
+}

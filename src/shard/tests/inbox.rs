@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -92,6 +92,26 @@ fn who_finds_the_ring_full_does_not_wake_itself_for_ever() {
     assert_eq!(woken.0.load(SeqCst), 0);
     turn(&inbox, &mut drainer);
     assert!(woken.0.load(SeqCst) > 0 && poll(&inbox, &woken).is_ready());
+}
+
+/// Tries again as soon as it is woken, on the thread that wakes it.
+struct AtOnce(Arc<Inbox>);
+
+impl std::task::Wake for AtOnce {
+    fn wake(self: Arc<Self>) {
+        let again = self.0.poll_insert(RECORD, &mut Context::from_waker(Waker::noop()));
+        assert!(again.is_pending());
+    }
+}
+
+#[test]
+fn who_is_woken_in_vain_may_register_again_at_once() {
+    let (inbox, _drainer) = inbox(64, 1);
+    let inbox = Arc::new(inbox);
+    let _held = inbox.try_insert(RECORD).unwrap().unwrap();
+    let waker = Waker::from(Arc::new(AtOnce(inbox.clone())));
+    assert!(inbox.poll_insert(RECORD, &mut Context::from_waker(&waker)).is_pending());
+    inbox.made_room();
 }
 
 #[test]
