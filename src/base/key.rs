@@ -187,6 +187,9 @@ pub enum PageSize {
 }
 
 impl PageSize {
+    /// All of them, the smallest first.
+    pub const ALL: [PageSize; 3] = [PageSize::K4, PageSize::K8, PageSize::K16];
+
     /// The size in bytes.
     pub const fn bytes(self) -> usize {
         match self {
@@ -198,7 +201,7 @@ impl PageSize {
 
     /// The page size of `bytes` bytes, if it is one.
     pub fn from_bytes(bytes: usize) -> Option<PageSize> {
-        [PageSize::K4, PageSize::K8, PageSize::K16].into_iter().find(|p| p.bytes() == bytes)
+        PageSize::ALL.into_iter().find(|p| p.bytes() == bytes)
     }
 }
 

@@ -1,25 +1,31 @@
 //! One file as it lies there: fields, blocks, pages, records, terms; as lines that a program prints.
 //!
 //! ```text
-//!   a path --magic, or name--> STORE | manifest | log file | segment | text | anything else, as bytes
-//!                               \-> Line, Line, Line ... until the printer has had enough
+//!   a path --magic, word, name--> STORE | manifest | log file | segment | text | anything else, as bytes
+//!                                  \-> Line, Line, Line ... until the printer has had enough
 //! ```
+//!
+//! What a file is, its first bytes say, or what else is sure to be in it; then whoever asks; its name last. So a file may
+//! lie anywhere under any name.
 //!
 //! I1. No store is opened and no lock taken: any file, damaged or in use, alone or in its place.
 //! I2. What is damaged is said where it is, and the walk goes on behind it as far as that is possible.
 //! I3. Lines are made as they are asked for; memory is a window of the file and the pool of a segment.
 
 mod bytes;
+mod kind;
+mod layout;
 mod log;
+mod page;
 mod segment;
 mod small;
 
+pub use kind::Kind;
+
 use super::readonly::ReadOnly;
-use super::site::whole_header;
-use crate::base::{Error, Result};
-use crate::io::{Buf, Disk, Env};
+use crate::base::{PageSize, Result};
+use crate::io::{Disk, Env};
 use crate::model::Record;
-use crate::store::texts;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,10 +85,14 @@ pub type Show<'a> = &'a dyn Fn(Record<'_>) -> String;
 /// What of a file is asked for.
 #[derive(Clone, Copy, Default)]
 pub struct Ask<'a> {
+    /// What the file is, where its own bytes do not tell.
+    pub kind: Option<Kind>,
     /// The bytes from here on, as bytes.
     pub at: Option<u64>,
-    /// This page of a segment, as bytes.
+    /// This page of a segment: what stands in it, and its bytes.
     pub page: Option<u32>,
+    /// The size of a segment's pages, where the file does not tell.
+    pub page_size: Option<PageSize>,
     /// The blocks of a log file from this byte on.
     pub block: Option<u32>,
     /// The records of a segment.
@@ -99,44 +109,33 @@ pub type Printed = Result<bool>;
 /// Takes lines.
 pub type Printer<'a> = &'a mut dyn FnMut(Line) -> Printed;
 
+/// What the bytes of the file `path` say that it is; `None` if they do not tell.
+///
+/// # Errors
+/// `Io`.
+pub fn kind_of(env: &Env, path: &Path) -> Result<Option<Kind>> {
+    kind::by_bytes(&*ReadOnly(env.disk.clone()).open_read(path)?)
+}
+
 /// Inspects `path` and hands lines to `print` until that has had enough.
 ///
 /// # Errors
-/// `Io`; what `print` says.
+/// `Io`; `Invalid` if there is no such page; what `print` says.
 pub fn file(env: &Env, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result<()> {
     let disk: Arc<dyn Disk> = Arc::new(ReadOnly(env.disk.clone()));
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     let file = disk.open_read(path)?;
-    let mut start = Buf::zeroed(file.align().max(512), file.align());
-    let magic = match file.read_at(0, &mut start) {
-        Ok(()) => start.first_chunk::<8>().copied().unwrap_or_default(),
-        // Shorter than that: its name is left.
-        Err(Error::Corrupt { .. }) => [0; 8],
-        Err(error) => return Err(error),
-    };
-    let id = crate::segment::parse_file_name(name);
-    let is = |magic_of: &[u8; 8], by_name: bool| magic == *magic_of || by_name;
-    let among_texts = path.parent().is_some_and(|dir| dir.ends_with(texts::DIR));
-    let is_segment = is(&crate::segment::format::MAGIC, id.is_some());
     if let Some(at) = ask.at {
         return bytes::dump(&*file, at, None, print);
     }
-    if let Some(page) = ask.page {
-        let size =
-            id.and_then(|id| whole_header(&*disk, path, id)).map_or(4096, |(_, page)| page.bytes());
-        return segment::page(&*file, id, page, size, print);
+    if let Some(number) = ask.page {
+        return page::show(&file, path, number, ask, print);
     }
-    if is(b"RATSTOR1", name == "STORE") {
-        small::store(&*disk, path, print)
-    } else if is(&crate::shard::format::MANIFEST_MAGIC, name.starts_with("manifest-")) {
-        small::manifest(&*disk, path, print)
-    } else if is(b"ratitlog", crate::wal::survey::number_of(path).is_some()) {
-        log::file(&*disk, path, ask, print)
-    } else if is_segment {
-        segment::file(&disk, path, ask, print)
-    } else if is(&texts::MAGIC, among_texts && texts::is_text(name)) {
-        small::text(&*disk, path, print)
-    } else {
-        bytes::dump(&*file, 0, None, print)
+    match kind::by_bytes(&*file)?.or(ask.kind).or_else(|| kind::by_name(path)) {
+        Some(Kind::Store) => small::store(&*file, print),
+        Some(Kind::Manifest) => small::manifest(&*file, print),
+        Some(Kind::Log) => log::file(&*disk, path, ask, print),
+        Some(Kind::Segment) => segment::file(&file, path, ask, print),
+        Some(Kind::Text) => small::text(&*file, path, print),
+        None => bytes::dump(&*file, 0, None, print),
     }
 }

@@ -131,7 +131,7 @@ pub fn whole_header(
     id: SegmentId,
 ) -> Option<(seg::Header, PageSize)> {
     let file = disk.open_read(path).ok()?;
-    [PageSize::K4, PageSize::K8, PageSize::K16].into_iter().find_map(|page| {
+    PageSize::ALL.into_iter().find_map(|page| {
         let mut buf = Buf::zeroed(page.bytes(), file.align().max(page.bytes()));
         file.read_at(0, &mut buf).ok()?;
         crate::pool::format::check_page(&buf, &id.0, 0).ok()?;

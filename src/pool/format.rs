@@ -59,6 +59,12 @@ pub fn check_page(page: &[u8], file_id: &[u8; 16], number: u32) -> Result<u32, &
     Ok(kind_of(page))
 }
 
+/// The number and the kind that a page's trailer says, true or not. For tools.
+pub fn look_at_trailer(page: &[u8]) -> Option<(u32, u32)> {
+    let &[a, b, c, d, ..] = page.last_chunk::<PAGE_TRAILER_BYTES>()?;
+    Some((u32::from_le_bytes([a, b, c, d]), kind_of(page)))
+}
+
 /// The kind of a page that was checked before; 0 of one shorter than its trailer.
 pub(super) fn kind_of(page: &[u8]) -> u32 {
     match page.last_chunk::<PAGE_TRAILER_BYTES>() {

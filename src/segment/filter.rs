@@ -156,6 +156,14 @@ impl Filters {
     }
 }
 
+/// Where the fingerprints of the filters of ids and of terms stand in their stream, a range for each part. For tools.
+pub fn look_at_parts(bytes: &[u8]) -> Decoded<[Vec<Range<usize>>; 2]> {
+    let mut at = 0;
+    let slots = |parts: Vec<Part>| parts.into_iter().map(|part| part.slots).collect();
+    let ids = parse_parts(bytes, &mut at)?;
+    Ok([slots(ids), slots(parse_parts(bytes, &mut at)?)])
+}
+
 fn parse_parts(bytes: &[u8], at: &mut usize) -> Decoded<Vec<Part>> {
     let count = get_u32(bytes, *at)? as usize;
     *at += 4;

@@ -479,6 +479,11 @@ pub fn kind_name(kind: u32) -> &'static str {
     }
 }
 
+/// Whether there are pages of this kind. For tools.
+pub fn is_kind(kind: u32) -> bool {
+    (kind::HEADER..=kind::MARKS).contains(&kind)
+}
+
 /// The `u16` at `at`.
 pub fn get_u16(bytes: &[u8], at: usize) -> Decoded<u16> {
     field(bytes, at).map(u16::from_le_bytes)

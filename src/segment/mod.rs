@@ -41,6 +41,7 @@ mod header;
 mod id_column;
 mod ids;
 mod invert;
+pub mod look;
 mod mask;
 mod numbers;
 mod pages;

@@ -444,6 +444,16 @@ impl Segment {
         if let Bodies::Blocks(blocks) = &self.bodies { blocks.count() } else { 0 }
     }
 
+    /// Byte of the stream of bodies at which the body of a record begins, or the number of its block. For tools.
+    ///
+    /// # Errors
+    /// As [`Segment::time`].
+    pub fn place(&self, ordinal: Ordinal) -> Result<u64> {
+        let mut place = 0;
+        self.bodies.locations(&self.pages, &[ordinal], |_, at| place = at)?;
+        Ok(place)
+    }
+
     /// What is known of a block without unpacking it, checked against its neighbours. One page, or two.
     ///
     /// # Errors

@@ -278,26 +278,51 @@ fn checksum(header: &ManifestHeader, body: &[u8]) -> u64 {
 }
 
 fn read_segments(mut body: &[u8]) -> Option<Vec<ManifestSegment>> {
-    let body = &mut body;
-    let count = get_varint(body)?;
+    let count = get_varint(&mut body)?;
     let mut segments = Vec::new();
     for _ in 0..count {
-        let (id, rest) = body.split_first_chunk::<16>()?;
-        *body = rest;
-        let records = u32::try_from(get_varint(body)?).ok()?;
-        let dead_count = get_varint(body)?;
-        let (mut dead, mut last) = (Vec::new(), 0u64);
-        for i in 0..dead_count {
-            let delta = get_varint(body)?;
-            last = last.checked_add(delta)?;
-            if last >= u64::from(records) || (i > 0 && delta == 0) {
-                return None;
-            }
-            dead.push(last as Ordinal);
-        }
-        segments.push(ManifestSegment { id: SegmentId(*id), records, dead });
+        segments.push(read_segment(&mut body)?);
     }
     body.is_empty().then_some(segments)
+}
+
+fn read_segment(body: &mut &[u8]) -> Option<ManifestSegment> {
+    let (id, rest) = body.split_first_chunk::<16>()?;
+    *body = rest;
+    let records = u32::try_from(get_varint(body)?).ok()?;
+    let dead_count = get_varint(body)?;
+    let (mut dead, mut last) = (Vec::new(), 0u64);
+    for i in 0..dead_count {
+        let delta = get_varint(body)?;
+        last = last.checked_add(delta)?;
+        if last >= u64::from(records) || (i > 0 && delta == 0) {
+            return None;
+        }
+        dead.push(last as Ordinal);
+    }
+    Some(ManifestSegment { id: SegmentId(*id), records, dead })
+}
+
+/// What can be read of the segment list of a manifest that is damaged: each segment with the byte of the file at which it
+/// stands, and where the list cannot be read on. For tools.
+pub fn look_at_segments(bytes: &[u8]) -> (Vec<(u64, ManifestSegment)>, Option<u64>) {
+    let Ok((header, body)) = ManifestHeader::ref_from_prefix(bytes) else {
+        return (Vec::new(), Some(0));
+    };
+    let at = |rest: &[u8]| (bytes.len() - rest.len()) as u64;
+    let end = header.body_bytes.get().saturating_add(MANIFEST_HEADER_BYTES as u64);
+    let (mut rest, mut found) = (body, Vec::new());
+    let Some(count) = get_varint(&mut rest) else { return (found, Some(at(body))) };
+    // The count and the length say the same, and one of them may be what is damaged.
+    while (found.len() as u64) < count || at(rest) < end {
+        let begins = at(rest);
+        // Behind the list there are zeroes, of which no segment is made.
+        match read_segment(&mut rest).filter(|segment| segment.id.0 != [0; 16]) {
+            Some(segment) => found.push((begins, segment)),
+            None => return (found, Some(begins)),
+        }
+    }
+    (found, None)
 }
 
 #[cfg(test)]
@@ -383,6 +408,32 @@ mod tests {
         }
         for dead in [&[10][..], &[3, 3], &[0, 0], &[0, 10], &[u32::MAX]] {
             assert!(matches!(read(10, dead), Err(Error::Corrupt { .. })), "{dead:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_damaged_segment_list_a_tool_reads_what_is_in_front_of_the_damage() {
+        let mut bytes = manifest().encode(StoreId([3; 16]), 5);
+        let used = bytes.len();
+        bytes.resize(4096, 0);
+        let whole: Vec<_> = [81, 102].into_iter().zip(manifest().segments).collect();
+        assert_eq!(look_at_segments(&bytes), (whole.clone(), None));
+        for at in 0..used {
+            for bit in 0..8 {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= 1 << bit;
+                let (found, broken) = look_at_segments(&bytes);
+                // What stands in front of the flip is there, and the list ends behind it or in it.
+                let before = whole.iter().zip(&whole[1..]).filter(|(_, next)| next.0 <= at as u64);
+                let before = before.count() + usize::from(at >= used);
+                assert!(found.len() >= before && found[..before] == whole[..before], "byte {at}");
+                assert!(broken.is_none_or(|place| place + 21 > at as u64 || at < 81), "byte {at}");
+            }
+        }
+        for cut in 0..used {
+            let (found, broken) = look_at_segments(&bytes[..cut]);
+            assert!(broken.is_some_and(|place| place <= cut as u64), "cut at {cut}");
+            assert!(found.len() < 2 && found[..] == whole[..found.len()], "cut at {cut}");
         }
     }
 

@@ -17,7 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of the STORE file.
 pub const VERSION: u32 = 2;
-const MAGIC: [u8; 8] = *b"RATSTOR1";
+pub(crate) const MAGIC: [u8; 8] = *b"RATSTOR1";
 /// Name of the file.
 pub(crate) const STORE: &str = "STORE";
 const STORE_NEW: &str = "STORE.new";

@@ -56,8 +56,8 @@ pub const SECTOR_BYTES: usize = 512;
 /// Largest grain: alignments above are refused by `Files::prepare`.
 pub const GRAIN_BYTES_MAX: usize = 4096;
 
-const FILE_MAGIC: [u8; 8] = *b"ratitlog";
-const BLOCK_MAGIC: [u8; 4] = *b"rblk";
+pub const FILE_MAGIC: [u8; 8] = *b"ratitlog";
+pub const BLOCK_MAGIC: [u8; 4] = *b"rblk";
 
 /// Entries begin at multiples of this.
 const ENTRY_ALIGN: usize = 8;

@@ -17,6 +17,13 @@ use std::sync::Arc;
 
 /// The version of log files that this program reads.
 pub const VERSION: u32 = format::VERSION;
+/// First bytes of a log file.
+pub const FILE_MAGIC: [u8; 8] = format::FILE_MAGIC;
+/// Where the first block of a file begins at the latest.
+pub const FIRST_BLOCK_MAX: u64 = GRAIN_BYTES_MAX as u64;
+
+/// What blocks may begin at multiples of.
+const GRAINS: [usize; 4] = [512, 1024, 2048, 4096];
 
 /// Bytes read at once.
 const READ_BYTES: u64 = 1 << 20;
@@ -118,8 +125,7 @@ impl Survey {
             };
             // A file whose header is lost has the grain with which a body is whole.
             let known = grain.map(|g| g as usize);
-            let grains =
-                [512, 1024, 2048, 4096].into_iter().filter(|&g| known.is_none_or(|k| k == g));
+            let grains = GRAINS.into_iter().filter(|&g| known.is_none_or(|k| k == g));
             let sizes: Vec<usize> =
                 grains.map(|g| format::block_bytes(block.payload_bytes, g)).collect();
             let mut whole = None;
@@ -192,6 +198,12 @@ pub fn entries<'a>(block: &Block<'a>) -> Option<Vec<&'a [u8]>> {
         found.push(format::take_entry(&mut rest)?);
     }
     rest.is_empty().then_some(found)
+}
+
+/// Whether a block's first bytes stand where the first block of a log file may begin, of which `start` is the beginning.
+pub fn begins_a_block(start: &[u8]) -> bool {
+    let mut grains = GRAINS.into_iter();
+    grains.any(|at| start.get(at..).is_some_and(|rest| rest.starts_with(&format::BLOCK_MAGIC)))
 }
 
 /// The number in a log file's name.

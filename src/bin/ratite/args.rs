@@ -162,9 +162,10 @@ pub enum Verb {
 
     /// Show what is in a file of a store
     ///
-    /// Works on any file of a store, damaged or in use, and opens no store. Tells by the first bytes
-    /// what the file is, and prints its header, its blocks and entries, or its regions and pages.
-    /// Damaged places are said where they are, and the walk goes on behind them.
+    /// Works on any file of a store, damaged or in use, in its place or elsewhere, and opens no store.
+    /// Tells by the bytes what the file is, and prints its header, its blocks and entries, its regions
+    /// and pages, or what stands in one page. Damaged places are said where they are, and the walk
+    /// goes on behind them; the exit status is 0 all the same: whether a store is whole, `verify` says.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(inspect::Args),
 
@@ -380,7 +381,9 @@ Examples:
   ratite inspect wal data/shard-00/wal-00000003 --bodies --limit 20
   ratite inspect manifest data/shard-*/manifest-*
   ratite inspect data/shard-00/019a...-....seg --records --json | jq .id
-  ratite inspect page data/shard-00/019a...-....seg --page 17";
+  ratite inspect page data/shard-00/019a...-....seg --page 17
+  ratite inspect wal data/quarantine/shard-00-wal-00000003 --json
+  ratite inspect data/shard-00/wal-00000003 --at 8192 --limit 32";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

@@ -1,13 +1,14 @@
 //! `ratite inspect`: one file of a store, as it lies there.
 
+use crate::config::parse_size;
 use crate::failure::{Failure, Outcome};
 use crate::output::Text;
 use crate::store::Holds;
-use ratite::base::Error;
-use ratite::io::{self, Backend};
+use ratite::base::{Error, PageSize};
+use ratite::io::{self, Backend, Env};
 use ratite::logs::LogRef;
 use ratite::logs::time::Zone;
-use ratite::maintain::inspect::{self, Ask, Line, Value};
+use ratite::maintain::inspect::{self, Ask, Kind, Line, Value};
 use ratite::model::Record;
 use ratite::nostr::{EventRef, write_event};
 use serde_json::{Map, Value as Json, json};
@@ -17,8 +18,9 @@ use std::path::{Path, PathBuf};
 /// Options of `ratite inspect`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// STORE, manifests, log files, segments; other files are shown as bytes. A first word `wal`,
-    /// `segment`, `manifest` or `page` says what they have to be
+    /// STORE, manifests, log files, segments, wherever they lie and under whatever names; other files
+    /// are shown as bytes. A first word `wal`, `segment`, `manifest` or `page` says what they are,
+    /// where their own bytes are too damaged to tell
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -26,9 +28,14 @@ pub struct Args {
     #[arg(long, value_name = "OFFSET", conflicts_with_all = ["page", "lsn"])]
     at: Option<u64>,
 
-    /// This page of a segment, as bytes
+    /// This page of a segment: what stands in it, and its bytes
     #[arg(long, value_name = "N", conflicts_with = "lsn")]
     page: Option<u32>,
+
+    /// Size of a segment's pages: 4096, 8192 or 16384. Without, it is what the header, its copy, or
+    /// else the pages themselves tell
+    #[arg(long, value_name = "BYTES", value_parser = page_size)]
+    page_size: Option<PageSize>,
 
     /// The blocks of a log file from here on: a byte offset, or FILE:OFFSET as it is printed
     #[arg(long, value_name = "LSN", value_parser = lsn)]
@@ -60,38 +67,57 @@ fn lsn(text: &str) -> Result<u32, String> {
     offset.parse().map_err(|_| "it is neither OFFSET nor FILE:OFFSET".into())
 }
 
-/// Words for what a file is, and what its name then begins or ends with.
-const KINDS: [(&str, &str); 4] =
-    [("wal", "wal-"), ("segment", ".seg"), ("manifest", "manifest-"), ("page", ".seg")];
+fn page_size(text: &str) -> Result<PageSize, String> {
+    let bytes = parse_size(text)?;
+    let size = usize::try_from(bytes).ok().and_then(PageSize::from_bytes);
+    size.ok_or_else(|| "it is none of 4096, 8192 and 16384".into())
+}
 
-/// The files to be shown, if they are what the first word says they are.
-fn files(args: &Args) -> Outcome<&[PathBuf]> {
-    let Some((first, rest)) = args.files.split_first() else { return Ok(&[]) };
+/// Words for what a file is.
+const KINDS: [(&str, Kind); 4] = [
+    ("wal", Kind::Log),
+    ("segment", Kind::Segment),
+    ("manifest", Kind::Manifest),
+    ("page", Kind::Segment),
+];
+
+/// The word for what the files are, if there is one, and the files.
+fn files(args: &Args) -> Outcome<(Option<Kind>, &[PathBuf])> {
+    let Some((first, rest)) = args.files.split_first() else { return Ok((None, &[])) };
     let kind = KINDS.iter().find(|(word, _)| !rest.is_empty() && first.as_os_str() == *word);
-    let Some((word, mark)) = kind else { return Ok(&args.files) };
+    let Some((word, kind)) = kind else { return Ok((None, &args.files)) };
     if *word == "page" && args.page.is_none() {
         return Err(Failure::Usage("which page? --page N".into()));
     }
-    let is_one = |path: &&PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        name.is_some_and(|name| name.starts_with(mark) || name.ends_with(mark))
+    Ok((Some(*kind), rest))
+}
+
+/// Refuses a word that the file's own bytes contradict.
+fn check_kind(env: &Env, file: &Path, asked: Kind) -> Outcome<()> {
+    let name = |kind: Kind| match kind {
+        Kind::Store => "a STORE file",
+        Kind::Manifest => "a manifest",
+        Kind::Log => "a log file",
+        Kind::Segment => "a segment",
+        Kind::Text => "a text of a relay",
     };
-    match rest.iter().find(|path| !is_one(path)) {
-        Some(other) => {
-            let path = other.display();
-            Err(Failure::Usage(format!("{path} is not named like a {word}: *{mark}*")))
+    match inspect::kind_of(env, file)? {
+        Some(found) if found != asked => {
+            let (path, found, asked) = (file.display(), name(found), name(asked));
+            Err(Failure::Usage(format!("{path} is {found}, as its bytes say, and not {asked}")))
         }
-        None => Ok(rest),
+        _ => Ok(()),
     }
 }
 
 pub fn run(args: &Args) -> Outcome<()> {
     let mut left = args.limit.unwrap_or(u64::MAX);
-    files(args)?.iter().try_for_each(|file| show(args, file, &mut left))
+    let (kind, files) = files(args)?;
+    files.iter().try_for_each(|file| show(args, kind, file, &mut left))
 }
 
 /// Shows one file, in `left` lines at most.
-fn show(args: &Args, file: &Path, left: &mut u64) -> Outcome<()> {
+fn show(args: &Args, kind: Option<Kind>, file: &Path, left: &mut u64) -> Outcome<()> {
     if !file.is_file() {
         let path = file.display();
         return Err(Failure::Sentence(format!(
@@ -99,6 +125,9 @@ fn show(args: &Args, file: &Path, left: &mut u64) -> Outcome<()> {
         )));
     }
     let env = io::system(Backend::Posix)?;
+    if let Some(kind) = kind {
+        check_kind(&env, file, kind)?;
+    }
     // A file of a shard lies below the STORE file of its store.
     let dir = file.canonicalize().ok().and_then(|file| Some(file.parent()?.parent()?.to_owned()));
     let show = match dir.and_then(|dir| Holds::of(&dir, &env)) {
@@ -107,8 +136,10 @@ fn show(args: &Args, file: &Path, left: &mut u64) -> Outcome<()> {
     };
     let show = |record: Record<'_>| show(record);
     let ask = Ask {
+        kind,
         at: args.at,
         page: args.page,
+        page_size: args.page_size,
         block: args.lsn,
         records: args.records,
         terms: args.terms,

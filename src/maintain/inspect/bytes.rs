@@ -1,7 +1,7 @@
 //! Bytes as bytes: sixteen a line, and the characters among them.
 
 use super::{Line, Printer};
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::io::{Buf, File};
 
 /// Bytes of one line.
@@ -12,20 +12,15 @@ const WINDOW: u64 = 64 << 10;
 
 /// The bytes of `file` from `at` on, `count` of them or to the end.
 pub fn dump(file: &dyn File, at: u64, count: Option<u64>, print: Printer<'_>) -> Result<()> {
-    let align = file.align() as u64;
-    let len = file.len() - file.len() % align;
+    let len = file.len();
     let end = count.map_or(len, |count| len.min(at.saturating_add(count)));
     let mut from = at - at % ROW;
     while from < end {
-        let start = from - from % align;
-        let bytes = WINDOW.max(align).min(len - start);
-        let mut buf = Buf::zeroed(bytes as usize, file.align());
-        file.read_at(start, &mut buf)?;
-        let rows = buf.get((from - start) as usize..).unwrap_or(&[]);
-        for row in rows.chunks(ROW as usize) {
-            if from >= end {
-                break;
-            }
+        let bytes = read(file, from, WINDOW.min(end - from))?;
+        if bytes.is_empty() {
+            break;
+        }
+        for row in bytes.chunks(ROW as usize) {
             if !print(row_of(from, row))? {
                 return Ok(());
             }
@@ -33,6 +28,24 @@ pub fn dump(file: &dyn File, at: u64, count: Option<u64>, print: Printer<'_>) ->
         }
     }
     Ok(())
+}
+
+/// `count` bytes of `file` from `at` on, or those that there are, whatever the file is aligned to.
+pub fn read(file: &dyn File, at: u64, count: u64) -> Result<Vec<u8>> {
+    let end = at.saturating_add(count).min(file.len());
+    let align = file.align() as u64;
+    let start = at - at % align;
+    if at >= end {
+        return Ok(Vec::new());
+    }
+    let mut buf = Buf::zeroed((end.next_multiple_of(align) - start) as usize, file.align());
+    let there = match file.read_at(start, &mut buf) {
+        Ok(()) => end,
+        // A file that ends inside a unit of alignment: what was read is there.
+        Err(Error::Corrupt { offset, .. }) if offset > at => offset.min(end),
+        Err(error) => return Err(error),
+    };
+    Ok(buf.get((at - start) as usize..(there - start) as usize).unwrap_or(&[]).to_vec())
 }
 
 fn row_of(at: u64, row: &[u8]) -> Line {

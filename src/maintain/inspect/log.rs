@@ -1,18 +1,26 @@
 //! A log file: its header, its blocks, their entries, and what lies between blocks.
 
+use super::kind::{Kind, by_name, log_number, shard_of};
 use super::{Ask, Line, Printer};
 use crate::base::Result;
 use crate::io::{Buf, Disk};
 use crate::maintain::site::small_file;
 use crate::shard::format::{EntryKind, belongs_to, read_entry};
+use crate::store::birth;
 use crate::wal::Identity;
-use crate::wal::survey::{Block, Header, Survey, entries, number_of};
+use crate::wal::survey::{Block, Header, Survey, entries};
 use std::path::Path;
 
 pub fn file(disk: &dyn Disk, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result<()> {
     let mut survey = Survey::open(disk, path, 0)?;
     let header = survey.header()?;
-    let number = number_of(path).or(header.map(|header| header.number)).unwrap_or(0);
+    let written = header.filter(|header| header.whole).map(|header| header.number);
+    let number = match ask.kind {
+        // Under whatever name it was put.
+        Some(_) => written.or(log_number(path)),
+        None => log_number(path).or(written),
+    };
+    let number = number.or(header.map(|header| header.number)).unwrap_or(0);
     let line = match header {
         Some(header) => header_line(&header, number),
         None if is_blank(disk, path)? => {
@@ -72,7 +80,7 @@ fn header_line(header: &Header, number: u32) -> Line {
     }
 }
 
-/// Whose log it is: as the header says, or as a manifest beside it does; whoever finds a block.
+/// Whose log it is: as the header says, a manifest beside it, or the store that it lies in; whoever finds a block.
 fn whose(
     disk: &dyn Disk,
     path: &Path,
@@ -82,12 +90,16 @@ fn whose(
     let own = header.map(|header| Identity { store: header.store, shard: header.shard });
     let dir = path.parent().unwrap_or(Path::new("."));
     let names = disk.list(dir).unwrap_or_default();
-    let manifests = names.iter().filter(|name| name.starts_with("manifest-"));
+    let manifests = names.iter().filter(|name| by_name(Path::new(name)) == Some(Kind::Manifest));
     let beside = manifests.filter_map(|name| {
         let bytes = small_file(disk, &dir.join(name), 1 << 32).ok()??;
         belongs_to(&bytes).map(|(store, shard)| Identity { store, shard })
     });
-    for of in own.into_iter().chain(beside) {
+    // In its place and in quarantine, STORE is one directory up.
+    let birth = dir.parent().and_then(|dir| birth::read(disk, dir).ok()?);
+    let within =
+        birth.zip(shard_of(path)).map(|(birth, shard)| Identity { store: birth.id(), shard });
+    for of in own.into_iter().chain(beside).chain(within) {
         let mut found = false;
         Survey::open(disk, path, number)?.blocks(of, None, 0, &mut |_| {
             found = true;

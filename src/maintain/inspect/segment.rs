@@ -3,15 +3,17 @@
 //! Pages are named in runs of one kind; a damaged one stands alone. Records and terms are read as a query
 //! reads them, so a damaged page costs what stands on it and no more.
 
+use super::kind::segment_id;
+use super::layout::{Layout, Placed};
 use super::log::hex;
 use super::{Ask, Line, Printer, bytes};
-use crate::base::{Error, PageSize, Result, SegmentId, StoreId};
-use crate::io::{Buf, Disk, File};
+use crate::base::{Error, Result, SegmentId, StoreId};
+use crate::io::{Buf, File};
 use crate::model::Record;
 use crate::pool::Pool;
 use crate::pool::format::check_page;
 use crate::segment::format::{Header, kind_name, region_names};
-use crate::segment::{Body, Segment, parse_file_name};
+use crate::segment::{Body, Segment};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,52 +23,24 @@ const POOL_BYTES: usize = 8 << 20;
 /// Ordinals of a posting list on its line.
 const POSTINGS_SHOWN: usize = 64;
 
-/// One page as bytes, and what its trailer says.
-pub fn page(
-    file: &dyn File,
-    id: Option<SegmentId>,
-    number: u32,
-    size: usize,
-    print: Printer<'_>,
-) -> Result<()> {
-    let at = u64::from(number) * size as u64;
-    let mut buf = Buf::zeroed(size, file.align().max(size));
-    file.read_at(at, &mut buf)?;
-    let line = Line::new(at, "page").number("page", number);
-    let line = match check_page(&buf, &id.map_or([0; 16], |id| id.0), number) {
-        Ok(kind) => line.text("kind", kind_name(kind)),
-        Err(what) => line.damaged(what),
-    };
-    if !print(line)? {
-        return Ok(());
-    }
-    bytes::dump(file, at, Some(size as u64), print)
-}
-
-pub fn file(disk: &Arc<dyn Disk>, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result<()> {
-    let file = disk.open_read(path)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let (header, at) = match header(&*file, parse_file_name(name)) {
-        Ok(found) => found,
-        Err(what) => {
-            print(Line::new(0, "header").damaged(what))?;
-            return bytes::dump(&*file, 0, None, print);
+pub fn file(file: &Arc<dyn File>, path: &Path, ask: &Ask<'_>, print: Printer<'_>) -> Result<()> {
+    let layout = Layout::find(&**file, segment_id(path), ask.page_size);
+    let shown = match &layout.header {
+        Some(placed) => print_header(&placed.header, placed.at, Some(placed.whole), print)?,
+        None => {
+            print(Line::new(0, "header").damaged("neither the header nor its copy can be read"))?
         }
     };
-    let id = parse_file_name(name).unwrap_or(SegmentId(header.segment));
-    let Some(size) = PageSize::from_bytes(header.page_bytes.get() as usize) else { return Ok(()) };
-    if !print_header(&header, at, print)? || !pages(&*file, id, size, print)? {
+    if !shown {
         return Ok(());
     }
-    if !ask.records && !ask.terms {
+    if !layout.is_known() {
+        return bytes::dump(&**file, 0, None, print);
+    }
+    if !pages(&**file, &layout, print)? || !ask.records && !ask.terms {
         return Ok(());
     }
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let model = header.model_name().unwrap_or("").to_string();
-    let version = header.model_version.get();
-    let expect = (StoreId(header.store), header.shard.get(), model.as_str(), version);
-    let pool = Pool::new(POOL_BYTES, size);
-    let segment = match Segment::open(&pool, &**disk, dir, id, expect, None) {
+    let segment = match open(file, &layout) {
         Ok(segment) => segment,
         Err(error) => return print(Line::new(0, "records").damaged(error)).map(drop),
     };
@@ -76,30 +50,28 @@ pub fn file(disk: &Arc<dyn Disk>, path: &Path, ask: &Ask<'_>, print: Printer<'_>
     if ask.terms { terms(&segment, print) } else { Ok(()) }
 }
 
-/// The header from page 0 or from its copy, whole or, if neither is, as page 0 has it; and where it stood.
-fn header(file: &dyn File, id: Option<SegmentId>) -> std::result::Result<(Header, u64), String> {
-    let mut first = None;
-    for size in [PageSize::K4, PageSize::K8, PageSize::K16].map(PageSize::bytes) {
-        let pages = file.len() / size as u64;
-        for number in [0, pages.saturating_sub(1)] {
-            let mut buf = Buf::zeroed(size, file.align().max(size));
-            let read = file.read_at(number * size as u64, &mut buf);
-            let Some(header) = read.ok().and_then(|()| Header::parse(&buf).ok()) else { continue };
-            let id = id.map_or(header.segment, |id| id.0);
-            let right = header.page_bytes.get() as usize == size
-                && header.magic == crate::segment::format::MAGIC;
-            if right && check_page(&buf, &id, number as u32).is_ok() {
-                return Ok((header, number * size as u64));
-            }
-            if right && first.is_none() {
-                first = Some((header, number * size as u64));
-            }
-        }
-    }
-    first.ok_or_else(|| "neither the header nor its copy can be read".into())
+/// The segment, opened by itself, as what it says that it is.
+///
+/// # Errors
+/// As [`Segment::open`].
+pub fn open(file: &Arc<dyn File>, layout: &Layout) -> Result<Arc<Segment>> {
+    let without = || Error::corrupt(file.path(), 0, "its header and its copy are damaged");
+    let (Some(Placed { header, .. }), Some(id)) = (&layout.header, layout.id) else {
+        return Err(without());
+    };
+    let model = header.model_name().unwrap_or("");
+    let expect = (StoreId(header.store), header.shard.get(), model, header.model_version.get());
+    let pool = Pool::new(POOL_BYTES, layout.size);
+    Segment::open_file(&pool, file.clone(), id, expect, None)
 }
 
-fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
+/// What a header says, from its page, which is at `at`; and what follows from where it was found, and how.
+pub fn print_header(
+    header: &Header,
+    at: u64,
+    whole: Option<bool>,
+    print: Printer<'_>,
+) -> Result<bool> {
     let info = header.info();
     let line = Line::new(at, "header").number("version", header.version.get());
     let line = line.text("store", StoreId(header.store)).text("segment", info.id);
@@ -113,8 +85,11 @@ fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
     let line = line.number("postings", info.postings).number("root", header.root.get());
     let line = line.number("levels", header.levels).number("compression", header.compression);
     let line = line.number("blocks", header.blocks.get());
-    let copy = at > 0;
-    let line = if copy { line.damaged("page 0 is damaged; this is its copy") } else { line };
+    let line = match (whole, at > 0) {
+        (Some(false), _) => line.damaged("neither this page nor its copy is whole"),
+        (Some(true), true) => line.damaged("page 0 is damaged; this is its copy"),
+        _ => line,
+    };
     if !print(line)? {
         return Ok(false);
     }
@@ -130,9 +105,9 @@ fn print_header(header: &Header, at: u64, print: Printer<'_>) -> Result<bool> {
 }
 
 /// Runs of pages of one kind, and damaged pages.
-fn pages(file: &dyn File, id: SegmentId, size: PageSize, print: Printer<'_>) -> Result<bool> {
-    let size = size.bytes();
-    let count = (file.len() / size as u64) as u32;
+fn pages(file: &dyn File, layout: &Layout, print: Printer<'_>) -> Result<bool> {
+    let (size, count) = (layout.size.bytes(), layout.pages(file));
+    let id = layout.id.unwrap_or(SegmentId([0; 16]));
     let mut buf = Buf::zeroed(size, file.align().max(size));
     // First page and kind of the run at hand.
     let mut run: Option<(u32, u32)> = None;
@@ -241,9 +216,9 @@ fn terms(segment: &Arc<Segment>, print: Printer<'_>) -> Result<()> {
                 return print(Line::new(offset_of(&error), "term").damaged(error)).map(drop);
             }
         };
-        let text: String =
-            term.iter().flat_map(|&b| std::ascii::escape_default(b)).map(char::from).collect();
-        let line = Line::new(None, "term").text("term", text).number("postings", postings.count());
+        let line = Line::new(None, "term")
+            .text("term", escaped(term))
+            .number("postings", postings.count());
         let (mut cursor, mut next, mut shown) = (postings.cursor(segment), 0, Vec::new());
         let walked = loop {
             if shown.len() == POSTINGS_SHOWN {
@@ -264,6 +239,11 @@ fn terms(segment: &Arc<Segment>, print: Printer<'_>) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// A term, of which any byte may be none of a text.
+pub fn escaped(term: &[u8]) -> String {
+    term.iter().flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect()
 }
 
 fn offset_of(error: &Error) -> Option<u64> {

@@ -1,16 +1,27 @@
 //! STORE, manifests and texts: files of a header and what is behind it.
 
+use super::bytes::read;
 use super::{Line, Printer};
 use crate::base::{Result, StoreId};
-use crate::io::Disk;
-use crate::maintain::site::small_file;
-use crate::shard::format::{Manifest, belongs_to, header_fields};
+use crate::io::File;
+use crate::shard::format::{
+    MANIFEST_HEADER_BYTES, Manifest, ManifestSegment, belongs_to, header_fields, look_at_segments,
+};
 use crate::store::{birth, texts};
 use std::path::Path;
 
+/// Bytes of the longest files that are taken for what they say.
+const STORE_BYTES_MAX: u64 = 1 << 20;
+const MANIFEST_BYTES_MAX: u64 = 1 << 32;
+
+/// The bytes of a small file; `None` if it has more than `most`.
+fn whole(file: &dyn File, most: u64) -> Result<Option<Vec<u8>>> {
+    if file.len() > most { Ok(None) } else { read(file, 0, file.len()).map(Some) }
+}
+
 /// STORE.
-pub fn store(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
-    let Some(bytes) = small_file(disk, path, 1 << 20)? else {
+pub fn store(file: &dyn File, print: Printer<'_>) -> Result<()> {
+    let Some(bytes) = whole(file, STORE_BYTES_MAX)? else {
         print(Line::new(0, "header").damaged("no STORE file is that long"))?;
         return Ok(());
     };
@@ -26,8 +37,8 @@ pub fn store(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
 }
 
 /// A text of whoever serves the store: its checksum, then all of it.
-pub fn text(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
-    let Some(bytes) = small_file(disk, path, texts::BYTES_MAX)? else {
+pub fn text(file: &dyn File, path: &Path, print: Printer<'_>) -> Result<()> {
+    let Some(bytes) = whole(file, texts::BYTES_MAX)? else {
         print(Line::new(0, "header").damaged("no text is that long"))?;
         return Ok(());
     };
@@ -43,9 +54,9 @@ pub fn text(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A manifest: its header, then a line for each segment.
-pub fn manifest(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> {
-    let Some(bytes) = small_file(disk, path, 1 << 32)? else {
+/// A manifest: its header, then a line for each segment. Of a damaged one, what can be read.
+pub fn manifest(file: &dyn File, print: Printer<'_>) -> Result<()> {
+    let Some(bytes) = whole(file, MANIFEST_BYTES_MAX)? else {
         print(Line::new(0, "header").damaged("no manifest is that long"))?;
         return Ok(());
     };
@@ -56,20 +67,30 @@ pub fn manifest(disk: &dyn Disk, path: &Path, print: Printer<'_>) -> Result<()> 
     }
     // Whoever it says that it belongs to: it is looked at alone.
     let of = belongs_to(&bytes).unwrap_or((StoreId([0; 16]), 0));
-    let manifest = match Manifest::decode(path, &bytes, of.0, of.1) {
-        Ok(manifest) => manifest,
-        Err(error) => return print(line.damaged(error)).map(drop),
-    };
+    let manifest = Manifest::decode(file.path(), &bytes, of.0, of.1);
+    let (segments, broken) = look_at_segments(&bytes);
+    if let Err(error) = &manifest {
+        // One checksum is over all of it.
+        line = line.damaged(format!("{error}; what is below may be what is damaged"));
+    }
     if !print(line)? {
         return Ok(());
     }
-    for segment in manifest.segments {
-        let dead: Vec<u64> = segment.dead.iter().map(|&ordinal| u64::from(ordinal)).collect();
-        let line = Line::new(None, "segment").text("id", segment.id);
-        let line = line.number("records", segment.records).number("dead", dead.len() as u64);
-        if !print(line.list("ordinals", dead))? {
+    for (at, segment) in segments {
+        if !print(segment_line(at, &segment))? {
             return Ok(());
         }
     }
-    Ok(())
+    match broken.filter(|_| manifest.is_err() && bytes.len() >= MANIFEST_HEADER_BYTES) {
+        Some(at) => print(Line::new(at, "segment").damaged("from here on no segment can be read")),
+        None => Ok(true),
+    }
+    .map(drop)
+}
+
+fn segment_line(at: u64, segment: &ManifestSegment) -> Line {
+    let dead: Vec<u64> = segment.dead.iter().map(|&ordinal| u64::from(ordinal)).collect();
+    let line = Line::new(at, "segment").text("id", segment.id);
+    let line = line.number("records", segment.records).number("dead", dead.len() as u64);
+    line.list("ordinals", dead)
 }

@@ -16,7 +16,7 @@
 mod batch;
 #[cfg(any(all(test, feature = "tool"), feature = "fuzzing"))]
 pub(super) mod fuzz;
-mod node;
+pub(super) mod node;
 mod scan;
 mod writer;
 

@@ -311,6 +311,11 @@ pub struct Interior<'a> {
     count: usize,
 }
 
+/// The level of an interior page, whatever else it says.
+pub fn level_of(payload: &[u8]) -> u8 {
+    payload.get(1).copied().unwrap_or(0)
+}
+
 impl<'a> Interior<'a> {
     /// The interior page of `level` in `payload`; has at least one child.
     pub fn parse(payload: &'a [u8], level: u8) -> Decoded<Interior<'a>> {
@@ -335,6 +340,11 @@ impl<'a> Interior<'a> {
     /// The page of child `i`.
     pub fn child(&self, i: usize) -> Decoded<u32> {
         get_u32(self.children, i * CHILD_BYTES)
+    }
+
+    /// What the terms of child `i` are not below; nothing of the first.
+    pub fn separator(&self, i: usize) -> Decoded<&'a [u8]> {
+        slotted(self.payload, self.slots, i)
     }
 
     /// The index of the child that has `term` if any has.
