@@ -54,9 +54,7 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
         let why = format!("{} holds no store, but the file {foreign}", dir.display());
         return Err(Error::invalid("data directory", why));
     }
-    let shards =
-        options.shards.unwrap_or_else(|| threads::cores().next_power_of_two().min(SHARDS_MAX));
-    let page = options.page.unwrap_or_default();
+    let (page, shards) = layout_of_new(options);
     let mut random = [0; 10];
     let plan = Plan::new(options, page, shards)?;
     env.entropy.fill(&mut random);
@@ -71,6 +69,28 @@ pub(super) fn create(dir: &Path, model: &dyn Model, options: &Options, env: &Env
     let birth = Birth::of(id, page, shards, model)?;
     write(&*env.disk, dir, &birth)?;
     Ok(birth)
+}
+
+/// The page size and the number of shards of a store that `options` make.
+fn layout_of_new(options: &Options) -> (PageSize, usize) {
+    let of_cores = || threads::cores().next_power_of_two().min(SHARDS_MAX);
+    (options.page.unwrap_or_default(), options.shards.unwrap_or_else(of_cores))
+}
+
+/// The page size and the number of shards of the store in `dir`, or of the one that `options` make there.
+///
+/// # Errors
+/// As [`Birth::check_layout`]; `Io`; `Corrupt` and `WrongVersion` of STORE.
+pub(super) fn layout_in(
+    disk: &dyn Disk,
+    dir: &Path,
+    options: &Options,
+) -> Result<(PageSize, usize)> {
+    let birth = match read(disk, dir) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        birth => birth?,
+    };
+    birth.map_or(Ok(layout_of_new(options)), |birth| birth.check_layout(dir, options))
 }
 
 /// Removes what an interrupted creation left. Log files and segments are never left by one: a
@@ -142,7 +162,7 @@ pub(crate) fn read_as(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<
         return Ok(None);
     }
     let path = dir.join(name);
-    let file = disk.open(&path)?;
+    let file = disk.open_read(&path)?;
     let align = file.align();
     let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
     file.read_at(0, &mut buf)?;
@@ -262,12 +282,21 @@ impl Birth {
             let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
             return mismatch("model settings", &hex(self.settings()), &hex(&model.settings()));
         }
+        self.check_layout(dir, options)
+    }
+
+    /// Compares what the store was created with to the page size and the shards that are asked for now.
+    fn check_layout(&self, dir: &Path, options: &Options) -> Result<(PageSize, usize)> {
+        let mismatch = |what, stored: usize, asked: usize| {
+            let (stored, asked) = (stored.to_string(), asked.to_string());
+            Err(Error::Mismatch { path: dir.into(), what, stored, asked })
+        };
         let (page, shards) = self.layout(dir)?;
         if let Some(asked) = options.page.filter(|&asked| asked != page) {
-            return mismatch("page size", &page.bytes(), &asked.bytes());
+            return mismatch("page size", page.bytes(), asked.bytes());
         }
         match options.shards {
-            Some(asked) if asked != shards => mismatch("a number of shards of", &shards, &asked),
+            Some(asked) if asked != shards => mismatch("a number of shards of", shards, asked),
             _ => Ok((page, shards)),
         }
     }

@@ -1,11 +1,13 @@
 //! How a store is opened: every setting with its default, its unit and its range.
 
+use super::birth;
 use super::budget::Plan;
 use crate::base::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::base::{Error, PageSize, Result};
-use crate::io::threads;
+use crate::io::{Disk, threads};
 use crate::query::Large;
 use crate::shard::{Policy, SyncMode};
+use std::path::Path;
 
 /// The smallest memtable.
 pub(super) const MEMTABLE_BYTES_MIN: usize = 64 << 10;
@@ -115,6 +117,28 @@ impl Options {
     /// come on top.
     pub fn memory_bytes_min(&self, shards: usize) -> usize {
         Plan::least_bytes(self, self.page.unwrap_or_default(), shards)
+    }
+
+    /// Checks that a store with `shards` shards opens with these options, as far as they decide it: what is refused here
+    /// is what opening refuses, in the same words.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the option.
+    pub fn check_for(&self, shards: usize) -> Result<()> {
+        self.check()?;
+        Plan::new(self, self.page.unwrap_or_default(), shards).map(drop)
+    }
+
+    /// The same for the store in `dir`, or if there is none for the one that these options make. Reads its STORE file, takes
+    /// no lock and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Options::check_for`]; `Mismatch` if the store has another page size or number of shards; `Io`, `Corrupt` and
+    /// `WrongVersion` of its STORE file.
+    pub fn check_in(&self, dir: &Path, disk: &dyn Disk) -> Result<()> {
+        self.check()?;
+        let (page, shards) = birth::layout_in(disk, dir, self)?;
+        Plan::new(self, page, shards).map(drop)
     }
 
     pub(super) fn check(&self) -> Result<()> {

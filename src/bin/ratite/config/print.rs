@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Print nothing; the exit status is 0 if the configuration is right, else 2
+    /// Print nothing; the exit status is 0 if the configuration is right and the store opens with it, else 2
     #[arg(long, conflicts_with = "json")]
     check: bool,
 
@@ -27,7 +27,7 @@ pub struct Args {
 
 pub fn run(args: &Args, settings: &Settings) -> Outcome<()> {
     match (args.check, args.json) {
-        (true, _) => Ok(()),
+        (true, _) => settings.check_store().map_err(Failure::Usage),
         (_, true) => print(&format!("{}\n", settings.json()?)),
         _ => print(&settings.toml()?),
     }

@@ -11,6 +11,7 @@ use super::file;
 use super::kind::Built;
 use super::layers::{Given, Origin, Problems, Surroundings};
 use super::table::{Setting, all};
+use ratite::base::Error;
 use std::path::{Path, PathBuf};
 
 /// The value that counts for an option, and where it comes from.
@@ -69,7 +70,53 @@ const AT_MOST: [[Number; 2]; 4] = [
     [QUEUE_MAX, QUEUE_TOTAL],
 ];
 
+/// What the engine calls its options when it refuses them, and their names here.
+const ENGINE_NAMES: [(&str, &str); 12] = [
+    ("memory_bytes", "store.memory"),
+    ("memtable_bytes", "store.memtable"),
+    ("log_file_bytes", "store.log-file"),
+    ("ring_bytes", "store.ring"),
+    ("in_flight", "store.in-flight"),
+    ("shards", "store.shards"),
+    ("a number of shards of", "store.shards"),
+    ("page size", "store.page-size"),
+    ("compaction.records_max", "compaction.max-records"),
+    ("compaction.fan_in", "compaction.fan-in"),
+    ("compaction.garbage_percent", "compaction.garbage"),
+    ("data directory", "store.data"),
+];
+
+fn described(effective: &Effective) -> String {
+    let Effective { setting, text, origin, .. } = effective;
+    format!("{} = {text:?} ({origin})", setting.name())
+}
+
 impl Settings {
+    /// What opening the store that is meant would refuse of its options, by their names here. What can be known without
+    /// the store was refused before.
+    ///
+    /// # Errors
+    /// That, as a sentence.
+    pub fn check_store(&self) -> Result<(), String> {
+        let disk = ratite::io::system(self.built.io).map_err(|error| self.refused(&error))?.disk;
+        let checked = self.built.store.check_in(&self.built.data, &*disk);
+        checked.map_err(|error| self.refused(&error))
+    }
+
+    /// Why the engine refuses an option, by its name here.
+    fn refused(&self, error: &Error) -> String {
+        let (what, why) = match error {
+            Error::Invalid { what, why } => (*what, why.clone()),
+            Error::Mismatch { what, .. } => (*what, error.to_string()),
+            _ => return error.to_string(),
+        };
+        let known = ENGINE_NAMES.iter().find(|(engine, _)| *engine == what);
+        match known.and_then(|(_, name)| self.named(name)) {
+            Some(effective) => format!("{}: {why}", described(effective)),
+            None => error.to_string(),
+        }
+    }
+
     /// The effective configuration, with these flags, and the file that `--config` names.
     ///
     /// # Errors
@@ -131,8 +178,6 @@ impl Settings {
 
     /// What contradicts what.
     fn relate(&mut self, problems: &mut Problems) {
-        let described =
-            |e: &Effective| format!("{} = {:?} ({})", e.setting.name(), e.text, e.origin);
         let mut idle = Vec::new();
         for (at, effective) in self.effective.iter().enumerate() {
             let Some((key, value)) = effective.setting.needs else { continue };
@@ -162,6 +207,13 @@ impl Settings {
             && let Err(error) = self.built.relay.check()
         {
             problems.push(error.to_string());
+        }
+        // Of an existing store nobody knows the shards before it is looked at: less than this opens none.
+        let shards = self.built.store.shards.unwrap_or(1);
+        if problems.is_empty()
+            && let Err(error) = self.built.store.check_for(shards)
+        {
+            problems.push(self.refused(&error));
         }
     }
 }

@@ -180,3 +180,62 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         assert!(configured("", &[], agreed).is_ok(), "{agreed:?}");
     }
 }
+
+#[test]
+fn memory_that_no_store_opens_with_is_refused_by_name() {
+    for (text, name) in [
+        ("[store]\nmemory = \"1 MiB\"\n", "store.memory = \"1 MiB\" ("),
+        ("[store]\nmemory = \"64 MiB\"\nshards = 64\n", "store.memory = \"64 MiB\" ("),
+        ("[store]\nmemtable = \"4 GiB\"\nmemory = \"1 GiB\"\n", "store.memory = \"1 GiB\" ("),
+        ("[store]\nring = \"1 GiB\"\nmemory = \"512 MiB\"\n", "store.memory = \"512 MiB\" ("),
+        ("[store]\nin-flight = 1048576\nmemory = \"64 MiB\"\n", "store.memory = \"64 MiB\" ("),
+    ] {
+        let problems = refused(text);
+        assert!(problems.len() == 1 && problems[0].starts_with(name), "{text}: {problems:?}");
+        assert!(problems[0].contains("the least for"), "{problems:?}");
+    }
+    assert!(configured("[store]\nmemory = \"96 MiB\"\nshards = 2\n", &[], &[]).is_ok());
+}
+
+#[test]
+fn what_opening_refuses_a_check_refuses_and_nothing_else() {
+    use ratite::io::{self, Backend};
+    use ratite::nostr::{EventOptions, EventStore};
+    let dir = tempfile::tempdir().unwrap();
+    let data = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let small = "memory = \"96 MiB\"\nlog-file = \"8 MiB\"\n";
+    // An existing store, and each time a new one.
+    let text = |data: &str, more: &str| format!("[store]\ndata = {data:?}\n{more}");
+    let open = |settings: &Settings| {
+        let env = io::system(Backend::Posix).unwrap();
+        let options = EventOptions::from(&settings.built.store);
+        EventStore::open_with(&settings.built.data, &options, env).map(|store| store.close())
+    };
+    let two = configured(&text(&data("two"), &format!("shards = 2\n{small}")), &[], &[]).unwrap();
+    open(&two).unwrap().unwrap();
+    let cases = [
+        ("two", small.to_string(), None),
+        ("two", format!("shards = 2\n{small}"), None),
+        ("two", format!("shards = 4\n{small}"), Some("store.shards = \"4\" (")),
+        ("two", format!("page-size = 8192\n{small}"), Some("store.page-size = \"8 KiB\" (")),
+        ("two", "memory = \"40 MiB\"\n".to_string(), Some("store.memory = \"40 MiB\" (")),
+        ("new", format!("shards = 1\npage-size = 16384\n{small}"), None),
+        ("none", "shards = 8\nmemory = \"64 MiB\"\n".into(), Some("store.memory = \"64 MiB\" (")),
+    ];
+    for (name, more, refused) in cases {
+        let resolved = configured(&text(&data(name), &more), &[], &[]);
+        let checked = match &resolved {
+            Ok(settings) => settings.check_store(),
+            Err(problems) => Err(problems.join("\n")),
+        };
+        assert_eq!(checked.as_ref().err().map(|_| ()), refused.map(|_| ()), "{more}: {checked:?}");
+        if let Some(says) = refused {
+            assert!(checked.unwrap_err().starts_with(says), "{more}");
+        }
+        // What the configuration refuses is not asked of the store.
+        if let Ok(settings) = &resolved {
+            assert_eq!(open(settings).is_err(), refused.is_some(), "{more}");
+        }
+    }
+    assert!(!dir.path().join("none").exists(), "a check makes nothing");
+}
