@@ -5,6 +5,7 @@ use super::memtable::{self, Access};
 use super::segment;
 use super::{AnyOf, Order, Select};
 use crate::base::{Result, Seq};
+use crate::segment::PageReads;
 use crate::shard::{LiveSegment, Snapshot};
 use std::fmt::Write;
 
@@ -32,7 +33,7 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             line(&mut out, 1, format_args!("matches nothing, whatever is stored"));
             continue;
         }
-        let mut in_all = 0;
+        let mut in_all = PageReads::default();
         for (shard, snapshot) in snapshots {
             line(&mut out, 1, format_args!("shard {shard}"));
             for table in snapshot.view.memtables() {
@@ -56,13 +57,14 @@ pub fn explain(selects: &[Select], order: Order, snapshots: &[(u16, Snapshot)]) 
             }
             for live in &snapshot.view.segments {
                 let (how, pages) = segment_plan(live, snapshot.at, select)?;
-                in_all += pages;
+                in_all.about += pages.about;
+                in_all.most += pages.most;
                 let (id, records) = (live.segment.info().id, live.segment.records());
                 line(&mut out, 2, format_args!("segment {id} of {records} records: {how}"));
             }
         }
-        let cold = "page reads in all, if nothing is in memory";
-        line(&mut out, 1, format_args!("at most {in_all} {cold}"));
+        let (reads, cold) = (reads(in_all), "in all, if nothing is in memory");
+        line(&mut out, 1, format_args!("{reads} {cold}"));
     }
     Ok(out)
 }
@@ -87,8 +89,14 @@ fn memtable_access(access: &Access<'_>, records: u32) -> String {
     }
 }
 
-/// What a segment would do, and how many pages it would read at most.
-fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String, u64)> {
+/// How many pages would be read, in words. The first figure takes bodies for as long as they are on average.
+fn reads(pages: PageReads) -> String {
+    let PageReads { about, most } = pages;
+    format!("about {about} page reads, at most {most},")
+}
+
+/// What a segment would do, and how many pages it would read.
+fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String, PageReads)> {
     let plan = segment::plan(&live.segment, select)?;
     let pages = plan.pages(&live.segment, select);
     let sieve = segment::sieve_for(&live.segment, select).filter(|_| !plan.range.is_empty());
@@ -132,6 +140,6 @@ fn segment_plan(live: &LiveSegment, at: Seq, select: &Select) -> Result<(String,
         })?;
         steps.push(format!("leave out {hidden} that have expired"));
     }
-    steps.push(format!("at most {pages} page reads"));
+    steps.push(reads(pages).trim_end_matches(',').to_string());
     Ok((steps.join(", "), pages))
 }

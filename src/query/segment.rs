@@ -10,7 +10,7 @@ use super::walk::{Walk, Way};
 use super::{AnyOf, Order, Select};
 use crate::base::{Error, Key, Ordinal, Result, Seq};
 use crate::model::Record;
-use crate::segment::{Body, Entry, Postings, Segment};
+use crate::segment::{Body, Entry, PageReads, Postings, Segment};
 use crate::shard::LiveSegment;
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,14 +76,13 @@ impl Plan {
         self.walked.iter().flat_map(|condition| &condition.lists).chain(&self.without)
     }
 
-    /// Pages that planning and walking read at most if none is in memory, and the records of `select`'s limit
-    /// then: those of long bodies, which take more, aside.
-    pub(super) fn pages(&self, segment: &Segment, select: &Select) -> u64 {
+    /// Pages that planning and walking read if none is in memory, and the records of `select`'s limit then.
+    pub(super) fn pages(&self, segment: &Segment, select: &Select) -> PageReads {
         let ends = 2 * u64::from(segment.records().max(2).ilog2());
         let ids = select.ids.as_ref().map_or(0, |ids| ids.len() as u64 * 4);
-        let (bounds, looked_up, walked) = if self.empty {
+        let (bounds, looked_up, lists, records) = if self.empty {
             // A term that the filter let through, or the ends of the range.
-            (ends, select.all_of.iter().map(AnyOf::len).sum(), 0)
+            (ends, select.all_of.iter().map(AnyOf::len).sum(), 0, PageReads::default())
         } else {
             let whole = self.range.len() as u32 == segment.records();
             let conditions = self.walked.iter().map(|c| select.all_of[c.index].len());
@@ -92,16 +91,17 @@ impl Plan {
             let ahead = limit.map_or(u64::MAX, |limit| limit.saturating_add(LOOK_AHEAD) as u64);
             let records = segment.record_pages(self.cost().min(ahead));
             let looked_up = conditions.sum::<usize>() + select.none_of.len();
-            (if whole { 0 } else { ends }, looked_up, lists + records)
+            (if whole { 0 } else { ends }, looked_up, lists, records)
         };
         // Sifted in vain before that: all marks, and a record for each mark's worth of budget that misses.
-        let sifted = sieve_for(segment, select).map_or(0, |sieve| {
+        let (marks, missed) = sieve_for(segment, select).map_or_else(Default::default, |sieve| {
             let matches = select.limit.map_or(u64::MAX, |limit| limit as u64);
-            segment.mark_pages().len() as u64
-                + segment.record_pages(sieve.misses(matches).min(segment.records().into()))
+            (segment.mark_pages().len() as u64, segment.record_pages(sieve.misses(matches)))
         });
-        let pages = bounds + ids + looked_up as u64 * segment.term_pages() + walked + sifted;
-        pages.min(u64::from(segment.info().pages))
+        let others = bounds + ids + looked_up as u64 * segment.term_pages() + lists + marks;
+        let in_all = |records: u64| (others + records).min(u64::from(segment.info().pages));
+        let (about, most) = (records.about + missed.about, records.most + missed.most);
+        PageReads { about: in_all(about), most: in_all(most) }
     }
 
     /// Whether every candidate has to be read and checked.

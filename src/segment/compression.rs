@@ -204,6 +204,11 @@ impl LazyDecoder {
         self.decoder.get().map_or(0, Decoder::bytes)
     }
 
+    /// Pages of the dictionary, both copies.
+    pub fn pages(&self) -> u32 {
+        self.region.pages
+    }
+
     /// The decoder. Reads the dictionary the first time: some 16 pages, from the copy if they are damaged.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ mod postings;
 mod reader;
 mod warm;
 
-pub use bodies::{BlockInfo, Body};
+pub use bodies::{BlockInfo, Body, PageReads};
 pub use builder::Builder;
 pub use compression::Compression;
 pub use dictionary::TermScan;

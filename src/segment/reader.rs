@@ -13,7 +13,7 @@
 //! every page number computed from them is in the file; O2. while the filters are not in memory, and for
 //! ever if they are damaged, `may_have_*` is true, and `find` and `term`, which never ask them, decide.
 
-use super::bodies::{BlockInfo, Blocks, Bodies, Body, Each};
+use super::bodies::{BlockInfo, Blocks, Bodies, Body, Each, PageReads};
 use super::columns::Column;
 use super::compression::LazyDecoder;
 use super::dictionary::{Dictionary, TermScan};
@@ -390,11 +390,16 @@ impl Segment {
         u64::from(self.dictionary.levels())
     }
 
-    /// Pages that reading `records` of the records takes at most if none is in memory: a page of each column
-    /// and those of the body, of average length.
-    pub fn record_pages(&self, records: u64) -> u64 {
-        let body = self.bodies.pages_of_one(self.info.records, self.pages.payload_bytes());
-        (records * (3 + body)).min(u64::from(self.info.pages))
+    /// Pages that reading `records` of the records takes if none is in memory: a page of each column and those of the
+    /// bodies. Where the bodies are not known to be of average length, only the most is certain.
+    pub fn record_pages(&self, records: u64) -> PageReads {
+        let records = records.min(self.info.records.into());
+        let payload = self.pages.payload_bytes();
+        let bodies = self.bodies.pages_of(records, self.info.records, payload);
+        let of_file = |pages: u64| pages.min(u64::from(self.info.pages));
+        let columns = 3 * records;
+        let PageReads { about, most } = bodies;
+        PageReads { about: of_file(columns + about), most: of_file(columns + most) }
     }
 
     /// All terms and their posting lists, in order.
@@ -439,11 +444,6 @@ impl Segment {
         self.bodies.get(&self.pages, ordinal, previous)
     }
 
-    /// Blocks of bodies in it; 0 if each body is for itself.
-    pub fn blocks(&self) -> u32 {
-        if let Bodies::Blocks(blocks) = &self.bodies { blocks.count() } else { 0 }
-    }
-
     /// Byte of the stream of bodies at which the body of a record begins, or the number of its block. For tools.
     ///
     /// # Errors
@@ -452,6 +452,11 @@ impl Segment {
         let mut place = 0;
         self.bodies.locations(&self.pages, &[ordinal], |_, at| place = at)?;
         Ok(place)
+    }
+
+    /// Blocks of bodies in it; 0 if each body is for itself.
+    pub fn blocks(&self) -> u32 {
+        if let Bodies::Blocks(blocks) = &self.bodies { blocks.count() } else { 0 }
     }
 
     /// What is known of a block without unpacking it, checked against its neighbours. One page, or two.

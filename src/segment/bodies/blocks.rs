@@ -75,9 +75,14 @@ impl Blocks {
         Blocks { stream: Stream { region, bytes }, index, records, decoder }
     }
 
-    /// Bytes of the stream.
-    pub fn bytes(&self) -> u64 {
-        self.stream.bytes
+    /// The stream.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Pages of the index.
+    pub fn index_pages(&self) -> u32 {
+        self.index.pages().len() as u32
     }
 
     /// Blocks in it.

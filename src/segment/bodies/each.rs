@@ -41,9 +41,14 @@ impl Each {
         self.decoder.bytes()
     }
 
-    /// Bytes of the stream.
-    pub fn bytes(&self) -> u64 {
-        self.stream.bytes
+    /// The stream.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Pages of the compression dictionary, both copies.
+    pub fn zdict_pages(&self) -> u32 {
+        self.decoder.pages()
     }
 
     fn location(&self, pages: &Pages, ordinal: Ordinal) -> Result<u64> {

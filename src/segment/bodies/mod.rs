@@ -24,7 +24,9 @@ pub use blocks::{BlockInfo, Blocks, to_item};
 pub use each::Each;
 
 use super::entries::Entry;
+use super::format::{BLOCK_BYTES_MAX, BODY_HEAD_BYTES};
 use super::pages::Pages;
+use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::{Ordinal, Result};
 use crate::pool::HeldPage;
 use block::Block;
@@ -77,6 +79,15 @@ impl fmt::Debug for Body {
     }
 }
 
+/// How many pages something reads if none is in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PageReads {
+    /// If bodies are as long as they are on average.
+    pub about: u64,
+    /// Whatever they are.
+    pub most: u64,
+}
+
 /// The bodies of an open segment.
 pub enum Bodies {
     /// Each alone.
@@ -94,13 +105,22 @@ impl Bodies {
         }
     }
 
-    /// Pages of `kind::BODIES` that a body of average length takes, all that has to be read for it.
-    pub fn pages_of_one(&self, records: u32, payload: usize) -> u64 {
-        let (bytes, among) = match self {
-            Bodies::Each(each) => (each.bytes(), records),
-            Bodies::Blocks(blocks) => (blocks.bytes(), blocks.count()),
+    /// Pages that are read for the bodies of `count` of `records` records, beside a page of a column for each: about so
+    /// many if they are of average length; at most so many whatever their lengths are.
+    pub fn pages_of(&self, count: u64, records: u32, payload: usize) -> PageReads {
+        let (stream, among, longest, others) = match self {
+            Bodies::Each(each) => (each.stream(), records, RECORD_BYTES_MAX, each.zdict_pages()),
+            Bodies::Blocks(all) => (all.stream(), all.count(), BLOCK_BYTES_MAX, all.index_pages()),
         };
-        2 + bytes / u64::from(among.max(1)) / payload as u64
+        let (among, payload) = (u64::from(among), payload as u64);
+        let count = count.min(among);
+        // What all others take at the least is not among these.
+        let left = stream.bytes.saturating_sub((among - count) * BODY_HEAD_BYTES as u64);
+        let bytes = left.min(count.saturating_mul((longest + BODY_HEAD_BYTES) as u64));
+        // One begins and ends within a page that is not all its own.
+        let most = (2 * count + bytes / payload).min(stream.region.pages.into());
+        let about = count * (2 + stream.bytes / among.max(1) / payload);
+        PageReads { about, most: most + if count > 0 { u64::from(others) } else { 0 } }
     }
 
     /// The page that says where the body of `ordinal` is, if that is known without a search.
