@@ -213,6 +213,25 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_lowers_its_own_priority_and_no_other() {
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let fields = stat.rsplit_once(") ").unwrap().1;
+            fields.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = nice();
+        let lowered = spawn("low", move || lower_priority_current().then(nice));
+        // Who is lower already, without privilege, stays there.
+        assert_eq!(lowered.join().unwrap(), (before <= 10 || nice_allowed()).then_some(10));
+        assert_eq!(nice(), before);
+    }
+
+    /// Whether this process may raise priorities.
+    fn nice_allowed() -> bool {
+        spawn("high", raise_priority_current).join().unwrap()
+    }
+
+    #[test]
     fn a_panic_becomes_an_error_that_names_the_thread() {
         let thread = spawn("shard-8", || {
             if cores() > 0 {

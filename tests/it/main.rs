@@ -28,6 +28,7 @@ mod real;
 mod regions;
 mod replay;
 mod requests;
+mod running;
 mod tidy;
 #[cfg(feature = "tool")]
 mod tool;

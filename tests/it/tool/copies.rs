@@ -108,3 +108,46 @@ fn resharding_keeps_every_event() {
     assert_eq!(store.run("reshard", &[]).status, Some(2));
     assert_eq!(store.run("reshard", &["--shards", "3"]).status, Some(2));
 }
+
+#[test]
+fn a_damaged_segment_is_named_and_no_copy_looks_whole() {
+    let input = events(4000, 36);
+    let store = Store::of(&input);
+    let place = tempfile::tempdir().unwrap();
+    let segment = files(store.dir(), ".seg").remove(0);
+    let whole = fs::read(&segment).unwrap();
+    let mut bytes = whole.clone();
+    bytes[3 * 4096 + 77] ^= 4;
+    fs::write(&segment, bytes).unwrap();
+    // One sentence, exit status 1, file and byte.
+    let named = |ran: Ran| {
+        let said = ran.badly();
+        let place = format!("{} is damaged at byte 12288", text(&segment));
+        assert!(said.contains(&place), "{said}");
+    };
+
+    let backup = place.path().join("backup");
+    named(store.run("backup", &["--copy", text(&backup)]));
+    assert!(on(&backup, "export", &[]).badly().contains("there is no store"));
+    let back = place.path().join("back");
+    assert_eq!(on(&back, "restore", &[text(&backup)]).status, Some(1));
+    assert!(on(&back, "export", &[]).badly().contains("there is no store"));
+
+    let out = place.path().join("events.jsonl.gz");
+    named(store.run("export", &["--output", text(&out)]));
+    assert!(!out.exists());
+    let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(left.iter().all(|path| path.is_dir()), "{left:?}");
+
+    named(store.run("reshard", &["--shards", "4"]));
+    // It is the store that it was: with the page mended, all is there.
+    fs::write(&segment, whole).unwrap();
+    assert_eq!(store.run("stats", &["--json", "--shards", "4"]).status, Some(1));
+    assert_eq!(store.run("export", &[]).well(), texts(&kept(&input)));
+    on(store.dir(), "verify", &[]).well();
+    // And what was begun is finished.
+    store.run("backup", &["--copy", text(&backup)]).well();
+    assert_eq!(on(&backup, "export", &[]).well(), texts(&kept(&input)));
+    store.run("reshard", &["--shards", "4"]).well();
+    assert_eq!(store.run("export", &[]).well(), texts(&kept(&input)));
+}
