@@ -84,6 +84,7 @@ pub(crate) fn read(disk: &dyn Disk, store: &Path, name: &str) -> Result<Option<V
 ///
 /// # Errors
 /// `Io`; then the one before is still there, or, if the directory could not be synced, either of them.
+#[cfg(any(feature = "relay", test))]
 pub(crate) fn write(disk: &dyn Disk, store: &Path, name: &str, json: &[u8]) -> Result<()> {
     put(disk, store, name, &with_checksum(json))
 }
@@ -129,6 +130,7 @@ pub(crate) fn checked<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
 }
 
 /// `json`, an object with a member or more, as a text.
+#[cfg(any(feature = "relay", test))]
 pub(crate) fn with_checksum(json: &[u8]) -> Vec<u8> {
     let covered = json.get(1..).unwrap_or_default();
     [head_of(covered).as_bytes(), covered].concat()
