@@ -71,11 +71,17 @@ pub enum Bug {
     ProofNotLookedAt,
     /// Nor for a manifest that does.
     LogEndNotLookedAt,
+    /// COUNT counts what the client may not see.
+    CountOfTheHidden,
+    /// Who publishes a private event that is none of his hears that it was there.
+    DuplicateToldToStrangers,
+    /// A request to delete is refused for a private event of others, as it is for a public one.
+    DeletionRefusedByTheHidden,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 32] = [
         Bug::AckBeforeSync,
         Bug::LogNameNotSynced,
         Bug::RecycledWithoutGeneration,
@@ -105,6 +111,9 @@ impl Bug {
         Bug::RequestBeforeWraps,
         Bug::ProofNotLookedAt,
         Bug::LogEndNotLookedAt,
+        Bug::CountOfTheHidden,
+        Bug::DuplicateToldToStrangers,
+        Bug::DeletionRefusedByTheHidden,
     ];
 }
 

@@ -14,7 +14,7 @@ use super::policy::{Refusal, Spent, Unwanted};
 use super::reply;
 use super::split::member;
 use super::stats::WriteUnderWay;
-use crate::base::Result;
+use crate::base::{Result, planted};
 use crate::nostr::{Class, Event, EventRef, Inserted, class, id, verify};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -184,6 +184,7 @@ async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
 /// is told to its parties only: who is none, and has it from elsewhere, would learn that this relay has it.
 fn answer(front: &Front, id: &[u8; 32], inserted: Result<Inserted>, is_party: bool) -> Message {
     let counters = &front.counters;
+    let is_party = is_party || planted!(DuplicateToldToStrangers);
     let (counter, accepted, text) = match inserted {
         Ok(Inserted::Stored | Inserted::Replaced) => (&counters.events_stored, true, ""),
         Ok(Inserted::Duplicate) if !is_party => (&counters.events_duplicate, true, ""),

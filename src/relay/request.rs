@@ -16,7 +16,7 @@ use super::message::SubId;
 use super::outbox::Outbox;
 use super::reply;
 use super::visibility::Narrowed;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, planted};
 use crate::nostr::hll::Hll;
 use crate::nostr::{EventStore, Events, Filter, FilterError, Search, parse_filter};
 use crate::query::Order;
@@ -227,6 +227,7 @@ impl Counting {
         asked: Vec<Filter>,
     ) -> Counting {
         let events_max = front.limits().hll_events;
+        let asked = if planted!(CountOfTheHidden) { filters.clone() } else { asked };
         let count = move |store: &EventStore| {
             let hll = match &filters[..] {
                 [one] => store.hll(one, &asked, events_max)?,

@@ -229,7 +229,11 @@ impl Deleter {
             match self.store.get(&id, look)?.flatten() {
                 None => targets.has_hidden |= !self.private.is_empty(),
                 // As if it were not there: who asks may be a stranger to it.
-                Some((false, _, kind, _)) if self.private.has(kind) => targets.has_hidden = true,
+                Some((false, _, kind, _))
+                    if self.private.has(kind) && !planted!(DeletionRefusedByTheHidden) =>
+                {
+                    targets.has_hidden = true;
+                }
                 Some((false, ..)) => targets.has_foreign = true,
                 Some((true, pubkey, kind, shard)) => {
                     targets.has_own = true;

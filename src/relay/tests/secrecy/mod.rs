@@ -14,12 +14,16 @@
 mod script;
 mod world;
 
+use crate::base::plant::{self, Bug};
 use crate::io::Rng;
 use script::{Cast, Script, Step};
 use world::World;
 
 /// Scripts of one pair of stores, which keeps what they leave behind.
 const SCRIPTS: u64 = 50;
+
+/// Pairs of stores of each run of the tests.
+const PAIRS: u64 = 200;
 
 /// Runs the scripts of one pair of stores.
 fn run(seed: u64) {
@@ -128,7 +132,30 @@ fn shape(line: &str) -> String {
 
 #[test]
 fn private_events_of_others_change_nothing_that_a_client_hears() {
-    (0..200).for_each(run);
+    (0..PAIRS).for_each(run);
+}
+
+/// The scripts judged: each leak that is planted is heard, where it is, within the pairs of a run.
+#[test]
+fn every_leak_that_is_planted_is_heard() {
+    for (bug, heard_in) in [
+        (Bug::CountOfTheHidden, "[\"COUNT\","),
+        (Bug::DuplicateToldToStrangers, "duplicate: "),
+        (Bug::DeletionRefusedByTheHidden, "invalid: only the author"),
+    ] {
+        let leak = |seed| {
+            let panic = std::panic::catch_unwind(|| plant::with(bug, || run(seed))).err()?;
+            Some((seed, *panic.downcast::<String>().expect("a difference")))
+        };
+        let heard = (0..PAIRS).find_map(leak);
+        let (seed, why) = heard.unwrap_or_else(|| panic!("{bug:?} is not heard"));
+        let difference: Vec<&str> = why.lines().take(3).collect();
+        println!("{bug:?}: {}", difference.join("\n"));
+        let is_difference = difference[0].starts_with(&format!("seed {seed}, script "));
+        let is_there = difference[1..].iter().any(|line| line.contains(heard_in));
+        assert!(is_difference && is_there, "{bug:?}: {why}");
+        run(seed);
+    }
 }
 
 /// `RATITE_SEED` is the first pair of stores, `RATITE_PAIRS` how many; each has 50 scripts.
