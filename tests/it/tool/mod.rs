@@ -5,6 +5,7 @@ mod bench;
 mod compact;
 mod copies;
 mod import;
+mod limits;
 mod line;
 mod log;
 mod mending;
