@@ -74,12 +74,13 @@ impl Identity {
     }
 }
 
-/// Takes an AUTH message; gives the answer.
-pub(super) fn receive(front: &Front, identity: &Identity, json: &[u8]) -> Message {
+/// Takes an AUTH message of a client at `from`; gives the answer.
+pub(super) fn receive(front: &Front, identity: &Identity, from: IpAddr, json: &[u8]) -> Message {
+    let refused = &front.counters.auths_refused;
     let event = match Event::from_json(json, &front.limits().event) {
         Ok(event) => event,
         Err(error) => {
-            front.counters.auths_refused.add();
+            front.send_away(refused, from, "invalid: what is to prove a key is no event");
             let text = format!("invalid: {error}");
             return claimed_id(json)
                 .map_or_else(|| reply::notice(&text), |id| reply::ok(&id, false, &text));
@@ -91,7 +92,7 @@ pub(super) fn receive(front: &Front, identity: &Identity, json: &[u8]) -> Messag
             reply::ok(event.id(), true, "")
         }
         Err(text) => {
-            front.counters.auths_refused.add();
+            front.send_away(refused, from, text);
             reply::ok(event.id(), false, text)
         }
     }

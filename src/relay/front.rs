@@ -73,7 +73,7 @@ pub(super) struct Front {
     pub(super) event_bytes: Tally,
     /// Bytes of this thread's clients of messages that are not whole yet.
     pub(super) incoming: Tally,
-    /// What of it the log has been told.
+    /// Who was sent away, as far as the log has been told lately.
     sent_away: SentAway,
     /// Between two slices of a request.
     pub(super) rounds: Rc<Rounds>,
@@ -137,6 +137,16 @@ impl Front {
     /// Counts a client that was sent away, or a message of it, and tells the log.
     pub(super) fn send_away(&self, counter: &Counter, from: IpAddr, why: &str) {
         self.sent_away.note(counter, self.nanos(), from, why);
+    }
+
+    /// Tells the log, for ever, how often who was sent away came again.
+    pub(super) async fn tell_of_sent_away(&self) {
+        self.sent_away.tell(|| self.nanos()).await;
+    }
+
+    /// The end of that: tells the log what it has not been told.
+    pub(super) fn tell_all_of_sent_away(&self) {
+        self.sent_away.tell_all();
     }
 
     /// The outbox of a client that has connected.

@@ -37,6 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -62,7 +63,7 @@ pub(super) async fn serve(
 ) {
     let limits = front.limits();
     let (upgrade, entry) = (Cell::new(None), RefCell::new(entry));
-    let is_answered = Cell::new(false);
+    let (is_answered, is_blocked) = (Cell::new(false), Arc::new(AtomicBool::new(false)));
     let service = service_fn(async |request| {
         is_answered.set(true);
         Ok::<_, Infallible>(respond(&front, &vitals, request, &entry, &upgrade).await)
@@ -73,17 +74,22 @@ pub(super) async fn serve(
         .max_buf_size(limits.head_bytes)
         .max_header_size(limits.head_bytes)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream, is_blocked.clone())), service)
         .with_upgrades();
     tokio::select! {
         ended = timeout(limits.http, connection) => {
+            let from = entry.borrow().from();
+            if ended.is_err() && is_blocked.load(Relaxed) {
+                let why = "this client does not take the answers to its requests";
+                front.send_away(&front.counters.slow_clients, from, why);
+            }
             let why = match ended {
                 Err(_) => Some("no request came in time"),
                 Ok(ended) => ended.err().as_ref().and_then(unread),
             };
             // Who was answered and stays silent behind it does nothing unusual.
             if let Some(why) = why.filter(|_| !is_answered.get()) {
-                front.send_away(&front.counters.heads_refused, entry.borrow().from(), why);
+                front.send_away(&front.counters.heads_refused, from, why);
             }
         }
         _ = stop.wait_for(|stop| *stop) => return,

@@ -8,11 +8,15 @@
 //! client in the middle of too long a head would see a broken pipe where it was told 431. RFC 9112, 9.6,
 //! describes the remedy.
 //!
+//! It also knows whether its client takes what is written.
+//!
 //! I1. It ends when the client closes, after [`DRAIN_BYTES_MAX`], or after [`DRAIN_TIME_MAX`], whichever
 //!     comes first. Then a reset is all that is left.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,14 +32,17 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// A socket as HTTP sees it.
 pub(super) struct Lingering {
     stream: TcpStream,
+    /// Whether what was written last found no room. One thread's own; hyper asks for what could be sent to others.
+    is_blocked: Arc<AtomicBool>,
     drained: usize,
     /// Set when our half is closed.
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
-    pub(super) fn new(stream: TcpStream) -> Lingering {
-        Lingering { stream, drained: 0, end: None }
+    /// `is_blocked` is set as long as the client does not take what is written to it.
+    pub(super) fn new(stream: TcpStream, is_blocked: Arc<AtomicBool>) -> Lingering {
+        Lingering { stream, is_blocked, drained: 0, end: None }
     }
 
     /// The socket itself, for what is not HTTP.
@@ -64,7 +71,10 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.is_blocked.store(written.is_pending(), Relaxed);
+        written
     }
 
     fn poll_write_vectored(
@@ -72,7 +82,10 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write_vectored(context, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.is_blocked.store(written.is_pending(), Relaxed);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -21,17 +21,21 @@ use super::request;
 use super::visibility::{asks_private_only, narrowed};
 use crate::base::{Error, Result};
 use crate::nostr::negentropy::{Items, respond};
-use crate::nostr::{EventStore, Filter, FilterError, Gathered, ROOM_ITEMS, parse_filter};
+use crate::nostr::{EventStore, Filter, Gathered, ROOM_ITEMS};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
+/// What is said of a message of no session.
+const NO_SESSION: &str = "closed: there is no such session";
+
 /// The negentropy sessions of one client.
-#[derive(Default)]
 pub(super) struct Syncs {
+    from: IpAddr,
     open: HashMap<SubId, Sync>,
     waiting: VecDeque<Turn>,
     running: Option<Running>,
@@ -67,11 +71,35 @@ struct Running {
 enum Answer {
     /// A NEG-MSG of these bytes, of a session with these items.
     Said(Arc<Held>, Vec<u8>),
-    /// A NEG-ERR of this text, which ends the session.
-    Refused(String),
+    /// A NEG-ERR, which ends the session.
+    Refused(Refused),
+}
+
+/// Why a session is refused, or ends.
+struct Refused {
+    /// What the client is told.
+    text: String,
+    /// What the log is told, if it is; it repeats nothing of the client's.
+    why: Option<&'static str>,
+}
+
+impl Refused {
+    /// The client did nothing wrong, or the log knows.
+    fn quiet(text: impl Into<String>) -> Refused {
+        Refused { text: text.into(), why: None }
+    }
+
+    fn told(why: &'static str) -> Refused {
+        Refused { text: why.into(), why: Some(why) }
+    }
 }
 
 impl Syncs {
+    /// Those of a client at `from`: none.
+    pub(super) fn new(from: IpAddr) -> Syncs {
+        Syncs { from, open: HashMap::new(), waiting: VecDeque::new(), running: None }
+    }
+
     /// Whether another message may be taken: one waits for each session at most, as a client that waits for its
     /// answers never makes more.
     pub(super) fn may_read(&self, limits: &Limits) -> bool {
@@ -105,14 +133,15 @@ impl Syncs {
         let parsed = offered.and_then(|filters| Ok((filters, bytes(message)?)));
         let (filters, message) = match parsed {
             Ok(parsed) => parsed,
-            Err(text) => return refuse(front, outbox, &id, &text),
+            Err(refused) => return self.say(front, outbox, &id, &refused),
         };
         let begun = self.waiting.iter().filter(|turn| turn.filters.is_some()).count();
         let opening = self.running.as_ref().is_some_and(|running| running.opens);
         let max = limits.negentropy_sessions;
         if self.open.len() + begun + usize::from(opening) >= max {
             let text = format!("blocked: a connection has at most {max} negentropy sessions");
-            return refuse(front, outbox, &id, &text);
+            let why = Some("blocked: a connection has too many negentropy sessions");
+            return self.say(front, outbox, &id, &Refused { text, why });
         }
         self.waiting.push_back(Turn { id, filters: Some(filters), message });
     }
@@ -127,18 +156,27 @@ impl Syncs {
             {
                 self.waiting.push_back(Turn { id, filters: None, message });
             }
-            Ok(_) => refuse(front, outbox, &id, "closed: there is no such session"),
-            Err(text) => {
+            Ok(_) => self.say(front, outbox, &id, &Refused::told(NO_SESSION)),
+            Err(refused) => {
                 self.end(&id);
-                refuse(front, outbox, &id, &text);
+                self.say(front, outbox, &id, &refused);
             }
         }
     }
 
-    /// Ends a session, wherever it stands, and says why.
+    /// Ends a session, wherever it stands, and tells the client why; the log knows.
     pub(super) fn refuse(&mut self, front: &Front, outbox: &Outbox, id: &SubId, text: &str) {
         self.end(id);
-        refuse(front, outbox, id, text);
+        self.say(front, outbox, id, &Refused::quiet(text));
+    }
+
+    fn say(&self, front: &Front, outbox: &Outbox, id: &SubId, refused: &Refused) {
+        let counter = &front.counters.negentropy_refused;
+        match refused.why {
+            Some(why) => front.send_away(counter, self.from, why),
+            None => counter.add(),
+        }
+        outbox.push(reply::negentropy_error(id, &refused.text));
     }
 
     /// Ends a session, wherever it stands.
@@ -161,7 +199,8 @@ impl Syncs {
             let Some((id, heard)) = silent else { return };
             sleep_until(heard + front.limits().negentropy_idle).await;
             self.end(&id);
-            return refuse(front, outbox, &id, "closed: the session was silent for too long");
+            let refused = Refused::quiet("closed: the session was silent for too long");
+            return self.say(front, outbox, &id, &refused);
         };
         let answer = running.answer.as_mut().await;
         let Some(Running { id, .. }) = self.running.take() else { return };
@@ -171,16 +210,16 @@ impl Syncs {
                 self.open.insert(id, Sync { held, heard: Instant::now() });
                 return;
             }
-            Ok(Answer::Refused(text)) => text,
+            Ok(Answer::Refused(refused)) => refused,
             Err(error) => {
                 if front.counters.requests_failed.add_and_tell() {
                     tracing::warn!(%error, "the store did not answer a request");
                 }
-                format!("error: the store did not answer ({})", error.code())
+                Refused::quiet(format!("error: the store did not answer ({})", error.code()))
             }
         };
         self.end(&id);
-        refuse(front, outbox, &id, &refused);
+        self.say(front, outbox, &id, &refused);
     }
 
     /// Starts the message that has waited longest.
@@ -199,7 +238,7 @@ impl Syncs {
             }
             None => {
                 let Some(sync) = self.open.get(&id) else {
-                    return refuse(front, outbox, &id, "closed: there is no such session");
+                    return self.say(front, outbox, &id, &Refused::told(NO_SESSION));
                 };
                 let held = sync.held.clone();
                 Box::pin(apart(turns, move || Ok(answer(held, &message, frame))))
@@ -207,11 +246,6 @@ impl Syncs {
         };
         self.running = Some(Running { id, opens, answer });
     }
-}
-
-fn refuse(front: &Front, outbox: &Outbox, id: &SubId, text: &str) {
-    front.counters.negentropy_refused.add();
-    outbox.push(reply::negentropy_error(id, text));
 }
 
 /// Runs `work` on a thread of its own, one of a few (I3).
@@ -239,13 +273,19 @@ fn open(
             charge.settle(items.len());
             answer(Arc::new(Held { items, _charge: charge }), message, frame)
         }
-        Gathered::OverMax => Answer::Refused(format!(
-            "blocked: the filter matches more than {max} events; ask for less time at once"
-        )),
-        Gathered::NoRoom => Answer::Refused(format!(
-            "blocked: this relay compares at most {} events at once; try again later",
-            budget.max()
-        )),
+        Gathered::OverMax => Answer::Refused(Refused {
+            text: format!(
+                "blocked: the filter matches more than {max} events; ask for less time at once"
+            ),
+            why: Some("blocked: the filter of a negentropy session matches too many events"),
+        }),
+        Gathered::NoRoom => Answer::Refused(Refused {
+            text: format!(
+                "blocked: this relay compares at most {} events at once; try again later",
+                budget.max()
+            ),
+            why: Some("blocked: all negentropy sessions together hold too many events"),
+        }),
     })
 }
 
@@ -255,13 +295,13 @@ fn offered(
     front: &Front,
     identity: &Identity,
     filter: &Filter,
-) -> std::result::Result<Vec<Filter>, String> {
+) -> std::result::Result<Vec<Filter>, Refused> {
     let (config, keys) = (&front.config, identity.keys());
     if let Some(text) = identity.refusal(config) {
-        return Err(text.into());
+        return Err(Refused::quiet(text));
     }
     if keys.is_empty() && asks_private_only(filter, &config.private_kinds) {
-        return Err("auth-required: these kinds are shown to their parties only".into());
+        return Err(Refused::quiet("auth-required: these kinds are shown to their parties only"));
     }
     Ok(narrowed(filter, &config.private_kinds, &keys))
 }
@@ -269,31 +309,30 @@ fn offered(
 fn answer(held: Arc<Held>, message: &[u8], frame: usize) -> Answer {
     match respond(&held.items, message, frame) {
         Ok(said) => Answer::Said(held, said),
-        Err(malformed) => Answer::Refused(format!("invalid: {malformed}")),
+        Err(malformed) => Answer::Refused(Refused {
+            text: format!("invalid: {malformed}"),
+            why: Some("invalid: what is to be compared is no negentropy message"),
+        }),
     }
 }
 
 /// The filter of a NEG-OPEN, its limit as it is.
-fn filter_of(limits: &Limits, json: &[u8]) -> std::result::Result<Filter, String> {
-    let filter = parse_filter(json).map_err(|error| match error {
-        FilterError::Invalid(why) => format!("invalid: {why}"),
-        FilterError::Unsupported(why) => format!("unsupported: {why}"),
-    })?;
+fn filter_of(limits: &Limits, json: &[u8]) -> std::result::Result<Filter, Refused> {
+    let filter = request::filter(limits, json)
+        .map_err(|refused| Refused { text: refused.to_string(), why: Some(refused.why()) })?;
     if filter.search.is_some() {
-        return Err("unsupported: what a search finds is ranked, and no set to be compared".into());
+        let why = "unsupported: what a search finds is ranked, and no set to be compared";
+        return Err(Refused::told(why));
     }
-    match request::values(&filter) > limits.filter_values {
-        true => Err(format!("invalid: a filter has at most {} values", limits.filter_values)),
-        false => Ok(filter),
-    }
+    Ok(filter)
 }
 
 /// The bytes of a JSON string of hex.
-fn bytes(element: &[u8]) -> std::result::Result<Vec<u8>, String> {
+fn bytes(element: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
     let hex = element.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let hex = hex.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     let bytes = hex.and_then(|hex| const_hex::decode(hex).ok());
-    bytes.ok_or_else(|| "invalid: a negentropy message is a string of hex".into())
+    bytes.ok_or_else(|| Refused::told("invalid: a negentropy message is a string of hex"))
 }
 
 #[cfg(test)]
@@ -302,8 +341,8 @@ mod tests {
 
     #[test]
     fn messages_are_plain_hex() {
-        assert_eq!(bytes(b"\"61Ff\""), Ok(vec![0x61, 0xff]));
-        assert_eq!(bytes(b"\"\""), Ok(vec![]));
+        assert_eq!(bytes(b"\"61Ff\"").ok(), Some(vec![0x61, 0xff]));
+        assert_eq!(bytes(b"\"\"").ok(), Some(vec![]));
         for text in ["61", "\"6\"", "\"0x61\"", "\"\\u0036\"", "null", "\"zz\"", "\""] {
             assert!(bytes(text.as_bytes()).is_err(), "{text}");
         }

@@ -49,35 +49,37 @@ pub(super) fn receive(front: &Front, client: &Client, identity: &Identity, json:
     let event = match Event::from_json(json, &limits.event) {
         Ok(event) => event,
         Err(error) => {
-            counters.events_malformed.add();
+            let why = "invalid: what is published is no event, or too large a one";
+            front.send_away(&counters.events_malformed, client.address, why);
             return Publish::Answer(unread(json, &format!("invalid: {error}")));
         }
     };
     let refuse = |text: &str| Publish::Answer(reply::ok(event.id(), false, text));
+    let wrong = |counter, text: &'static str| {
+        front.send_away(counter, client.address, text);
+        refuse(text)
+    };
     let refusal = identity.refusal(&front.config);
     if let Some(text) = refusal.or_else(|| authorship(front, identity, &event.as_ref())) {
         counters.events_unauthenticated.add();
         return refuse(text);
     }
-    if let Some(text) = unwanted(front, &event.as_ref()) {
+    if let Some(text) = unwanted(front, client.address, &event.as_ref()) {
         return refuse(&text);
     }
     let now = front.now();
     if event.created_at() > now.saturating_add(limits.future_seconds) {
-        counters.events_untimely.add();
-        return refuse("invalid: created_at is too far in the future");
+        let text = "invalid: created_at is too far in the future";
+        return wrong(&counters.events_untimely, text);
     }
     if limits.past_seconds.is_some_and(|past| event.created_at() < now.saturating_sub(past)) {
-        counters.events_untimely.add();
-        return refuse("invalid: created_at is too far in the past");
+        return wrong(&counters.events_untimely, "invalid: created_at is too far in the past");
     }
     if !id::check(&event.as_ref()) {
-        counters.events_bad_id.add();
-        return refuse("invalid: the id is not the hash of the event");
+        return wrong(&counters.events_bad_id, "invalid: the id is not the hash of the event");
     }
     if !verify::signature(&event.as_ref()) {
-        counters.events_bad_signature.add();
-        return refuse("invalid: bad signature");
+        return wrong(&counters.events_bad_signature, "invalid: bad signature");
     }
     match front.plugin.is_none() && class(event.kind()) == Class::Ephemeral {
         true => Publish::Answer(broadcast(front, event)),
@@ -111,16 +113,19 @@ fn is_protected(event: &EventRef<'_>) -> bool {
     event.tags().any(|tag| tag.name().is_some_and(|name| name == "-"))
 }
 
-/// Why lists or work keep an event out, as the client is told.
-fn unwanted(front: &Front, event: &EventRef<'_>) -> Option<String> {
-    let unwanted = front.policy.admit(event).err()?;
-    front.counters.events_unwanted.add();
-    Some(match unwanted {
-        Unwanted::Listed(Refusal(text)) => text.into(),
-        Unwanted::Work(asked, done) => {
-            format!("pow: an id here begins with {asked} zero bits, and this one counts for {done}")
-        }
-    })
+/// Why lists or work keep an event out, as the client is told. So is the log.
+fn unwanted(front: &Front, from: IpAddr, event: &EventRef<'_>) -> Option<String> {
+    let (why, text) = match front.policy.admit(event).err()? {
+        Unwanted::Listed(Refusal(text)) => (text, text.into()),
+        Unwanted::Work(asked, done) => (
+            "pow: too little work",
+            format!(
+                "pow: an id here begins with {asked} zero bits, and this one counts for {done}"
+            ),
+        ),
+    };
+    front.send_away(&front.counters.events_unwanted, from, why);
+    Some(text)
 }
 
 /// Delivers an ephemeral event. What would not be stored if it were of another kind is not delivered either.
@@ -177,7 +182,7 @@ async fn ask(front: &Front, event: &Event, sender: &Sender) -> Option<Message> {
         return Some(reply::ok(event.id(), accepted, &text));
     }
     // It may have been banned while the plugin thought about it.
-    unwanted(front, &event.as_ref()).map(|text| reply::ok(event.id(), false, &text))
+    unwanted(front, sender.address, &event.as_ref()).map(|text| reply::ok(event.id(), false, &text))
 }
 
 /// The answer to the client once the store has given its own. That a private event was there, or a newer version of it,

@@ -51,19 +51,56 @@ pub(super) enum Kind {
     Count,
 }
 
-/// Parses the filters of a request and holds them against the limits.
+/// Why a filter is refused; as text, what its client is told.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum FilterRefused {
+    /// It breaks NIP-01.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// It has more values than this.
+    #[error("invalid: a filter has at most {0} values")]
+    TooLarge(usize),
+    /// It asks for what is not offered.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+}
+
+impl FilterRefused {
+    /// What the log is told, which repeats nothing of the filter.
+    pub(super) fn why(&self) -> &'static str {
+        match self {
+            FilterRefused::Invalid(_) => "invalid: what is asked by is no filter",
+            FilterRefused::TooLarge(_) => "invalid: a filter has too many values",
+            FilterRefused::Unsupported(_) => "unsupported: a filter asks for what is not offered",
+        }
+    }
+}
+
+/// Parses a filter and holds it against the limit on its values.
 ///
 /// # Errors
-/// The text of the CLOSED to answer with.
-pub(super) fn filters(limits: &Limits, json: &[&[u8]]) -> std::result::Result<Vec<Filter>, String> {
+/// What to answer with, as in the others.
+pub(super) fn filter(limits: &Limits, json: &[u8]) -> std::result::Result<Filter, FilterRefused> {
+    let filter = parse_filter(json).map_err(|error| match error {
+        FilterError::Invalid(why) => FilterRefused::Invalid(why),
+        FilterError::Unsupported(why) => FilterRefused::Unsupported(why),
+    })?;
+    match values(&filter) > limits.filter_values {
+        true => Err(FilterRefused::TooLarge(limits.filter_values)),
+        false => Ok(filter),
+    }
+}
+
+/// The filters of a request, with limits that hold here.
+///
+/// # Errors
+/// That of the first that is refused.
+pub(super) fn filters(
+    limits: &Limits,
+    json: &[&[u8]],
+) -> std::result::Result<Vec<Filter>, FilterRefused> {
     let parse = |json: &&[u8]| {
-        let mut filter = parse_filter(json).map_err(|error| match error {
-            FilterError::Invalid(why) => format!("invalid: {why}"),
-            FilterError::Unsupported(why) => format!("unsupported: {why}"),
-        })?;
-        if values(&filter) > limits.filter_values {
-            return Err(format!("invalid: a filter has at most {} values", limits.filter_values));
-        }
+        let mut filter = filter(limits, json)?;
         let limit = filter.limit.unwrap_or(limits.limit_default);
         filter.limit = Some(limit.min(limits.limit_max));
         Ok(filter)
@@ -74,13 +111,13 @@ pub(super) fn filters(limits: &Limits, json: &[&[u8]]) -> std::result::Result<Ve
 /// The filters with this store's search.
 ///
 /// # Errors
-/// The text of the CLOSED to answer with.
+/// That it has none.
 pub(super) fn adopted(
     store: &EventStore,
     mut filters: Vec<Filter>,
-) -> std::result::Result<Vec<Filter>, String> {
-    let off = "unsupported: search is not offered here";
-    store.adopt(&mut filters).map_err(|_| off.to_string())?;
+) -> std::result::Result<Vec<Filter>, FilterRefused> {
+    let off = |_| FilterRefused::Unsupported("search is not offered here".into());
+    store.adopt(&mut filters).map_err(off)?;
     Ok(filters)
 }
 
@@ -251,7 +288,7 @@ mod tests {
         assert_eq!(one(r#"{"limit":0}"#), Ok(Some(0)));
         assert_eq!(one(r##"{"limit":7,"kinds":[1,2],"#t":["a"]}"##), Ok(Some(7)));
         assert_eq!(one(r#"{"limit":18446744073709551615}"#), Ok(Some(1_000)));
-        let refused = |json: &str| one(json).unwrap_err();
+        let refused = |json: &str| one(json).unwrap_err().to_string();
         assert!(refused(r##"{"kinds":[1,2,3],"#t":["a"]}"##).starts_with("invalid: a filter has"));
         assert!(refused(r#"{"ids":["abc"]}"#).starts_with("invalid: "));
         assert_eq!(one(r#"{"search":"three words language:en here"}"#), Ok(Some(500)));

@@ -325,6 +325,8 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         let renewer = tokio::task::spawn_local(renew(front.clone(), config));
         let follower = tokio::task::spawn_local(follow(front.clone(), bell, tails, feed));
         let rounds = tokio::task::spawn_local(turn(front.rounds.clone()));
+        let told = front.clone();
+        let teller = tokio::task::spawn_local(async move { told.tell_of_sent_away().await });
         drop(ready.send(Ok(())));
         // The starting thread waits until every sender is gone.
         drop(ready);
@@ -340,6 +342,8 @@ fn run_thread(seat: Seat, ready: channel::Sender<io::Result<()>>) {
         follower.abort();
         renewer.abort();
         rounds.abort();
+        teller.abort();
+        front.tell_all_of_sent_away();
     });
 }
 
@@ -364,14 +368,13 @@ async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => match enter(front, doors, from.ip()) {
-                    Some(entry) => {
+                    Ok(entry) => {
                         front.counters.connections_accepted.add();
                         let (front, vitals) = (front.clone(), vitals.clone());
                         clients.spawn_local(client(front, vitals, stream, entry, stopped.clone()));
                     }
-                    None => {
-                        let counter = &front.counters.connections_refused;
-                        front.send_away(counter, from.ip(), "no room for a connection");
+                    Err(why) => {
+                        front.send_away(&front.counters.connections_refused, from.ip(), why);
                     }
                 },
                 // The client was gone before it was let in.
@@ -393,12 +396,18 @@ async fn accept(
     }
 }
 
-/// Lets a connection in, if its address may and there is room for it. Of what a proxy brings, the address is
-/// known later.
-fn enter(front: &Front, doors: &Arc<Doors>, from: IpAddr) -> Option<Entry> {
+/// Lets a connection in, if its address may and there is room for it; else says why not. Of what a proxy brings, the
+/// address is known later.
+fn enter(
+    front: &Front,
+    doors: &Arc<Doors>,
+    from: IpAddr,
+) -> std::result::Result<Entry, &'static str> {
     let policy = &front.policy;
-    let may = policy.proxies().believe(from) || policy.admit_address(from).is_ok();
-    if may { doors.enter(from) } else { None }
+    if !policy.proxies().believe(from) {
+        policy.admit_address(from).map_err(|refusal| refusal.0)?;
+    }
+    doors.enter(from).ok_or("no room for a connection")
 }
 
 async fn client(

@@ -68,6 +68,7 @@ struct Subscribed {
 impl Session {
     pub(super) fn new(front: Rc<Front>, outbox: Rc<Outbox>, client: Client) -> Session {
         let identity = Rc::new(Identity::new(&*front.store.engine().env().entropy));
+        let syncs = Syncs::new(client.address);
         if front.config.auth != AuthMode::Off {
             outbox.push(reply::auth(identity.challenge()));
         }
@@ -80,7 +81,7 @@ impl Session {
             waiting: VecDeque::new(),
             running: None,
             asked_nanos: 0,
-            syncs: Syncs::default(),
+            syncs,
             live: HashMap::new(),
             live_values: 0,
             own_values: Tally::default(),
@@ -125,7 +126,7 @@ impl Session {
                 counters.messages_auth.add();
                 // A signature is checked, as for an event.
                 let answer = match self.client.may(&self.front, Spent::Event, json.len()) {
-                    Ok(()) => auth::receive(&self.front, &self.identity, json),
+                    Ok(()) => auth::receive(&self.front, &self.identity, self.client.address, json),
                     Err(refusal) => publish::unread(json, refusal.0),
                 };
                 self.outbox.push(answer);
@@ -151,12 +152,14 @@ impl Session {
                 self.compare(negentropy);
             }
             Err(Refused::Notice(text)) => {
-                counters.messages_invalid.add();
+                let why = "invalid: what came is no message";
+                self.front.send_away(&counters.messages_invalid, self.client.address, why);
                 self.outbox.push(reply::notice(&text));
             }
             Err(Refused::Closed(id, text)) => {
                 self.end(&id);
-                self.refuse(&id, &text);
+                let why = "invalid: what came is no request, or has too many filters";
+                self.refuse(&id, &text, Some(why));
             }
         }
     }
@@ -231,19 +234,23 @@ impl Session {
         let may = self.client.may(&self.front, Spent::Request, bytes).map_err(|refusal| refusal.0);
         let refusal = may.err().or_else(|| self.identity.refusal(&self.front.config));
         if let Some(text) = refusal {
-            return self.refuse(&id, text);
+            // Of what is too fast the log knows; who is asked for a key has done nothing wrong.
+            return self.refuse(&id, text, None);
         }
         let limits = self.front.limits();
         let filters = request::filters(limits, json)
             .and_then(|filters| request::adopted(&self.front.store, filters));
         let filters = match filters {
             Ok(filters) => filters,
-            Err(text) => return self.refuse(&id, &text),
+            Err(refused) => {
+                return self.refuse(&id, &refused.to_string(), Some(refused.why()));
+            }
         };
         let private = &self.front.config.private_kinds;
         let asks_private = |filter: &Filter| asks_private_only(filter, private);
         if self.identity.keys().is_empty() && filters.iter().all(asks_private) {
-            return self.refuse(&id, "auth-required: these kinds are shown to their parties only");
+            let text = "auth-required: these kinds are shown to their parties only";
+            return self.refuse(&id, text, None);
         }
         let values: usize = filters.iter().map(request::values).sum();
         let all = values + FILTER_VALUES * filters.len();
@@ -251,29 +258,36 @@ impl Session {
         let most = self.front.values_max();
         if most < limits.connection_values && self.own_values.sum() + all > most {
             let text = "error: this relay holds as many filters as it can; try again later";
-            return self.refuse(&id, text);
+            return self.refuse(&id, text, Some(text));
         }
         if kind == Kind::Events && self.subscriptions() >= limits.subscriptions {
             let text = format!(
                 "restricted: a connection has at most {} subscriptions",
                 limits.subscriptions
             );
-            return self.refuse(&id, &text);
+            let why = "restricted: a connection has too many subscriptions";
+            return self.refuse(&id, &text, Some(why));
         }
         if kind == Kind::Events
             && self.live_values + self.waiting_values() + values > limits.connection_values
         {
             let max = limits.connection_values;
             let text = format!("restricted: a connection's filters have at most {max} values");
-            return self.refuse(&id, &text);
+            let why = "restricted: a connection's filters have too many values";
+            return self.refuse(&id, &text, Some(why));
         }
         let (keys, asked_nanos) = (Box::from(&*self.identity.keys()), self.front.nanos());
         let held = self.front.values.hold(&self.own_values, all);
         self.waiting.push_back(Request { id, filters, kind, keys, asked_nanos, values, held });
     }
 
-    fn refuse(&self, id: &SubId, text: &str) {
-        self.front.counters.requests_refused.add();
+    /// Refuses a request; `why` is what the log is told, if it is.
+    fn refuse(&self, id: &SubId, text: &str, why: Option<&'static str>) {
+        let refused = &self.front.counters.requests_refused;
+        match why {
+            Some(why) => self.front.send_away(refused, self.client.address, why),
+            None => refused.add(),
+        }
         self.outbox.push(reply::closed(id, text));
     }
 
