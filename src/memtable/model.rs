@@ -198,7 +198,8 @@ fn arena_bytes_are_found_whole_or_not_at_all() {
 
 /// Time, id and body of an ordinal. The times go both ways from the first.
 fn record(ordinal: u32) -> (Key, [u8; 4]) {
-    let time = if ordinal % 2 == 0 { 50 - u64::from(ordinal) } else { 50 + u64::from(ordinal) };
+    let time =
+        if ordinal.is_multiple_of(2) { 50 - u64::from(ordinal) } else { 50 + u64::from(ordinal) };
     let mut id = [0; 32];
     id[..8].fill(ordinal as u8 + 1);
     (Key { time, id }, [ordinal as u8 + 7; 4])

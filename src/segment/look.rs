@@ -38,11 +38,14 @@ pub fn leaf(payload: &[u8], records: u32, visit: &mut dyn FnMut(&[u8], &Postings
     Ok(())
 }
 
-/// The level of an interior page, and its children: what their terms are not below, and their pages.
+/// A child of an interior page: what its terms are not below, and its page.
+pub type Child<'a> = (&'a [u8], u32);
+
+/// The level of an interior page, and its children.
 ///
 /// # Errors
 /// What does not hold.
-pub fn interior(payload: &[u8]) -> Decoded<(u8, Vec<(&[u8], u32)>)> {
+pub fn interior(payload: &[u8]) -> Decoded<(u8, Vec<Child<'_>>)> {
     let level = level_of(payload);
     let interior = Interior::parse(payload, level)?;
     let child = |i| Ok((interior.separator(i)?, interior.child(i)?));

@@ -588,7 +588,6 @@ fn explain_bounds_the_pages_of_bodies_that_are_far_from_average() {
     drop(store);
     options.memory_bytes = 64 << 20;
     let select = Select { all_of: vec![vec![slot_term(77).to_vec()].into()], ..Select::all() };
-    let mut beyond = 0;
     for limit in [None, Some(1), Some(5)] {
         let store = machine.open(&options);
         store.flush().unwrap();
@@ -605,10 +604,11 @@ fn explain_bounds_the_pages_of_bodies_that_are_far_from_average() {
         let plan = store.explain(&[select], Order::Newest).unwrap();
         let [about, most] = foretold(&plan);
         assert!(read <= most, "{read} pages were read, at most {most} were foretold:\n{plan}");
-        beyond += u64::from(read > about);
+        assert!(about <= most, "{about} is more than {most}:\n{plan}");
+        // Nor does it help to foretell too much, where all of them are read.
+        let is_close = limit.is_some() || most <= 2 * read;
+        assert!(is_close, "{read} pages were read, {most} are too many to foretell:\n{plan}");
     }
-    // An average foretells too few: that is why it is said to be one.
-    assert!(beyond > 0);
 }
 
 #[test]

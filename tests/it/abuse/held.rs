@@ -1,13 +1,14 @@
 //! What is held: connections that do nothing, readers that do not read, descriptors that run out.
 
 use super::*;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashSet;
-use std::process::Command;
 
 pub(super) fn all(scale: usize) {
     unread(scale);
     answers(scale);
     idle(1_000 * scale);
+    silent(scale);
     descriptors();
 }
 
@@ -20,6 +21,7 @@ fn unread(scale: usize) {
     // What all may hold, a 16th of what each may, what is being written to each, and what the store caches.
     let most = 16 + (count / 4) as u64 + 64;
     siege.beside("readers that never read", most, |siege| {
+        let dropped = siege.metric("ratite_relay_slow_clients_total");
         let open: Vec<TcpStream> = (0..count)
             .map(|_| {
                 let mut stream = siege.wire();
@@ -30,7 +32,7 @@ fn unread(scale: usize) {
         let mut writer = siege.socket();
         let long = "x".repeat(50_000);
         let mut posted = 0;
-        while siege.metric("ratite_relay_slow_clients_total") < count as u64 {
+        while siege.metric("ratite_relay_slow_clients_total") < dropped + count as u64 {
             for _ in 0..20 {
                 writer.publish(&note(7, now(), &format!("{posted} {long}"))).unwrap();
                 assert_eq!(writer.next().unwrap()[2], true);
@@ -56,6 +58,8 @@ fn answers(scale: usize) {
     // A quarter of a queue each, at most, and what the pool reads.
     let count = 20 * scale;
     siege.beside("answers that are not taken", (2 * count + 64) as u64, |siege| {
+        let asked = "ratite_relay_messages_total{type=\"req\"}";
+        let before = siege.metric(asked);
         let mut open: Vec<TcpStream> = (0..count).map(|_| siege.wire()).collect();
         for stream in &mut open {
             stream.set_nonblocking(true).unwrap();
@@ -65,25 +69,81 @@ fn answers(scale: usize) {
                 let _written = stream.write(&frame(0x81, request.as_bytes()));
             }
         }
-        siege.until("ratite_relay_messages_total{type=\"req\"}", count as u64);
+        siege.until(asked, before + count as u64);
         (0..200).for_each(|_| siege.tick());
     });
     siege.end();
 }
 
-/// Connections that do nothing.
+/// As many connections of `count` as the relay, which keeps a quarter of its descriptors, and this process may have.
+fn affordable(count: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // As the relay does.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let most = limit.maximum.map_or(usize::MAX, |most| most as usize);
+    let most = (most - most / 4).saturating_sub(300);
+    if most < count {
+        eprintln!("{most} connections, not {count}: there are no more descriptors");
+    }
+    count.min(most)
+}
+
+/// KiB that an idle connection may take.
+const IDLE_KIB_MAX: u64 = 48;
+
+/// Connections that do nothing, while others are served.
 fn idle(count: usize) {
     let siege = Siege::begin(&["--max-connections", "20000"]);
-    // 48 KiB each, and the program.
-    siege.beside(&format!("{count} idle connections"), count as u64 * 48 / 1024 + 32, |siege| {
+    let count = affordable(count);
+    // And the program.
+    let most = count as u64 * IDLE_KIB_MAX / 1024 + 32;
+    let mut each = Vec::new();
+    siege.beside(&format!("{count} idle connections"), most, |siege| {
+        let before = resident_kib(&siege.relay);
         let mut open: Vec<TcpStream> = (0..count).map(|_| siege.wire()).collect();
         assert!(siege.metric("ratite_relay_connections ") >= count as u64);
+        each.push(resident_kib(&siege.relay).saturating_sub(before) as f64 / count as f64);
+        siege.hold();
         // Half of them go without a word.
         open.truncate(count / 2);
         let gone = count as u64 / 2 + 8;
         while siege.metric("ratite_relay_connections ") > gone {}
         assert!(open.iter_mut().all(|stream| !is_gone(stream)));
     });
+    eprintln!("each of {count} idle connections takes {:.1} KiB", each[0]);
+    assert!(each[0] < IDLE_KIB_MAX as f64, "{each:?}");
+    siege.end();
+}
+
+/// Connections of which only one end is there: those that never said a word, that were websockets and fell silent, and
+/// that hung up their half in the middle of a message. All are ended, and the log says why.
+fn silent(scale: usize) {
+    let timeouts = ["--head-timeout", "1 s", "--http-timeout", "2 s", "--ping", "1 s"];
+    let mut siege = Siege::begin(&[&timeouts[..], &["--pong", "2 s"]].concat());
+    let count = 100 * scale;
+    siege.beside("half-open connections", 32 + 2 * scale as u64, |siege| {
+        let figures = ["ratite_relay_heads_refused_total", "ratite_relay_silent_clients_total"];
+        let before = figures.map(|name| siege.metric(name));
+        let mute: Vec<TcpStream> = (0..count).map(|_| connect(&siege.relay)).collect();
+        let silent: Vec<TcpStream> = (0..count).map(|_| siege.wire()).collect();
+        for _ in 0..count {
+            let mut half = siege.wire();
+            half.write_all(&head(0x81, 1_000)).unwrap();
+            half.shutdown(std::net::Shutdown::Write).unwrap();
+            // It was not waited for.
+            assert_eq!(close_code(&rest(half)), None);
+        }
+        for (name, before) in figures.into_iter().zip(before) {
+            siege.until(name, before + count as u64);
+        }
+        for mut stream in mute.into_iter().chain(silent) {
+            while !is_gone(&mut stream) {
+                siege.tick();
+            }
+        }
+    });
+    siege.said("no request came in time");
+    siege.said("this client does not answer a ping");
     siege.end();
 }
 
@@ -131,7 +191,7 @@ fn descriptors() {
     limit_descriptors(&siege, 20_000);
     siege.tick();
     assert!(siege.metric("ratite_relay_accept_errors_total") > 0);
-    siege.beside("after the descriptors had run out", 32, |_| ());
+    siege.beside("after the descriptors had run out", 32, Siege::hold);
     siege.end();
 }
 
@@ -176,6 +236,11 @@ fn answers_that_are_not_taken_wait_in_the_store() {
 #[test]
 fn idle_connections_take_little() {
     idle(1_000);
+}
+
+#[test]
+fn half_open_connections_are_ended() {
+    silent(1);
 }
 
 #[test]

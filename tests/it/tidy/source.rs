@@ -39,7 +39,10 @@ pub fn files(dir: &str, extension: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&dir) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
-                open.push(path);
+                // What cargo built there is not ours.
+                if path.file_name().is_none_or(|name| name != "target") {
+                    open.push(path);
+                }
             } else if path.to_string_lossy().ends_with(extension) {
                 found.push(path.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
             }
