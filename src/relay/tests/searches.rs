@@ -24,6 +24,9 @@ fn searches_are_ranked_counted_and_go_on_live() {
     // Live: what has the words, and nothing else.
     assert_eq!(client.ask("live", "{\"search\":\"\\\"at last\\\" Nostr\",\"limit\":0}").len(), 0);
     client.say("[\"CLOSE\",\"s\"]");
+    // Behind an answer, what was said before is done.
+    client.say("[\"COUNT\",\"c\",{\"search\":\"nostr\"}]");
+    assert_eq!(client.hear()[2]["count"], 3);
     let mut writer = rig.client();
     for (text, n) in
         ["at last", "nostr last at", "something else", "Nostr AT  last!"].iter().zip(9..)
