@@ -216,7 +216,11 @@ fn what_opening_refuses_a_check_refuses_and_nothing_else() {
     let cases = [
         ("two", small.to_string(), None),
         ("two", format!("shards = 2\n{small}"), None),
-        ("two", format!("shards = 4\n{small}"), Some("store.shards = \"4\" (")),
+        (
+            "two",
+            small.replace("96 MiB", "192 MiB") + "shards = 4\n",
+            Some("store.shards = \"4\" ("),
+        ),
         ("two", format!("page-size = 8192\n{small}"), Some("store.page-size = \"8 KiB\" (")),
         ("two", "memory = \"40 MiB\"\n".to_string(), Some("store.memory = \"40 MiB\" (")),
         ("new", format!("shards = 1\npage-size = 16384\n{small}"), None),
@@ -230,7 +234,8 @@ fn what_opening_refuses_a_check_refuses_and_nothing_else() {
         };
         assert_eq!(checked.as_ref().err().map(|_| ()), refused.map(|_| ()), "{more}: {checked:?}");
         if let Some(says) = refused {
-            assert!(checked.unwrap_err().starts_with(says), "{more}");
+            let why = checked.unwrap_err();
+            assert!(why.starts_with(says), "{more}: {why}");
         }
         // What the configuration refuses is not asked of the store.
         if let Ok(settings) = &resolved {
