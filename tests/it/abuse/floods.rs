@@ -1,6 +1,8 @@
 //! Floods of messages that are each allowed: subscriptions, filters, events, requests.
 
 use super::*;
+use std::net::Shutdown;
+use std::sync::atomic::AtomicUsize;
 
 pub(super) fn all(scale: usize) {
     subscriptions(scale);
@@ -126,21 +128,21 @@ fn pipelined(
     heard
 }
 
+/// So many messages with events whose signatures are wrong.
+fn forged(count: usize) -> Vec<String> {
+    let forge = |n: usize| {
+        let event = crate::clients::json(&note(4, now(), &n.to_string()));
+        let at = event.find("\"sig\":\"").unwrap() + 7;
+        let signature = "0123456789abcdef".repeat(8);
+        format!("[\"EVENT\",{}{signature}{}]", &event[..at], &event[at + 128..])
+    };
+    (0..count).map(forge).collect()
+}
+
 /// Events with wrong signatures, and one event again and again.
 fn events(scale: usize) {
     let mut siege = Siege::begin(&[]);
-    let forged: Vec<String> = (0..500)
-        .map(|n| {
-            let event = crate::clients::json(&note(4, now(), &n.to_string()));
-            let at = event.find("\"sig\":\"").unwrap() + 7;
-            format!(
-                "[\"EVENT\",{}{}{}]",
-                &event[..at],
-                "0123456789abcdef".repeat(8),
-                &event[at + 128..]
-            )
-        })
-        .collect();
+    let forged = forged(500);
     let again = format!("[\"EVENT\",{}]", crate::clients::json(&note(5, now(), "again")));
     let passes = siege.beside("floods of EVENT", 32, |siege| {
         std::thread::scope(|scope| {
@@ -286,6 +288,43 @@ fn values_of_filters_are_bounded() {
 #[test]
 fn floods_of_events_leave_others_their_turn() {
     events(1);
+}
+
+/// One thread, and one client that sends as fast as it can: a few of its events are answered between two answers to
+/// others, and not all that the socket holds.
+#[test]
+fn a_flood_gives_way_every_few_messages() {
+    const EVENTS: usize = 5_000;
+    let siege = Siege::begin(&["--threads", "1"]);
+    let bytes: Vec<u8> =
+        forged(500).iter().flat_map(|message| frame(0x81, message.as_bytes())).collect();
+    let bytes = bytes.repeat(EVENTS / 500);
+    let mut writer = siege.wire();
+    let (mut reader, both) = (writer.try_clone().unwrap(), writer.try_clone().unwrap());
+    // Bytes of answers: a frame of some hundred for each.
+    let heard = AtomicUsize::new(0);
+    let (mut steps, mut before) = (Vec::new(), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| writer.write_all(&bytes).unwrap());
+        scope.spawn(|| {
+            let mut answers = vec![0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut answers) {
+                heard.fetch_add(read, SeqCst);
+            }
+        });
+        while before < EVENTS * 100 {
+            siege.tick();
+            let now = heard.load(SeqCst);
+            steps.push((now - before) / 100);
+            before = now;
+        }
+        both.shutdown(Shutdown::Both).unwrap();
+    });
+    siege.end();
+    steps.retain(|&step| step > 0);
+    steps.sort();
+    let usual = steps[steps.len() / 2];
+    assert!(usual <= 200, "{usual} between two answers; {steps:?}");
 }
 
 #[test]

@@ -58,10 +58,12 @@ impl Relay {
     /// The same, by a command of which the program is the end.
     pub(crate) fn start_by(command: &mut Command, dir: &Path, more: &[&str]) -> Relay {
         let err = tempfile::tempfile().unwrap();
+        let threads = if more.contains(&"--threads") { &[][..] } else { &["--threads", "2"] };
         let mut child = command
             .args(["relay", "--data", dir.to_str().unwrap()])
             .args(["--listen", "127.0.0.1:0"])
-            .args(["--shards", "2", "--threads", "2"])
+            .args(["--shards", "2"])
+            .args(threads)
             .args(["--log-file", "8 MiB", "--memtable", "1 MiB", "--memory", "96 MiB"])
             .args(more)
             .stdout(Stdio::piped())
