@@ -13,7 +13,7 @@ pub(super) const ANSWERS_MIN: usize = 300;
 const FACTOR: u32 = if cfg!(debug_assertions) { 20 } else { 10 };
 
 /// ... or this, where that is more: a machine of two cores has other things to do, all other tests among them.
-const FLOOR: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 250 });
+const FLOOR: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 100 });
 
 /// How many answers the honest clients of a relay have had.
 #[derive(Default)]
