@@ -8,7 +8,7 @@
 //! I1. Reading stops while the session has too much under way or the outbox is full, so that a
 //!     client that does not read its answers is not read either.
 //! I2. A connection that the relay ends is told why, and given a bounded time to hear it.
-//! I3. However much a client sends, others on its thread have their turn after `TURN` messages of it.
+//! I3. However much a client sends, others on its thread have their turn when what it sends has taken `TURN`.
 
 use super::client::Client;
 use super::deflate::Deflate;
@@ -48,9 +48,10 @@ const BLIND_PINGS_MAX: u32 = 32;
 /// Bytes read from a socket at once. Allocated with the connection; most are idle.
 const READ_BYTES: usize = 8 * 1024;
 
-/// Messages of one client that are taken in a row while there are more. What there is to check of an event takes some
-/// 25 us; without an end to it, a megabyte of them would be checked before anybody else is served.
-const TURN: u32 = 8;
+/// How long messages of one client are taken in a row while there are more: an event takes some 25 us to check, and
+/// without an end to it a megabyte of them would be checked before anybody else is served. Much less would have
+/// answers sent one by one.
+const TURN: Duration = Duration::from_micros(400);
 
 /// Bytes gathered before they are written to a socket, if more follow at once.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -143,7 +144,7 @@ async fn serve(
 ) -> End {
     let mut pulse = Pulse::new(front.limits());
     let mut alarm = pin!(sleep_until(pulse.heard + pulse.ping));
-    let (mut blind_pings, mut taken) = (0, 0u32);
+    let (mut blind_pings, mut spent) = (0, Duration::ZERO);
     loop {
         let (may_read, full) = (session.may_read(), outbox.is_full());
         tokio::select! {
@@ -168,8 +169,9 @@ async fn serve(
                     Some(Err(error)) => return refused(&error),
                     None => return End::Gone,
                 }
-                taken = taken.wrapping_add(1);
-                if taken.is_multiple_of(TURN) {
+                spent += pulse.heard.elapsed();
+                if spent >= TURN {
+                    spent = Duration::ZERO;
                     front.rounds.next().await;
                 }
             }
