@@ -9,8 +9,8 @@
 //!   retired: no memory
 //! ```
 //!
-//! M1. The mapping is zeroed, aligned to 2 MiB, never moves, and lives as long as its `Frames`; every
-//!     value below holds or borrows an `Arc<Frames>`.
+//! M1. The mapping is initialised, aligned to 2 MiB if it is as large, else to 16 KiB, never moves, and lives as long as its
+//!     `Frames`; every value below holds or borrows an `Arc<Frames>`.
 //! M2. A frame is on the free list, or retired, or taken by exactly one `Taken`, or resident (S1 of
 //!     `state`). Between the lists it passes through the hands of the one who resizes.
 //! M3. Bytes are written through a `Taken` that is borrowed mutably or leased; a leased `Taken` sits in
@@ -32,8 +32,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// Bytes of a huge page, and the alignment of the mapping.
+/// Bytes of a huge page, and the alignment of a mapping that has some.
 const HUGE_BYTES: usize = 2 * 1024 * 1024;
+/// The alignment of smaller ones: that of the largest pages.
+const ALIGN_BYTES: usize = 16 * 1024;
 
 /// Locks that waiters share; only collisions of loads under way at one time cost a vain wake.
 const STRIPES: usize = 64;
@@ -435,9 +437,44 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
+#[cfg(test)]
+thread_local! {
+    /// Small mappings of pools that ended on this thread, for the next: the simulations open stores by the million, and
+    /// a seventh of their time went into faults of fresh pages. What stood there stands there, as in any frame that was
+    /// used before: nothing may take it for zeros.
+    static SPARE: std::cell::RefCell<Vec<Mapping>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[cfg(test)]
+impl Mapping {
+    const SPARES_MAX: usize = 4;
+
+    fn spare(bytes: usize) -> Option<Mapping> {
+        let find = |spares: &mut Vec<Mapping>| {
+            spares.iter().position(|spare| spare.bytes == bytes).map(|at| spares.swap_remove(at))
+        };
+        SPARE.with(|spares| find(&mut spares.borrow_mut()))
+    }
+
+    /// Keeps a mapping that is dropped; false if that is not wanted, or the thread ends.
+    fn keep(&self) -> bool {
+        let Mapping { mapped, mapped_bytes, start, bytes } = *self;
+        let keep = |spares: &mut Vec<Mapping>| {
+            let wanted = bytes < HUGE_BYTES && spares.len() < Mapping::SPARES_MAX;
+            wanted.then(|| spares.push(Mapping { mapped, mapped_bytes, start, bytes }))
+        };
+        SPARE.try_with(|spares| keep(&mut spares.borrow_mut()).is_some()).unwrap_or(false)
+    }
+}
+
 impl Mapping {
     fn new(bytes: usize) -> Mapping {
-        let mapped_bytes = bytes + HUGE_BYTES;
+        #[cfg(test)]
+        if let Some(spare) = Mapping::spare(bytes) {
+            return spare;
+        }
+        let align = if bytes < HUGE_BYTES { ALIGN_BYTES } else { HUGE_BYTES };
+        let mapped_bytes = bytes + align;
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no other memory.
@@ -446,17 +483,23 @@ impl Mapping {
         let error = std::io::Error::last_os_error();
         assert!(mapped != libc::MAP_FAILED, "cannot map {bytes} bytes for the pool: {error}");
         let Some(mapped) = NonNull::new(mapped) else { panic!("the pool was mapped at zero") };
-        let skip = mapped.cast::<u8>().align_offset(HUGE_BYTES);
-        // SAFETY: less than HUGE_BYTES is skipped, which the mapping has to spare.
+        let skip = mapped.cast::<u8>().align_offset(align);
+        // SAFETY: less than `align` is skipped, which the mapping has to spare.
         let start = unsafe { mapped.cast::<u8>().add(skip) };
-        // SAFETY: the range lies within the mapping. Refusal costs speed only, so it is not looked at.
-        unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+        if align == HUGE_BYTES {
+            // SAFETY: the range lies within the mapping. Refusal costs speed only, so it is not looked at.
+            unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+        }
         Mapping { mapped, mapped_bytes, start, bytes }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        #[cfg(test)]
+        if self.keep() {
+            return;
+        }
         // SAFETY: mapped in `new` with this length; the last user is gone (M1).
         unsafe { libc::munmap(self.mapped.as_ptr(), self.mapped_bytes) };
     }

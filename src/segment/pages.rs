@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Pages written at once: 256 KiB of the smallest pages saturate the device.
 const WINDOW_PAGES: usize = 64;
+/// Pages that the window begins with; it doubles as they fill. The segments of small stores need no more.
+const FIRST_PAGES: usize = 8;
 /// Bytes read at once beside the pool: what a device reads in one go.
 const READ_BYTES: usize = 1 << 20;
 const OTHER_KIND: &str = "a page of another kind stands where this one is referred to";
@@ -38,9 +40,17 @@ pub struct PageWriter {
 impl PageWriter {
     /// Writes to `file`, from page 1 on.
     pub fn new(file: Arc<dyn File>, id: [u8; 16], page_bytes: usize) -> PageWriter {
-        let window = Buf::zeroed(WINDOW_PAGES * page_bytes, file.align().max(page_bytes));
+        let window = Buf::zeroed(FIRST_PAGES * page_bytes, file.align().max(page_bytes));
         let kinds = Vec::with_capacity(WINDOW_PAGES);
         PageWriter { file, id, page_bytes, window, kinds, first: 1 }
+    }
+
+    /// Makes room in the window.
+    fn widen(&mut self) {
+        let align = self.file.align().max(self.page_bytes);
+        let mut wider = Buf::zeroed(2 * self.window.len(), align);
+        wider[..self.window.len()].copy_from_slice(&self.window);
+        self.window = wider;
     }
 
     /// Payload bytes of each page.
@@ -60,6 +70,8 @@ impl PageWriter {
     pub fn reserve(&mut self, kind: u32) -> Result<u32> {
         if self.kinds.len() == WINDOW_PAGES {
             self.flush()?;
+        } else if self.kinds.len() * self.page_bytes == self.window.len() {
+            self.widen();
         }
         if self.next() >= u32::MAX - WINDOW_PAGES as u32 {
             return Err(Error::Full { what: "segment pages", limit: u64::from(u32::MAX) });

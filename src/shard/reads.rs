@@ -22,14 +22,19 @@ const RESERVED: usize = 4;
 
 /// Where readers leave requests.
 pub(super) struct Reads {
-    waiting: ArrayQueue<FetchRead>,
+    /// Made for the first: it is some 450 KiB, and a shard that waits for its own reads needs none.
+    waiting: OnceLock<ArrayQueue<FetchRead>>,
     /// The ring's thread, and what wakes it.
     ring: OnceLock<(ThreadId, Arc<dyn Wake>)>,
 }
 
 impl Reads {
     pub(super) fn new() -> Arc<Reads> {
-        Arc::new(Reads { waiting: ArrayQueue::new(WAITING_MAX), ring: OnceLock::new() })
+        Arc::new(Reads { waiting: OnceLock::new(), ring: OnceLock::new() })
+    }
+
+    fn next(&self) -> Option<FetchRead> {
+        self.waiting.get()?.pop()
     }
 
     /// From now on the calling thread carries out reads; `wake` ends its sleep.
@@ -42,8 +47,9 @@ impl Reads {
 impl Fetch for Reads {
     fn fetch(&self, reads: Vec<FetchRead>) {
         let Some((_, wake)) = self.ring.get() else { return };
+        let waiting = self.waiting.get_or_init(|| ArrayQueue::new(WAITING_MAX));
         for read in reads {
-            if self.waiting.push(read).is_err() {
+            if waiting.push(read).is_err() {
                 break;
             }
         }
@@ -72,7 +78,7 @@ impl InFlight {
     /// Moves waiting requests into `queue` as far as there is room.
     pub(super) fn push_to(&mut self, queue: &mut dyn Queue) {
         while let Some(place) = self.free.pop() {
-            let Some(read) = self.reads.waiting.pop() else {
+            let Some(read) = self.reads.next() else {
                 self.free.push(place);
                 return;
             };
@@ -88,7 +94,7 @@ impl InFlight {
 
     /// Whether no request waits for a place in the ring.
     pub(super) fn is_idle(&self) -> bool {
-        self.reads.waiting.is_empty()
+        self.reads.waiting.get().is_none_or(ArrayQueue::is_empty)
     }
 
     /// Hands a completed read to the pool.
@@ -102,6 +108,6 @@ impl InFlight {
 
     /// Gives up what still waits: readers read for themselves.
     pub(super) fn give_up_waiting(&self) {
-        while self.reads.waiting.pop().is_some() {}
+        while self.reads.next().is_some() {}
     }
 }

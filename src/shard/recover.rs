@@ -212,13 +212,14 @@ fn remove_orphans(shared: &Shared, segments: &[LiveSegment]) -> Result<()> {
     Ok(())
 }
 
-/// Replay may pass the budget, and the count, by one block before it can flush. Of most logs this is enough.
+/// Replay may pass the budget, and the count, by one block before it can flush. Of most logs this is enough; a block of
+/// files that were made larger than they are now may not fit, and the memtable grows.
 fn replay_config(config: &Config, model: &dyn Model) -> memtable::Config {
     let usual = memtable_config(config.memtable_bytes, model);
-    let block = (GROUP_BYTES_MAX / ENTRY_HEADER_BYTES) as u32;
+    let block = GROUP_BYTES_MAX.min(config.log_file_bytes as usize);
     memtable::Config {
-        bytes: config.memtable_bytes + 4 * GROUP_BYTES_MAX,
-        records: usual.records + block,
+        bytes: config.memtable_bytes + 4 * block,
+        records: usual.records + (block / ENTRY_HEADER_BYTES) as u32,
         ..usual
     }
 }

@@ -393,6 +393,14 @@ impl Shard {
         self.shared.poisoned().map_or(Ok(()), Err)
     }
 
+    /// Ends it as a kill of the process does, on a disk that is gone: nothing more is done, nobody is answered. Only
+    /// without threads, and where nobody waits.
+    #[cfg(test)]
+    pub(crate) fn abandon(&self) {
+        self.shared.inbox.close();
+        drop(std::mem::replace(&mut *self.driver(), Driver::Closed));
+    }
+
     /// What it shares with its threads.
     pub(super) fn shared(&self) -> &Shared {
         &self.shared

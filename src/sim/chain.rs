@@ -10,9 +10,9 @@
 //!
 //! C1. The run is as it was before, when a chain has ended: what it draws next does not depend on how many there were.
 
-use super::crash::{Cut, Within, state, ways};
+use super::crash::{Cut, Within, kill, state, ways};
 use super::history::Expect;
-use super::run::{Flow, Run};
+use super::run::{At, Flow, Run};
 use super::subject::Subject;
 use crate::io::{ManualClock, Rng, SimDisk};
 use std::mem::replace;
@@ -47,43 +47,46 @@ pub fn go_on<S: Subject>(
 ) -> Result<(), String> {
     let Link { disk, clock, seed, depth } = link;
     let (histories, marks, rows) = (run.histories.len(), run.marks.len(), run.rows.clone());
-    let (place, subject) = (run.at.clone(), run.subject.clone());
+    let (place, subject) = (run.at.len(), run.subject.clone());
     let was_on = replace(&mut run.disk, disk.clone());
     let was_at = replace(&mut run.clock, clock);
     let drawn = replace(&mut run.rng, Rng::new(seed));
     disk.record(0, u64::MAX);
     run.begin_history(expect, at);
-    steps(run, &open, &place)?;
+    steps(run, &open)?;
     let (mut moments, _) = disk.recorded();
     let mut last = disk.moment();
     last.set_mark(run.marks.len() as u64 - 1);
     moments.push(last);
-    disk.kill();
-    drop(open);
+    kill::<S>(&disk, open);
     let mut rng = Rng::new(!seed);
     for _ in 0..1 + rng.below(CRASHES) {
         let moment = &moments[rng.below(moments.len() as u64) as usize];
         let (ways, expect) = (ways(moment), run.marks[moment.mark() as usize].clone());
         let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
         let seed = rng.next_u64();
-        run.at = format!("{place}, gone on with, and cut off with {bytes:?} and {names:?}");
+        run.at.truncate(place);
+        run.at.push(At::WentOn((bytes, names)));
         let disk = moment.crash(seed, bytes, names);
         state(run, Cut { disk, within: Within::Chain, seed, depth: depth + 1 }, &expect)?;
     }
     // C1
     run.histories.truncate(histories);
     run.marks.truncate(marks);
-    (run.rows, run.at, run.subject) = (rows, place, subject);
+    run.at.truncate(place);
+    (run.rows, run.subject) = (rows, subject);
     (run.disk, run.clock, run.rng) = (was_on, was_at, drawn);
     Ok(())
 }
 
 /// Some steps of a run, with a mishap in the last ones now and then.
-fn steps<S: Subject>(run: &mut Run<S>, open: &S::Open, place: &str) -> Result<(), String> {
+fn steps<S: Subject>(run: &mut Run<S>, open: &S::Open) -> Result<(), String> {
+    let place = run.at.len();
     let steps = 1 + run.rng.below(STEPS);
     let mishap = if run.rng.chance(6) { run.rng.below(steps) } else { steps };
     for step in 0..steps {
-        run.at = format!("{place}, and in step {step} of going on");
+        run.at.truncate(place);
+        run.at.push(At::GoesOn(step));
         if step == mishap {
             run.begin_mishap();
         }

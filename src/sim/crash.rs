@@ -9,7 +9,7 @@
 use super::chain;
 use super::check::{check, files, reads};
 use super::history::Expect;
-use super::run::Run;
+use super::run::{At, Run};
 use super::subject::Subject;
 use crate::base::{Error, hash64};
 use crate::io::sim::{Moment, Survivors};
@@ -74,10 +74,8 @@ pub fn everywhere<S: Subject>(run: &mut Run<S>, moments: &[Moment]) -> Result<()
         for (way, (bytes, names)) in ways(moment).into_iter().enumerate() {
             let seed = [run.seed, run.epoch, nth as u64, way as u64];
             let seed = hash64(seed.map(u64::to_le_bytes).as_flattened());
-            run.at = format!(
-                "cut off at moment {nth} of {}, with {bytes:?} of the bytes and {names:?} of the names",
-                moments.len()
-            );
+            run.at.clear();
+            run.at.push(At::Moment(nth, moments.len(), (bytes, names)));
             let disk = moment.crash(seed, bytes, names);
             state(run, Cut { disk, within: Within::Run, seed, depth: 0 }, &expect)?;
             if run.stats.states >= run.states_max {
@@ -143,6 +141,12 @@ fn in_trouble<S: Subject>(
     run.subject.open(env).map_err(|error| format!("opening, after the disk failed: {error}"))
 }
 
+/// The process ends, with the store open.
+pub fn kill<S: Subject>(disk: &SimDisk, open: S::Open) {
+    disk.kill();
+    S::store(&open).abandon();
+}
+
 /// One state, unless its image was met before: opened, checked, and, by a draw, cut off again within the opening, right
 /// after it, or a few steps later.
 ///
@@ -192,15 +196,14 @@ pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<
         let link = chain::Link { disk: disk.clone(), clock, seed: rng.next_u64(), depth };
         chain::go_on(run, open, link, expect, &at)?;
     } else {
-        disk.kill();
-        drop(open);
+        kill::<S>(&disk, open);
     }
     run.stats.io_hash = run.stats.io_hash.rotate_left(1) ^ disk.io_hash();
     // 4. Once shown, never lost.
-    let place = run.at.clone();
+    let place = run.at.len();
     if let Some(after) = after {
         let disk = after.crash(seed, Survivors::None, Survivors::None);
-        run.at = format!("{place}, recovered, and cut off right after");
+        run.at.push(At::Recovered);
         let cut = Cut { disk, within: Within::Shown, seed: !seed, depth: depth + 1 };
         state(run, cut, &expect.exactly(&at))?;
     }
@@ -210,11 +213,13 @@ pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<
         for _ in 0..RECOVERY_CUTS {
             let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
             let disk = moment.crash(rng.next_u64(), bytes, names);
-            run.at = format!("{place}, and in recovery, with {bytes:?} and {names:?}");
+            run.at.truncate(place);
+            run.at.push(At::Recovery((bytes, names)));
             let cut =
                 Cut { disk, within: Within::Recovery, seed: rng.next_u64(), depth: depth + 1 };
             state(run, cut, expect)?;
         }
     }
+    run.at.truncate(place);
     Ok(())
 }

@@ -71,6 +71,8 @@ struct Place {
 struct Case {
     run: Run<Toy>,
     places: Vec<Place>,
+    /// By an opening that told of the lie.
+    said: String,
     /// The writes of openings. What they write again is no proof of what was written before.
     openings: Vec<std::ops::Range<usize>>,
 }
@@ -80,7 +82,7 @@ impl Case {
         let mut run = Run::new(seed, Stats::default(), u64::MAX);
         let nth = 1 + run.rng.below(WRITES);
         run.disk.fail_nth(nth, failure);
-        let mut case = Case { run, places: Vec::new(), openings: Vec::new() };
+        let mut case = Case { run, places: Vec::new(), said: String::new(), openings: Vec::new() };
         case.note_place();
         case
     }
@@ -163,7 +165,7 @@ impl Case {
         let lie = self.lie();
         let found = lie.is_some().then(|| self.run.disk.moment());
         let what = match self.open_and_ask()? {
-            Err(Met::ToldWhenOpened) => self.run.at.clone(),
+            Err(Met::ToldWhenOpened) => self.said.clone(),
             opened => return Ok(opened),
         };
         let (moment, is_new) = match found {
@@ -189,7 +191,7 @@ impl Case {
         verify::run(&env, Path::new(DIR), &self.run.subject.model(), &mut ())
     }
 
-    /// As `open`, and leaves the text of an error in `run.at`.
+    /// As `open`, and leaves the text of an error in `said`.
     fn open_and_ask(&mut self) -> Result<Result<Open, Met>, String> {
         let env = self.run.env();
         let expect = self.run.expected().clone();
@@ -224,7 +226,7 @@ impl Case {
     }
 
     fn told(&mut self, what: String) -> Met {
-        self.run.at = what;
+        self.said = what;
         Met::ToldWhenOpened
     }
 

@@ -10,12 +10,14 @@
 //! may leave.
 
 use super::check::{check, files};
+use super::crash::Way;
 use super::history::{Expect, History, Range, Rows, Version};
 use super::subject::Subject;
 use super::{Stats, crash};
 use crate::base::{Error, hash64};
 use crate::io::{Clock, Env, Faults, ManualClock, Rng, SeededEntropy, SimDisk};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,12 +43,50 @@ pub struct Run<S: Subject> {
     pub seen: HashMap<u64, Vec<u64>>,
     pub states_max: u64,
     pub stats: Stats,
-    /// Where it is, for a person.
-    pub at: String,
+    /// Where it is, from the outside in.
+    pub at: Vec<At>,
     /// What each shard holds.
     pub rows: Vec<Rows>,
     /// Since the last history began, a deed of several steps has failed, which may be done in part.
     pub is_unsure: bool,
+}
+
+/// A place in a run. It is made for every crash and told after a failure only.
+#[derive(Clone, Copy)]
+pub enum At {
+    Opening,
+    Step(u64),
+    End,
+    /// A moment of so many, and what survived.
+    Moment(usize, usize, Way),
+    /// Inside the recovery from what is before it.
+    Recovery(Way),
+    /// Right after that recovery.
+    Recovered,
+    /// That store goes on, with this step.
+    GoesOn(u64),
+    /// Cut off while it went on.
+    WentOn(Way),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Opening => write!(f, "opening"),
+            At::Step(step) => write!(f, "step {step} of the run"),
+            At::End => write!(f, "the end of the run"),
+            At::Moment(nth, of, (bytes, names)) => {
+                write!(f, "cut off at moment {nth} of {of}, ")?;
+                write!(f, "with {bytes:?} of the bytes and {names:?} of the names")
+            }
+            At::Recovery((bytes, names)) => write!(f, "in recovery, with {bytes:?} and {names:?}"),
+            At::Recovered => write!(f, "recovered and cut off right after"),
+            At::GoesOn(step) => write!(f, "in step {step} of going on"),
+            At::WentOn((bytes, names)) => {
+                write!(f, "gone on with, and cut off with {bytes:?} and {names:?}")
+            }
+        }
+    }
 }
 
 /// How an epoch went on after a step.
@@ -80,14 +120,15 @@ impl<S: Subject> Run<S> {
             seen: HashMap::new(),
             states_max,
             stats,
-            at: String::new(),
+            at: Vec::new(),
             rows: vec![Rows::new(); shards],
             is_unsure: false,
         }
     }
 
     pub fn place(&self) -> String {
-        format!("epoch {}, {}", self.epoch, self.at)
+        let at: Vec<String> = self.at.iter().map(At::to_string).collect();
+        format!("epoch {}, {}", self.epoch, at.join(", "))
     }
 
     /// All of it.
@@ -137,12 +178,12 @@ impl<S: Subject> Run<S> {
 
     /// One epoch, from its opening to its end.
     fn epoch_on_disk(&mut self) -> Result<(), String> {
-        self.at = "opening".into();
+        self.at = vec![At::Opening];
         let mut open = self.open()?;
         let steps = STEPS / 2 + self.rng.below(STEPS);
         let mishap = if self.rng.chance(3) { self.rng.below(steps) } else { steps };
         for step in 0..steps {
-            self.at = format!("step {step} of the run");
+            self.at = vec![At::Step(step)];
             if step == mishap {
                 self.begin_mishap();
             }
@@ -166,12 +207,11 @@ impl<S: Subject> Run<S> {
                 open = self.open()?;
             }
         }
-        self.at = "the end of the run".into();
+        self.at = vec![At::End];
         self.count(&open);
         self.end_mishap();
         if self.rng.chance(2) {
-            self.disk.kill();
-            drop(open);
+            crash::kill::<S>(&self.disk, open);
         } else {
             // It may be poisoned, or not.
             let _closed = self.close(open)?;

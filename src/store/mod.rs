@@ -493,6 +493,12 @@ impl Store {
         let results: Vec<Result<()>> = self.shards.iter().map(Shard::close).collect();
         results.into_iter().collect()
     }
+
+    /// Ends it as a kill of the process does.
+    #[cfg(test)]
+    pub(crate) fn abandon(&self) {
+        self.shards.iter().for_each(Shard::abandon);
+    }
 }
 
 impl AsRef<Store> for Store {

@@ -24,7 +24,7 @@ use crate::io::{Wake, sim::Held};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// Bytes of the largest file: what is kept in memory must stay small.
 const FILE_BYTES_MAX: u64 = 1 << 32;
@@ -48,7 +48,7 @@ pub(super) struct State {
     gone: &'static str,
     /// After a planned cut, until someone switches the machine on again.
     pub off: bool,
-    pub dirs: BTreeMap<PathBuf, Dir>,
+    pub dirs: BTreeMap<Arc<Path>, Dir>,
     pub inodes: BTreeMap<u64, Inode>,
     pub next_id: u64,
     pub locks: BTreeMap<PathBuf, u64>,
@@ -71,7 +71,7 @@ pub(super) struct State {
 
 impl State {
     pub fn new(seed: u64, faults: Faults) -> State {
-        let roots = ["", "/"].map(|root| (PathBuf::from(root), Dir::default()));
+        let roots = ["", "/"].map(|root| (Path::new(root).into(), Dir::default()));
         State {
             rng: Rng::new(seed),
             faults,

@@ -1,12 +1,12 @@
 //! The bytes of a simulated file, in chunks that copies share until one of them is written.
 //!
 //! ```text
-//!   image  [ chunk | - | chunk | chunk ]     - is all zeros and takes no memory
-//!              |          |
-//!   copy   [ chunk | - | chunk | own   ]     a write to a shared chunk makes a new one
+//!   image --> [ chunk | - | chunk | chunk ]     - is all zeros and takes no memory
+//!                 |          |
+//!   copy  --> [ chunk | - | chunk | own   ]     a write to a shared list makes a new one, to a shared chunk too
 //! ```
 //!
-//! So a copy of a disk costs a few words for each file, and what was written to every copy is compared once.
+//! So a copy of a file costs one count, whatever its length, and what was written to every copy is hashed once.
 //!
 //! I1. Bytes of the last chunk behind the end are zero.
 
@@ -26,53 +26,75 @@ struct Chunk {
 /// A file's bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Image {
+    list: Arc<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
     bytes: usize,
     chunks: Vec<Option<Arc<Chunk>>>,
+    /// Of all of it, as that of a chunk.
+    hash: OnceLock<u64>,
+}
+
+impl Clone for List {
+    /// For somebody who changes it.
+    fn clone(&self) -> List {
+        List { bytes: self.bytes, chunks: self.chunks.clone(), hash: OnceLock::new() }
+    }
 }
 
 impl Image {
     pub fn len(&self) -> usize {
-        self.bytes
+        self.list.bytes
+    }
+
+    /// The list, to be changed.
+    fn list_mut(&mut self) -> &mut List {
+        let list = Arc::make_mut(&mut self.list);
+        list.hash = OnceLock::new();
+        list
     }
 
     /// Puts `bytes` at `offset`, with zeros in a gap.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) {
         let start = offset as usize;
-        self.lengthen(start + bytes.len());
+        let list = self.list_mut();
+        list.lengthen(start + bytes.len());
         for (chunk, within, part) in pieces(start, bytes.len()) {
-            self.chunk_mut(chunk)[within.clone()].copy_from_slice(&bytes[part]);
+            list.chunk_mut(chunk)[within.clone()].copy_from_slice(&bytes[part]);
         }
     }
 
     /// Puts `count` zeros at `offset`, with zeros in a gap.
     pub fn put_zeros(&mut self, offset: u64, count: usize) {
         let start = offset as usize;
-        self.lengthen(start + count);
+        let list = self.list_mut();
+        list.lengthen(start + count);
         for (chunk, within, _) in pieces(start, count) {
             if within.len() == CHUNK_BYTES {
-                self.chunks[chunk] = None;
-            } else if self.chunks[chunk].is_some() {
-                self.chunk_mut(chunk)[within].fill(0);
+                list.chunks[chunk] = None;
+            } else if list.chunks[chunk].is_some() {
+                list.chunk_mut(chunk)[within].fill(0);
             }
         }
     }
 
     /// Makes it `bytes` long, with zeros at its end, if it is shorter.
     pub fn lengthen(&mut self, bytes: usize) {
-        if self.bytes < bytes {
-            self.bytes = bytes;
-            self.chunks.resize(bytes.div_ceil(CHUNK_BYTES), None);
+        if self.len() < bytes {
+            self.list_mut().lengthen(bytes);
         }
     }
 
     /// Fills `out` from `offset`; false, and nothing is done, if it ends before.
     pub fn get(&self, offset: u64, out: &mut [u8]) -> bool {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if start.checked_add(out.len()).is_none_or(|end| end > self.bytes) {
+        if start.checked_add(out.len()).is_none_or(|end| end > self.len()) {
             return false;
         }
         for (chunk, within, part) in pieces(start, out.len()) {
-            match &self.chunks[chunk] {
+            match &self.list.chunks[chunk] {
                 Some(chunk) => out[part].copy_from_slice(&chunk.bytes[within]),
                 None => out[part].fill(0),
             }
@@ -81,22 +103,35 @@ impl Image {
     }
 
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.bytes];
+        let mut bytes = vec![0; self.len()];
         self.get(0, &mut bytes);
         bytes
     }
 
     /// Flips the bits of `mask` in one byte; false if there is no such byte.
     pub fn flip(&mut self, byte: usize, mask: u8) -> bool {
-        if byte >= self.bytes {
+        if byte >= self.len() {
             return false;
         }
-        self.chunk_mut(byte / CHUNK_BYTES)[byte % CHUNK_BYTES] ^= mask;
+        self.list_mut().chunk_mut(byte / CHUNK_BYTES)[byte % CHUNK_BYTES] ^= mask;
         true
     }
 
-    /// A hash of length and bytes. Costs a look at each chunk, and at its bytes the first time.
+    /// A hash of length and bytes. Costs a look at each chunk, and at its bytes, the first time.
     pub fn hash(&self) -> u64 {
+        *self.list.hash.get_or_init(|| self.list.hash_of_chunks())
+    }
+}
+
+impl List {
+    fn lengthen(&mut self, bytes: usize) {
+        if self.bytes < bytes {
+            self.bytes = bytes;
+            self.chunks.resize(bytes.div_ceil(CHUNK_BYTES), None);
+        }
+    }
+
+    fn hash_of_chunks(&self) -> u64 {
         let of_chunk = |chunk: &Option<Arc<Chunk>>| {
             chunk.as_ref().map_or(0, |chunk| *chunk.hash.get_or_init(|| hash64(&chunk.bytes)))
         };

@@ -13,11 +13,15 @@ use crate::io::fs::check_same_dir;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
+
+/// Names and their inodes; copies of a disk share them until one of them changes.
+pub(super) type Names = Arc<BTreeMap<String, u64>>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dir {
-    pub durable: BTreeMap<String, u64>,
-    pub visible: BTreeMap<String, u64>,
+    pub durable: Names,
+    pub visible: Names,
     pub pending: Vec<NameChange>,
 }
 
@@ -29,7 +33,8 @@ pub(super) enum NameChange {
 }
 
 impl NameChange {
-    pub fn apply(&self, names: &mut BTreeMap<String, u64>) {
+    pub fn apply(&self, names: &mut Names) {
+        let names = Arc::make_mut(names);
         match self {
             NameChange::Link(name, inode) => names.insert(name.clone(), *inode),
             NameChange::Rename(from, to, inode) => {
@@ -234,10 +239,10 @@ impl State {
         let op = "remove the directory";
         self.check_alive(op, path, self.epoch)?;
         self.fails(Act::Remove, op, path)?;
-        let inside = |other: &&std::path::PathBuf| other.parent() == Some(path);
+        let inside = |other: &Arc<Path>| other.parent() == Some(path);
         match self.dirs.get(path) {
             None => Err(Error::io(op, path, ErrorKind::NotFound.into())),
-            Some(dir) if !dir.visible.is_empty() || self.dirs.keys().any(|d| inside(&d)) => {
+            Some(dir) if !dir.visible.is_empty() || self.dirs.keys().any(inside) => {
                 Err(Error::io(op, path, ErrorKind::DirectoryNotEmpty.into()))
             }
             Some(_) => {

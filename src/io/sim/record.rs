@@ -21,13 +21,13 @@ use super::{Faults, SimDisk, Survivors, lock};
 use crate::base::hash64;
 use crate::io::Rng;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// What a disk held at one moment of a run that was recorded.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    dirs: BTreeMap<PathBuf, Dir>,
+    dirs: BTreeMap<Arc<Path>, Dir>,
     inodes: BTreeMap<u64, Inode>,
     next_id: u64,
     faults: Faults,
@@ -164,7 +164,7 @@ impl SimDisk {
         let mut line = Vec::with_capacity(1024);
         for (path, dir) in &state.dirs {
             line.extend_from_slice(path.as_os_str().as_encoded_bytes());
-            for (name, inode) in &dir.visible {
+            for (name, inode) in &*dir.visible {
                 line.extend_from_slice(name.as_bytes());
                 line.push(0);
                 let hash = state.inodes.get(inode).map_or(0, |inode| inode.visible.hash());
