@@ -21,7 +21,8 @@ use super::session::Session;
 use super::transport::Transport;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -48,7 +49,7 @@ const BLIND_PINGS_MAX: u32 = 32;
 /// Bytes read from a socket at once. Allocated with the connection; most are idle.
 const READ_BYTES: usize = 8 * 1024;
 
-/// How long messages of one client are taken in a row while there are more: an event takes some 25 us to check, and
+/// How long messages of one client are decoded and taken in a row while there are more: an event takes some 25 us to check, and
 /// without an end to it a megabyte of them would be checked before anybody else is served. Much less would have
 /// answers sent one by one.
 const TURN: Duration = Duration::from_micros(400);
@@ -145,11 +146,16 @@ async fn serve(
     let mut pulse = Pulse::new(front.limits());
     let mut alarm = pin!(sleep_until(pulse.heard + pulse.ping));
     let (mut blind_pings, mut spent) = (0, Duration::ZERO);
+    // When frames were last asked for: what comes at once has been decoded since, and is part of the turn.
+    let asked = Cell::new(pulse.heard);
     loop {
         let (may_read, full) = (session.may_read(), outbox.is_full());
         tokio::select! {
-            frame = frames.next(), if may_read => {
-                pulse.heard = Instant::now();
+            frame = poll_fn(|context| {
+                asked.set(Instant::now());
+                frames.poll_next_unpin(context)
+            }), if may_read => {
+                pulse.heard = asked.get();
                 incoming.is_whole();
                 match frame {
                     Some(Ok(Message::Text(text))) => session.take(&text),

@@ -1,4 +1,5 @@
-//! Rounds of a front-end thread: between two slices of one request lies a look at all sockets.
+//! Rounds of a front-end thread: between two slices of one request, and two turns of one connection, lies a look at all
+//! sockets.
 //!
 //! ```text
 //!   next() waits --bell--> turn: yields until the runtime has asked the kernel --> wakes all that waited

@@ -10,6 +10,7 @@ pub(super) fn all(scale: usize) {
     events(scale);
     requests(scale);
     auths(scale);
+    pings(scale);
     rates();
 }
 
@@ -228,6 +229,26 @@ fn auths(scale: usize) {
     every_time_is_told(siege, 5_000 * scale as u64 * passes);
 }
 
+/// Pings and pongs without end, a hundred to a packet, on the thread of all others: none is a message, and each takes
+/// its part of a turn.
+fn pings(scale: usize) {
+    let siege = Siege::begin(&["--threads", "1"]);
+    let mut bytes = [frame(0x89, b""), frame(0x8a, b"")].concat().repeat(50_000 * scale);
+    bytes.extend(frame(0x81, b"[\"COUNT\",\"last\",{\"ids\":[]}]"));
+    siege.beside("floods of pings", 32, |siege| {
+        let mut stream = siege.wire();
+        stream.write_all(&bytes).unwrap();
+        // What is answered last was asked for behind all of them.
+        let (mut heard, mut some) = (Vec::new(), [0; 4096]);
+        while !heard.ends_with(b"{\"count\":0}]") {
+            let read = stream.read(&mut some).unwrap();
+            assert!(read > 0, "{} bytes of answers, and none to the COUNT", heard.len());
+            heard.extend(&some[..read]);
+        }
+    });
+    siege.end();
+}
+
 /// Of the lines that say who, each says how many times: all together as often as it was. None is a flood of lines.
 fn every_time_is_told(siege: Siege, times: u64) {
     let log = siege.log();
@@ -335,6 +356,11 @@ fn floods_of_requests_leave_others_their_turn() {
 #[test]
 fn floods_of_auths_leave_others_their_turn() {
     auths(1);
+}
+
+#[test]
+fn floods_of_pings_leave_others_their_turn() {
+    pings(1);
 }
 
 #[test]

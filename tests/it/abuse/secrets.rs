@@ -55,7 +55,7 @@ fn started(dir: &Path) -> Relay {
 #[test]
 fn no_proof_and_no_private_content_is_ever_logged() {
     let dir = tempfile::tempdir().unwrap();
-    let mut relay = started(dir.path());
+    let relay = started(dir.path());
     let mut secrets: Vec<(&str, String)> = Vec::new();
     let (mut socket, _) = tungstenite::connect(&relay.url).unwrap();
     let challenge: serde_json::Value =
@@ -101,14 +101,7 @@ fn no_proof_and_no_private_content_is_ever_logged() {
         secrets.push(("an Authorization", proof[..80].into()));
     }
     drop(socket);
-    let log = {
-        let pid = relay.child.id().to_string();
-        assert!(
-            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
-        );
-        relay.child.wait().unwrap();
-        relay.said()
-    };
+    let log = relay.stop();
     assert!(log.contains("ratite::relay"), "there is a log: {log}");
     for (what, secret) in &secrets {
         assert!(!log.contains(secret.as_str()), "the log says {what}");

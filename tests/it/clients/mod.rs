@@ -92,13 +92,15 @@ impl Relay {
         self.url.strip_prefix("ws://").unwrap()
     }
 
-    /// Stops it as a service manager does; it has to end well.
-    pub(crate) fn stop(mut self) {
+    /// Stops it as a service manager does; it has to end well. Gives all that it said.
+    pub(crate) fn stop(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{}", self.said());
-        assert!(!self.said().contains("panicked"), "{}", self.said());
+        let said = self.said();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+        said
     }
 
     /// kill -9.

@@ -137,6 +137,10 @@ fn a_damaged_segment_is_named_and_no_copy_looks_whole() {
     let out = place.path().join("events.jsonl.gz");
     named(store.run("export", &["--output", text(&out)]));
     assert!(!out.exists());
+    // What was written of it is called a part.
+    let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    let is_no_copy = |path: &PathBuf| path.is_dir() || text(path).ends_with(".gz.part");
+    assert!(left.iter().all(is_no_copy), "{left:?}");
 
     named(store.run("reshard", &["--shards", "4"]));
     // It is the store that it was: with the page mended, all is there.
