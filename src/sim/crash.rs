@@ -210,8 +210,16 @@ pub fn state<S: Subject>(run: &mut Run<S>, cut: Cut, expect: &Expect) -> Result<
     // 5. A crash inside recovery.
     if let Some(moment) = moments.pop() {
         let ways = ways(&moment);
+        let mut done = Vec::new();
         for _ in 0..RECOVERY_CUTS {
-            let (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
+            let way @ (bytes, names) = ways[rng.below(ways.len() as u64) as usize];
+            // All or nothing leaves the same each time.
+            if bytes != Survivors::Some && names != Survivors::Some {
+                if done.contains(&way) {
+                    continue;
+                }
+                done.push(way);
+            }
             let disk = moment.crash(rng.next_u64(), bytes, names);
             run.at.truncate(place);
             run.at.push(At::Recovery((bytes, names)));

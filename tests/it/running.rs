@@ -5,9 +5,10 @@
 //!   events that expire, no rule --> a clock goes on --> segments are small again
 //! ```
 
+use crate::clients::until;
 use crate::compare::insert;
 use ratite::base::PageSize;
-use ratite::io::{Backend, Clock, Env, Faults, ManualClock, SystemClock, simulated, system};
+use ratite::io::{Backend, Env, Faults, ManualClock, simulated, system};
 use ratite::nostr::{Event, EventOptions, EventStore, Filter, retention};
 use ratite::pool::{Part, PartStats};
 use ratite::retention::{Limits, Retention};
@@ -20,28 +21,12 @@ use std::time::Duration;
 
 const START: u64 = 1_700_000_000;
 
-/// So long that only what never comes is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// Event `n`, which expires at `at`.
 fn event(n: u64, at: Option<u64>) -> Event {
     let at = at.map(|at| at.to_string());
     let tags: Vec<[&str; 2]> = at.iter().map(|at| ["expiration", at]).collect();
     let content = format!("{n} {}", "word ".repeat((n % 40) as usize));
     Event::from_parts([(n % 5) as u8; 32], START - 100_000 + n, 1, &tags, &content)
-}
-
-/// Waits until `there` gives something.
-#[track_caller]
-fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
-    let clock = SystemClock::new();
-    loop {
-        if let Some(found) = there() {
-            return found;
-        }
-        assert!(clock.monotonic_nanos() < PATIENCE.as_nanos() as u64, "it never came: {what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub fn run(args: &Args) -> Outcome<()> {
     }
     tell(&done, args.dry_run)?;
     match &done.after {
-        Some(after) => say(format_args!("repaired; now {}", summary(after))),
+        Some(after) if after.is_healthy() => say(format_args!("repaired; now {}", summary(after))),
+        Some(after) => say(format_args!("repaired what could be; still {}", summary(after))),
         None => say(format_args!("nothing was changed: this was a dry run")),
     }
     match done.after.is_none_or(|after| after.is_healthy()) {

@@ -346,8 +346,8 @@ impl State {
 
     /// Forgets inodes that no name and no handle refers to.
     pub fn free_unreferenced(&mut self) {
-        let State { dirs, inodes, .. } = self;
-        inodes.retain(|id, inode| inode.open > 0 || dirs.values().any(|dir| dir.names(*id)));
+        let named: BTreeSet<u64> = self.dirs.values().flat_map(Dir::inodes).collect();
+        self.inodes.retain(|id, inode| inode.open > 0 || named.contains(id));
     }
 
     /// Takes this moment down, if that is wanted.

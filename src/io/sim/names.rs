@@ -58,10 +58,10 @@ fn bytes_of(path: &Path) -> &[u8] {
 }
 
 impl Dir {
-    /// Whether a name, durable or visible or between the two, is that of `inode`.
-    pub fn names(&self, inode: u64) -> bool {
-        self.visible.values().chain(self.durable.values()).any(|&named| named == inode)
-            || self.pending.iter().any(|change| change.inode() == Some(inode))
+    /// The inodes of all names, durable or visible or between the two.
+    pub fn inodes(&self) -> impl Iterator<Item = u64> {
+        let between = self.pending.iter().filter_map(NameChange::inode);
+        self.visible.values().chain(self.durable.values()).copied().chain(between)
     }
 }
 
@@ -182,7 +182,9 @@ impl State {
         }
         if let Some(inode) = self.inodes.get_mut(&held.inode) {
             inode.open -= 1;
-            if inode.open == 0 && !self.dirs.values().any(|dir| dir.names(held.inode)) {
+            if inode.open == 0
+                && !self.dirs.values().flat_map(Dir::inodes).any(|named| named == held.inode)
+            {
                 self.inodes.remove(&held.inode);
             }
         }

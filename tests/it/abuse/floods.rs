@@ -58,7 +58,7 @@ fn subscriptions(scale: usize) {
             socket.send(format!("[\"CLOSE\",\"{n}\"]")).unwrap();
         }
         assert_eq!(count_of(&drained(&mut socket), "CLOSED", ""), 0);
-        while siege.metric("ratite_relay_subscriptions ") > 10 {}
+        siege.until_most("ratite_relay_subscriptions ", 10);
     });
     siege.said("restricted: a connection has too many subscriptions");
     siege.end();

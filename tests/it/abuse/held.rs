@@ -107,7 +107,7 @@ fn idle(count: usize) {
         // Half of them go without a word.
         open.truncate(count / 2);
         let gone = count as u64 / 2 + 8;
-        while siege.metric("ratite_relay_connections ") > gone {}
+        siege.until_most("ratite_relay_connections ", gone);
         assert!(open.iter_mut().all(|stream| !is_gone(stream)));
     });
     eprintln!("each of {count} idle connections takes {:.1} KiB", each[0]);
@@ -171,7 +171,7 @@ fn descriptors() {
     // The limit that the relay knew, and kept the store's share of, was another: its log files are there first. Each
     // of the two shards has one that it writes and the next.
     let logs = || links_of(&siege).filter(|to| to.contains("/wal-")).collect::<HashSet<_>>();
-    while logs().len() < 4 {}
+    until("its log files", || (logs().len() == 4).then_some(()));
     // Its directory is synced last, which nothing outside tells: many answers later it is.
     (0..500).for_each(|_| siege.tick());
     let used = links_of(&siege).count();

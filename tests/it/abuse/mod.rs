@@ -25,7 +25,7 @@ mod honest;
 mod secrets;
 
 use crate::clients::garbage::{close_code, connect, resident_kib, rest, switch};
-use crate::clients::{Relay, Socket};
+use crate::clients::{Relay, Socket, until};
 use honest::{ANSWERS_MIN, Answers, Over, Progress};
 use ratite::io::{Clock, SystemClock};
 use ratite::nostr::{Event, Signer};
@@ -107,10 +107,12 @@ impl Siege {
 
     /// Waits until a figure has become so large.
     fn until(&self, name: &str, least: u64) {
-        let begun = Watch::begin();
-        while self.metric(name) < least {
-            assert!(begun.elapsed() < crate::clients::DEADLINE, "{name} is {}", self.metric(name));
-        }
+        until(name, || (self.metric(name) >= least).then_some(()));
+    }
+
+    /// Waits until a figure is no larger.
+    fn until_most(&self, name: &str, most: u64) {
+        until(name, || (self.metric(name) <= most).then_some(()));
     }
 
     /// A websocket of an attacker, behind its handshake.

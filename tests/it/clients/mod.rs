@@ -26,6 +26,7 @@ mod sdk;
 mod sync;
 
 use crate::tool::ratite;
+use ratite::io::{Clock, SystemClock};
 use ratite::nostr::Event;
 use serde_json::Value;
 use std::fs::File;
@@ -40,6 +41,19 @@ use tungstenite::{Message, WebSocket};
 
 /// After this a message that did not come is a failure; far more than any needs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until `there` gives something, and not for ever.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
+    let clock = SystemClock::new();
+    loop {
+        if let Some(found) = there() {
+            return found;
+        }
+        assert!(clock.monotonic_nanos() < 2 * DEADLINE.as_nanos() as u64, "it never came: {what}");
+        std::thread::yield_now();
+    }
+}
 
 /// `ratite relay` as a process, on small files; it ends with the test.
 pub(crate) struct Relay {

@@ -5,7 +5,7 @@
 //! ```
 
 use super::kill::{Open, check, hex, publish_again, publish_and_kill};
-use super::{Relay, Socket};
+use super::{Relay, Socket, until};
 use ratite::nostr::generate::{Config, Generator};
 use ratite::nostr::{Class, Event, class};
 use serde_json::json;
@@ -101,7 +101,7 @@ fn a_relay_that_is_killed_while_retention_removes_brings_nothing_back_and_keeps_
         let mut relay = Relay::start(dir.path(), &[&plain[..], &rules, &sync].concat());
         let mut socket = Socket::connect(&relay.url);
         let goal = there.saturating_sub(500).max(KEPT as u64);
-        while socket.count(&json!({})) > goal {}
+        until("removals", || (socket.count(&json!({})) <= goal).then_some(()));
         let seen = ids(&relay);
         relay.kill();
         in_the_middle += usize::from(seen.len() > KEPT);
@@ -119,6 +119,6 @@ fn a_relay_that_is_killed_while_retention_removes_brings_nothing_back_and_keeps_
     assert!(in_the_middle > 0, "no kill came while events were removed");
     let relay = Relay::start(dir.path(), &[&plain[..], &rules].concat());
     let mut socket = Socket::connect(&relay.url);
-    while socket.count(&json!({})) != KEPT as u64 {}
+    until("all removals", || (socket.count(&json!({})) == KEPT as u64).then_some(()));
     relay.stop();
 }

@@ -2,6 +2,7 @@
 //! nobody takes it, and sends it then.
 
 use super::collect::{Serve, found, is_there, open};
+use super::until;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -85,7 +86,7 @@ fn stop_after(serve: Serve, records: u64) {
         let lines = text.lines().filter(|l| l.starts_with("ratite_collect_records_total"));
         lines.map(|l| l.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
     };
-    while taken() < records {}
+    until("all records", || (taken() >= records).then_some(()));
     serve.stop();
 }
 

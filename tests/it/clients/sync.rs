@@ -1,6 +1,6 @@
 //! `ratite sync` and `ratite stream` as processes, between relays that are processes too.
 
-use super::{Relay, Socket};
+use super::{Relay, Socket, until};
 use crate::tool::{ratite, run};
 use ratite::nostr::Event;
 use ratite::nostr::generate::{Config, Generator};
@@ -84,7 +84,7 @@ fn a_stream_passes_what_comes_until_a_signal() {
     assert!(said.any(|line| line.ends_with(": connected")));
     publish(&here.url, all[..20].iter());
     publish(&there.url, all[20..].iter());
-    while (count(&here), count(&there)) != (40, 40) {}
+    until("all events", || ((count(&here), count(&there)) == (40, 40)).then_some(()));
     let pid = streaming.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let out = streaming.wait_with_output().unwrap();

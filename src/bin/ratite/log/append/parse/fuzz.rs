@@ -237,7 +237,8 @@ fn said(how: &How, line: &[u8]) -> Said {
             return Said::Record(Some(time_of(how, line)), source, line.to_vec());
         }
     };
-    if object.len() == 1 && object.contains_key("resume") {
+    let token = object.get("resume").and_then(Value::as_str).filter(|_| object.len() == 1);
+    if token.is_some_and(|token| token.parse::<ratite::logs::Resume>().is_ok()) {
         return Said::Nothing;
     }
     of_object(how, line, &object).unwrap_or(Said::Refused)

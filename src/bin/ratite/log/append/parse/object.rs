@@ -4,6 +4,7 @@
 //! 2. A field that a flag names has to be there.
 
 use crate::log::base64;
+use ratite::logs::Resume;
 use ratite::logs::time::{read, stamp};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -50,6 +51,12 @@ pub fn parse(line: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
+/// Whether it is the last line of a page of ours. A token has a checksum, so no line of others is taken for one.
+fn is_resume(object: &Map<String, Value>) -> bool {
+    let token = object.get("resume").and_then(Value::as_str).filter(|_| object.len() == 1);
+    token.is_some_and(|token| token.parse::<Resume>().is_ok())
+}
+
 /// What an object says.
 ///
 /// # Errors
@@ -59,7 +66,7 @@ pub fn of<'a>(
     fields: &Fields,
     now_us: u64,
 ) -> Result<Line<'a>, String> {
-    if object.len() == 1 && object.contains_key("resume") {
+    if is_resume(object) {
         return Ok(Line::Resume);
     }
     let is_own = ["ts", "raw"].iter().all(|key| object.get(*key).is_some_and(Value::is_string))
@@ -149,6 +156,7 @@ fn fraction(number: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// Time, source and raw, as far as they are said.
     type Said = (Option<u64>, Option<String>, Option<String>);
@@ -222,7 +230,13 @@ mod tests {
         assert_eq!((read.ts, read.raw.as_deref()), (Some(99), Some(&b"\xff"[..])));
         let foreign = r#"{"ts":5,"source":"web","raw":"x","level":"info"}"#;
         assert_eq!(read_of(foreign, &Fields::default()), Ok((Some(5_000_000), None, None)));
-        assert_eq!(read_of(r#"{"resume":"abc"}"#, &Fields::default()), Err("resume".into()));
+        let token =
+            "EsEP9FZJlWnwORhXAAAAAAAAAAAAAAAAAAAAAAAGYPJNw0X0AAZg8k2-R58ABmDyTb5GGu7c3Dd6Z3v1";
+        let resume =
+            |token: &str| read_of(&json!({ "resume": token }).to_string(), &Fields::default());
+        assert_eq!(resume(token), Err("resume".into()));
+        assert_eq!(resume("abc"), Ok((None, None, None)));
+        assert_eq!(resume(&token.replace('7', "8")), Ok((None, None, None)));
         let bad = r#"{"ts":"@99us","raw":"","raw_base64":"!"}"#;
         assert_eq!(read_of(bad, &Fields::default()), Err("raw_base64 is no base64".into()));
     }
