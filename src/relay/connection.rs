@@ -49,9 +49,9 @@ const BLIND_PINGS_MAX: u32 = 32;
 /// Bytes read from a socket at once. Allocated with the connection; most are idle.
 const READ_BYTES: usize = 8 * 1024;
 
-/// How long messages of one client are decoded and taken in a row while there are more: an event takes some 25 us to check, and
-/// without an end to it a megabyte of them would be checked before anybody else is served. Much less would have
-/// answers sent one by one.
+/// How long messages of one client are decoded and taken in a row while there are more: an event takes some 25 us to
+/// check, and without an end to it a megabyte of them would be checked before anybody else is served. Much less would
+/// have answers sent one by one.
 const TURN: Duration = Duration::from_micros(400);
 
 /// Bytes gathered before they are written to a socket, if more follow at once.

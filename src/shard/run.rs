@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long a simulated turn waits: time passes only for what is in flight.
+/// How long a turn without threads waits, with nothing to do.
 const INLINE_TURN: Duration = Duration::from_millis(1);
 
 /// An open shard.
@@ -436,9 +436,12 @@ impl Drop for Shard {
 
 impl Inline {
     fn turn(&mut self) -> Result<()> {
+        // Nobody else ends a sleep for a result of this thread, or for the next slice of a merge.
+        let mut wait = INLINE_TURN;
         while let Ok(job) = self.jobs.try_recv() {
             // The receiver is the core beside it.
             let _sent = self.results.send(self.worker.work(job));
+            wait = Duration::ZERO;
         }
         // One slice a turn, so that records come in between.
         let ended = if self.compactor.is_running() {
@@ -449,6 +452,7 @@ impl Inline {
                 Ok(compactor::Job::Remove(obsolete, gently)) => {
                     self.compactor.remove(&obsolete, gently);
                     let _sent = self.results.send(Finished::Removed);
+                    wait = Duration::ZERO;
                     None
                 }
                 Err(_) => None,
@@ -456,8 +460,12 @@ impl Inline {
         };
         if let Some(ended) = ended {
             let _sent = self.results.send(Finished::Compaction(ended));
+            wait = Duration::ZERO;
         }
-        self.core.turn(Wait::For(INLINE_TURN))
+        if self.compactor.is_running() {
+            wait = Duration::ZERO;
+        }
+        self.core.turn(Wait::For(wait))
     }
 }
 

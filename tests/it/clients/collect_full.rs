@@ -20,8 +20,8 @@ fn ready(serve: &Serve) -> String {
 const FULL: &str = "takes no records for now, since the disk is full";
 
 /// Whole requests are posted from record `from` on until one has this status and /ready says of a full disk what goes
-/// with it, which is given back; those with 200 are noted. A request that was too slow has 503 too, and a shard that got none of the requests
-/// learns of free space in its own time.
+/// with it, which is given back; those with 200 are noted. A request that was too slow has 503 too, and a shard that got
+/// none of the requests learns of free space in its own time.
 fn until(serve: &Serve, status: u16, from: &mut u64, answered: &mut BTreeSet<u64>) -> String {
     let mut stream = connected(&serve.address("http"));
     for _ in 0..200_000 {
