@@ -7,6 +7,7 @@ use super::subject::{Answer, Step, Subject, Told};
 use super::toy::{Deed, Toy};
 use super::*;
 use crate::base::Result;
+use crate::io::sim::SLEEPS;
 use crate::io::{Clock, Env, Rng, SystemClock};
 use crate::shard::SyncMode;
 use crate::store::{Options, Store};
@@ -141,6 +142,21 @@ fn a_seed_does_the_same_to_every_disk_when_it_is_run_again() {
     twice::<super::nostr::Nostr>(0..20);
     #[cfg(feature = "logs")]
     twice::<super::logs::Logs>(0..20);
+}
+
+/// There is nobody who could end its sleep: each would be a millisecond for nothing, and was half of the time of all.
+#[test]
+fn a_simulation_never_sleeps() {
+    fn sleeps<S: Subject>() -> u64 {
+        let before = SLEEPS.get();
+        hunt_in::<S>(0..1000, 2000).unwrap_or_else(|failure| panic!("{failure}"));
+        SLEEPS.get() - before
+    }
+    assert_eq!(sleeps::<Toy>(), 0);
+    #[cfg(feature = "nostr")]
+    assert_eq!(sleeps::<super::nostr::Nostr>(), 0);
+    #[cfg(feature = "logs")]
+    assert_eq!(sleeps::<super::logs::Logs>(), 0);
 }
 
 /// The toy on a store that answers before it syncs, and says that it does not.

@@ -29,6 +29,8 @@ mod tests;
 pub use faults::{Faults, Survivors};
 pub use lies::{Misplaced, Written};
 pub use plan::Failure;
+#[cfg(test)]
+pub(crate) use queue::SLEEPS;
 pub use record::Moment;
 
 use super::fs::check_aligned;

@@ -17,6 +17,12 @@ use crate::io::{Done, Op, Queue, Wait, Wake};
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread waited for a wake that only another can give, while no wake was pending.
+    pub(crate) static SLEEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 pub(super) struct SimQueue {
     shared: Shared,
     epoch: u64,
@@ -136,7 +142,11 @@ impl Queue for SimQueue {
             match wait {
                 _ if woken => false,
                 Wait::No => false,
-                Wait::For(limit) => self.signal.wait(Some(limit)),
+                Wait::For(limit) => {
+                    #[cfg(test)]
+                    SLEEPS.set(SLEEPS.get() + u64::from(!limit.is_zero()));
+                    self.signal.wait(Some(limit))
+                }
                 Wait::Forever => self.signal.wait(None),
             };
             return self.gone().map_or(Ok(()), Err);
