@@ -26,6 +26,8 @@ use super::lock;
 use super::state::{Entrance, FrameState};
 use crate::io::Buf;
 use std::fmt;
+#[cfg(test)]
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,6 +128,11 @@ impl Frames {
     fn discard(&self, first: u32, count: usize) {
         let (start, bytes) = (self.start(first), count * self.page_bytes);
         assert!(first as usize + count <= self.count(), "{count} frames from {first} on");
+        // As with spare mappings below.
+        #[cfg(test)]
+        if self.memory.bytes < HUGE_BYTES {
+            return;
+        }
         // SAFETY: the range lies in the mapping, and the caller alone has its bytes (M2). Private
         // anonymous memory stays mapped and reads as zeros from now on (M1). Refusal costs memory only.
         unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
@@ -460,10 +467,20 @@ impl Mapping {
     fn keep(&self) -> bool {
         let Mapping { mapped, mapped_bytes, start, bytes } = *self;
         let keep = |spares: &mut Vec<Mapping>| {
-            let wanted = bytes < HUGE_BYTES && spares.len() < Mapping::SPARES_MAX;
-            wanted.then(|| spares.push(Mapping { mapped, mapped_bytes, start, bytes }))
+            spares.push(Mapping { mapped, mapped_bytes, start, bytes });
+            (spares.len() > Mapping::SPARES_MAX).then(|| ManuallyDrop::new(spares.remove(0)))
         };
-        SPARE.try_with(|spares| keep(&mut spares.borrow_mut()).is_some()).unwrap_or(false)
+        let kept = |spares: &std::cell::RefCell<Vec<Mapping>>| keep(&mut spares.borrow_mut());
+        if bytes >= HUGE_BYTES {
+            return false;
+        }
+        // The oldest goes: other stores have pools of other sizes.
+        let oldest = SPARE.try_with(kept);
+        if let Ok(Some(oldest)) = &oldest {
+            // SAFETY: it was dropped when it came here, and this is all that is left of it.
+            unsafe { oldest.unmap() };
+        }
+        oldest.is_ok()
     }
 }
 
@@ -492,6 +509,15 @@ impl Mapping {
         }
         Mapping { mapped, mapped_bytes, start, bytes }
     }
+
+    /// Ends it.
+    ///
+    /// # Safety
+    /// The last user is gone (M1), and it is not ended again.
+    unsafe fn unmap(&self) {
+        // SAFETY: mapped in `new` with this length; the rest is the caller's to hold.
+        unsafe { libc::munmap(self.mapped.as_ptr(), self.mapped_bytes) };
+    }
 }
 
 impl Drop for Mapping {
@@ -500,7 +526,7 @@ impl Drop for Mapping {
         if self.keep() {
             return;
         }
-        // SAFETY: mapped in `new` with this length; the last user is gone (M1).
-        unsafe { libc::munmap(self.mapped.as_ptr(), self.mapped_bytes) };
+        // SAFETY: the last user drops it.
+        unsafe { self.unmap() };
     }
 }

@@ -13,6 +13,7 @@ use super::format::{Header, MAGIC, VERSION, VERSION_MIN, kind};
 use crate::base::{Error, PageSize, Result, SegmentId, StoreId};
 use crate::io::{Buf, File};
 use crate::pool::format::check_page;
+use std::fmt::Display;
 use std::path::Path;
 
 /// The header of segment `id`, and whether it is the copy's because page 0 is damaged.
@@ -81,18 +82,22 @@ pub fn check_belonging(
         return Err(Error::WrongVersion { path, found: version, supported: VERSION });
     }
     let name = header.model_name().map_err(|what| Error::corrupt(path, 0, what))?;
-    let stored = (StoreId(header.store), header.shard.get(), name, header.model_version.get());
-    let pairs = [
-        ("page bytes", header.page_bytes.get().to_string(), page.bytes().to_string()),
-        ("store id", stored.0.to_string(), expect.0.to_string()),
-        ("shard", stored.1.to_string(), expect.1.to_string()),
-        ("model", stored.2.to_string(), expect.2.to_string()),
-        ("model version", stored.3.to_string(), expect.3.to_string()),
-    ];
-    match pairs.into_iter().find(|(_, stored, asked)| stored != asked) {
-        Some((what, stored, asked)) => {
-            Err(Error::Mismatch { path: path.to_path_buf(), what, stored, asked })
-        }
-        None => Ok(()),
+    same(path, "page bytes", header.page_bytes.get() as usize, page.bytes())?;
+    same(path, "store id", StoreId(header.store), expect.0)?;
+    same(path, "shard", header.shard.get(), expect.1)?;
+    same(path, "model", name, expect.2)?;
+    same(path, "model version", header.model_version.get(), expect.3)
+}
+
+fn same<T: PartialEq + Display>(
+    path: &Path,
+    what: &'static str,
+    stored: T,
+    asked: T,
+) -> Result<()> {
+    if stored == asked {
+        return Ok(());
     }
+    let (path, stored, asked) = (path.to_path_buf(), stored.to_string(), asked.to_string());
+    Err(Error::Mismatch { path, what, stored, asked })
 }
