@@ -9,8 +9,8 @@
 //!   retired: no memory
 //! ```
 //!
-//! M1. The mapping is initialised, aligned to 2 MiB if it is as large, else to 16 KiB, never moves, and lives as long as its
-//!     `Frames`; every value below holds or borrows an `Arc<Frames>`.
+//! M1. The mapping is initialised, aligned to 2 MiB if it is as large, else to 16 KiB, never moves, and lives as long as
+//!     its `Frames`; every value below holds or borrows an `Arc<Frames>`.
 //! M2. A frame is on the free list, or retired, or taken by exactly one `Taken`, or resident (S1 of
 //!     `state`). Between the lists it passes through the hands of the one who resizes.
 //! M3. Bytes are written through a `Taken` that is borrowed mutably or leased; a leased `Taken` sits in
@@ -466,16 +466,15 @@ impl Mapping {
     /// Keeps a mapping that is dropped; false if that is not wanted, or the thread ends.
     fn keep(&self) -> bool {
         let Mapping { mapped, mapped_bytes, start, bytes } = *self;
-        let keep = |spares: &mut Vec<Mapping>| {
-            spares.push(Mapping { mapped, mapped_bytes, start, bytes });
-            (spares.len() > Mapping::SPARES_MAX).then(|| ManuallyDrop::new(spares.remove(0)))
-        };
-        let kept = |spares: &std::cell::RefCell<Vec<Mapping>>| keep(&mut spares.borrow_mut());
         if bytes >= HUGE_BYTES {
             return false;
         }
         // The oldest goes: other stores have pools of other sizes.
-        let oldest = SPARE.try_with(kept);
+        let oldest = SPARE.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            spares.push(Mapping { mapped, mapped_bytes, start, bytes });
+            (spares.len() > Mapping::SPARES_MAX).then(|| ManuallyDrop::new(spares.remove(0)))
+        });
         if let Ok(Some(oldest)) = &oldest {
             // SAFETY: it was dropped when it came here, and this is all that is left of it.
             unsafe { oldest.unmap() };

@@ -303,7 +303,9 @@ impl State {
         let count =
             if fails { rng.below(changes.len() as u64 + 1) as usize } else { changes.len() };
         changes.drain(..count).for_each(|change| change.apply(&mut dir.durable));
-        self.free_unreferenced();
+        if count > 0 {
+            self.free_unreferenced();
+        }
         if fails { Err(eio(op, path)) } else { Ok(()) }
     }
 
