@@ -221,6 +221,8 @@ impl Case {
         self.run.histories.pop();
         match checked {
             Ok(_) => Ok(Err(Met::EndsSooner)),
+            // What was meant for the log may have landed on a segment.
+            Err(sooner) if is_met && is_told(&sooner) => Ok(Err(self.told(sooner))),
             Err(sooner) => Err(format!("{what}; nor without its last writes: {sooner}")),
         }
     }
