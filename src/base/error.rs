@@ -4,6 +4,7 @@
 //! A `Display` text is a sentence that names what and where and, where there is one, the remedy.
 
 use super::{Lsn, ShardId};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
@@ -140,6 +141,22 @@ fn is_out_of_files(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
+/// Compares a setting that the store keeps with what is asked for; formats neither if they are the same.
+///
+/// # Errors
+/// `Mismatch`.
+pub(crate) fn check_same<T: PartialEq + Display>(
+    path: &Path,
+    what: &'static str,
+    stored: T,
+    asked: T,
+) -> Result<()> {
+    match stored == asked {
+        true => Ok(()),
+        false => Err(Error::mismatch(path, what, stored, asked)),
+    }
+}
+
 impl Error {
     /// A stable code for logs and metrics.
     pub fn code(&self) -> &'static str {
@@ -208,6 +225,17 @@ impl Error {
     /// Damage found at `offset` of `path`.
     pub fn corrupt(path: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Error {
         Error::Corrupt { path: path.into(), offset, what: what.into() }
+    }
+
+    /// A setting that is another than the store's.
+    pub fn mismatch(
+        path: impl Into<PathBuf>,
+        what: &'static str,
+        stored: impl Display,
+        asked: impl Display,
+    ) -> Error {
+        let (stored, asked) = (stored.to_string(), asked.to_string());
+        Error::Mismatch { path: path.into(), what, stored, asked }
     }
 
     /// A refused input.

@@ -16,6 +16,7 @@ mod terms;
 mod varint;
 
 pub use crc::{Crc64, crc64};
+pub(crate) use error::check_same;
 pub use error::{Error, Result};
 pub use hash::{hash64, hash64_seeded};
 pub use key::{Ids, Key, Lsn, Ordinal, PageSize, SegmentId, Seq, ShardId, StoreId};

@@ -111,9 +111,8 @@ impl EventStore {
     pub fn changes(&self, from: &Position) -> Result<Changes> {
         let store = self.engine();
         if from.store != store.id() || from.shards.len() != store.shard_count() {
-            let (stored, asked) = (store.id().to_string(), from.store.to_string());
-            let path = store.dir().to_path_buf();
-            return Err(Error::Mismatch { path, what: "id, of the position", stored, asked });
+            let (stored, asked) = (store.id(), from.store);
+            return Err(Error::mismatch(store.dir(), "id, of the position", stored, asked));
         }
         let log = store.changes(&from.shards, |readers| Feed { readers });
         Ok(Changes { all: None, log, position: from.clone() })

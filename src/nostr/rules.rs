@@ -130,12 +130,7 @@ impl EventModel {
             .map_err(|why| Error::invalid("what the store says of search", why))?;
         match asked.filter(|asked| **asked != search) {
             None => Ok(EventModel::new(search)),
-            Some(asked) => Err(Error::Mismatch {
-                path: dir.into(),
-                what: "search",
-                stored: search.to_string(),
-                asked: asked.to_string(),
-            }),
+            Some(asked) => Err(Error::mismatch(dir, "search", search, asked)),
         }
     }
 

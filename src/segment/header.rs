@@ -10,10 +10,9 @@
 
 use super::Expect;
 use super::format::{Header, MAGIC, VERSION, VERSION_MIN, kind};
-use crate::base::{Error, PageSize, Result, SegmentId, StoreId};
+use crate::base::{Error, PageSize, Result, SegmentId, StoreId, check_same};
 use crate::io::{Buf, File};
 use crate::pool::format::check_page;
-use std::fmt::Display;
 use std::path::Path;
 
 /// The header of segment `id`, and whether it is the copy's because page 0 is damaged.
@@ -82,22 +81,9 @@ pub fn check_belonging(
         return Err(Error::WrongVersion { path, found: version, supported: VERSION });
     }
     let name = header.model_name().map_err(|what| Error::corrupt(path, 0, what))?;
-    same(path, "page bytes", header.page_bytes.get() as usize, page.bytes())?;
-    same(path, "store id", StoreId(header.store), expect.0)?;
-    same(path, "shard", header.shard.get(), expect.1)?;
-    same(path, "model", name, expect.2)?;
-    same(path, "model version", header.model_version.get(), expect.3)
-}
-
-fn same<T: PartialEq + Display>(
-    path: &Path,
-    what: &'static str,
-    stored: T,
-    asked: T,
-) -> Result<()> {
-    if stored == asked {
-        return Ok(());
-    }
-    let (path, stored, asked) = (path.to_path_buf(), stored.to_string(), asked.to_string());
-    Err(Error::Mismatch { path, what, stored, asked })
+    check_same(path, "page bytes", header.page_bytes.get() as usize, page.bytes())?;
+    check_same(path, "store id", StoreId(header.store), expect.0)?;
+    check_same(path, "shard", header.shard.get(), expect.1)?;
+    check_same(path, "model", name, expect.2)?;
+    check_same(path, "model version", header.model_version.get(), expect.3)
 }

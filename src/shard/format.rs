@@ -235,12 +235,9 @@ impl Manifest {
             return Err(corrupt("the manifest's checksum does not match"));
         }
         if header.store != store.0 || header.shard.get() != shard {
-            return Err(Error::Mismatch {
-                path: path.into(),
-                what: "store and shard",
-                stored: format!("{} shard {}", StoreId(header.store), header.shard),
-                asked: format!("{store} shard {shard}"),
-            });
+            let stored = format_args!("{} shard {}", StoreId(header.store), header.shard);
+            let asked = format_args!("{store} shard {shard}");
+            return Err(Error::mismatch(path, "store and shard", stored, asked));
         }
         let segments = read_segments(body).ok_or_else(|| corrupt("the segment list is broken"))?;
         let (log_start, log_end) = (Lsn(header.log_start.get()), Lsn(header.log_end.get()));

@@ -436,12 +436,10 @@ impl Drop for Shard {
 
 impl Inline {
     fn turn(&mut self) -> Result<()> {
-        // Nobody else ends a sleep for a result of this thread, or for the next slice of a merge.
-        let mut wait = INLINE_TURN;
+        let mut worked = false;
         while let Ok(job) = self.jobs.try_recv() {
-            // The receiver is the core beside it.
-            let _sent = self.results.send(self.worker.work(job));
-            wait = Duration::ZERO;
+            let finished = self.worker.work(job);
+            worked |= self.tell(finished);
         }
         // One slice a turn, so that records come in between.
         let ended = if self.compactor.is_running() {
@@ -451,21 +449,23 @@ impl Inline {
                 Ok(compactor::Job::Merge(merge)) => self.compactor.begin(merge),
                 Ok(compactor::Job::Remove(obsolete, gently)) => {
                     self.compactor.remove(&obsolete, gently);
-                    let _sent = self.results.send(Finished::Removed);
-                    wait = Duration::ZERO;
+                    worked |= self.tell(Finished::Removed);
                     None
                 }
                 Err(_) => None,
             }
         };
         if let Some(ended) = ended {
-            let _sent = self.results.send(Finished::Compaction(ended));
-            wait = Duration::ZERO;
+            worked |= self.tell(Finished::Compaction(ended));
         }
-        if self.compactor.is_running() {
-            wait = Duration::ZERO;
-        }
-        self.core.turn(Wait::For(wait))
+        // Nobody else ends a sleep for a result of this thread, or for the next slice of a merge.
+        let awaited = worked || self.compactor.is_running();
+        self.core.turn(Wait::For(if awaited { Duration::ZERO } else { INLINE_TURN }))
+    }
+
+    /// Tells the core beside it, which listens as long as it lives: that something was done.
+    fn tell(&self, finished: Finished) -> bool {
+        self.results.send(finished).is_ok()
     }
 }
 

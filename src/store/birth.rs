@@ -7,7 +7,7 @@
 use super::budget::Plan;
 use super::{Options, config};
 use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
-use crate::base::{Crc64, Error, PageSize, Result, StoreId, planted};
+use crate::base::{Crc64, Error, PageSize, Result, StoreId, check_same, planted};
 use crate::io::{Buf, Disk, Env, threads};
 use crate::model::Model;
 use crate::shard::Shard;
@@ -266,39 +266,24 @@ impl Birth {
         model: &dyn Model,
         options: &Options,
     ) -> Result<(PageSize, usize)> {
-        let mismatch = |what, stored: &dyn ToString, asked: &dyn ToString| {
-            let (stored, asked) = (stored.to_string(), asked.to_string());
-            Err(Error::Mismatch { path: dir.into(), what, stored, asked })
-        };
         let name = String::from_utf8_lossy(&self.model);
-        let name = name.trim_end_matches('\0');
-        if name != model.name() {
-            return mismatch("the model", &name, &model.name());
-        }
-        if self.model_version.get() != model.version() {
-            return mismatch("model version", &self.model_version.get(), &model.version());
-        }
+        check_same(dir, "the model", name.trim_end_matches('\0'), model.name())?;
+        check_same(dir, "model version", self.model_version.get(), model.version())?;
         if self.settings() != model.settings() {
             let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-            return mismatch("model settings", &hex(self.settings()), &hex(&model.settings()));
+            let (stored, asked) = (hex(self.settings()), hex(&model.settings()));
+            return Err(Error::mismatch(dir, "model settings", stored, asked));
         }
         self.check_layout(dir, options)
     }
 
     /// Compares what the store was created with to the page size and the shards that are asked for now.
     fn check_layout(&self, dir: &Path, options: &Options) -> Result<(PageSize, usize)> {
-        let mismatch = |what, stored: usize, asked: usize| {
-            let (stored, asked) = (stored.to_string(), asked.to_string());
-            Err(Error::Mismatch { path: dir.into(), what, stored, asked })
-        };
         let (page, shards) = self.layout(dir)?;
-        if let Some(asked) = options.page.filter(|&asked| asked != page) {
-            return mismatch("page size", page.bytes(), asked.bytes());
-        }
-        match options.shards {
-            Some(asked) if asked != shards => mismatch("a number of shards of", shards, asked),
-            _ => Ok((page, shards)),
-        }
+        let asked = options.page.unwrap_or(page);
+        check_same(dir, "page size", page.bytes(), asked.bytes())?;
+        check_same(dir, "a number of shards of", shards, options.shards.unwrap_or(shards))?;
+        Ok((page, shards))
     }
 
     /// The page size and the number of shards.

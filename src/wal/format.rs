@@ -42,7 +42,7 @@
 //! body behind it is torn; through `body_crc` it covers the body too.
 
 use super::survey::Header;
-use crate::base::{Crc64, Error, Lsn, Result, ShardId, StoreId, crc64, planted};
+use crate::base::{Crc64, Error, Lsn, Result, ShardId, StoreId, check_same, crc64, planted};
 use std::path::Path;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -230,15 +230,8 @@ pub fn read_file_header(
     if file_crc(front, padding) != header.crc.get() {
         return Ok(None);
     }
-    let mismatch = |what, stored: String, asked: String| {
-        Err(Error::Mismatch { path: path.into(), what, stored, asked })
-    };
-    if header.store != of.store.0 {
-        return mismatch("store id", StoreId(header.store).to_string(), of.store.to_string());
-    }
-    if header.shard.get() != of.shard {
-        return mismatch("shard", header.shard.get().to_string(), of.shard.to_string());
-    }
+    check_same(path, "store id", StoreId(header.store), of.store)?;
+    check_same(path, "shard", header.shard.get(), of.shard)?;
     Ok(Some(FileInfo { number, grain, prev_end: Lsn(header.prev_end.get()) }))
 }
 
