@@ -15,7 +15,7 @@
 //! Errors are those of the module.
 
 use super::fetch::{Fetch, FetchRead};
-use super::format::{PAGE_TRAILER_BYTES, check_page, kind_of};
+use super::format::{PAGE_TRAILER_BYTES, check_page};
 use super::frames::{HeldPin, Page, Taken};
 use super::stats::{Part, count};
 use super::table::PageTable;
@@ -299,7 +299,7 @@ pub struct HeldPage {
 impl HeldPage {
     /// The kind it was sealed with.
     pub fn kind(&self) -> u32 {
-        kind_of(self.pin.bytes())
+        self.pin.kind()
     }
 
     /// The page's number in its file.

@@ -252,7 +252,7 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// The kind it was sealed with.
     pub fn kind(&self) -> u32 {
-        kind_of(self.bytes())
+        self.frames.state(self.frame).kind()
     }
 
     /// The pin as a value that owns what it needs.
@@ -295,6 +295,11 @@ pub(super) struct HeldPin {
 }
 
 impl HeldPin {
+    /// The kind that the page was sealed with.
+    pub fn kind(&self) -> u32 {
+        self.frames.state(self.frame).kind()
+    }
+
     /// The whole page, trailer included.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: a `HeldPin` is a pin (M4), and the slice borrows it.
@@ -359,8 +364,11 @@ impl Taken {
     }
 
     fn publish(mut self, how: Entrance) {
+        let kind = kind_of(self.bytes_mut());
+        let state = self.frames.state(self.frame);
+        state.set_kind(kind);
         self.gone = true;
-        if self.frames.state(self.frame).publish(how) {
+        if state.publish(how) {
             self.frames.notify(self.frame);
         }
     }

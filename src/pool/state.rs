@@ -13,8 +13,8 @@
 //!     holders or written by the one taker, never both.
 //! S2. `publish` releases what the taker wrote, `pin` acquires it; `unpin` releases the reader's last
 //!     read, `take` acquires it.
-//! S3. The owner word changes only in TAKEN, so that a pin holder may compare it: if it is not the
-//!     wanted one, the frame was given to another page between the look-up and the pin.
+//! S3. The words of owner and kind change only in TAKEN, so that a pin holder may compare them: if the owner is not
+//!     the wanted one, the frame was given to another page between the look-up and the pin.
 //! S4. WAITED is set only in TAKEN and every way out of TAKEN reports it: no waiter is forgotten.
 //!
 //! The words are generic so that `state/tests.rs` runs this very code under loom. After the version and
@@ -99,12 +99,14 @@ pub(super) enum Entrance {
     Moved(u64),
 }
 
-/// State and owner of one frame, alone on its cache line: hot pages do not slow one another.
+/// State, owner and kind of one frame, alone on their cache line: hot pages do not slow one another, and who pins a page
+/// knows what it is without a look at the page's last bytes.
 #[repr(align(64))]
 #[derive(Default)]
 pub(super) struct FrameState<W = AtomicU64> {
     pub(super) word: W,
     pub(super) owner: W,
+    pub(super) kind: W,
 }
 
 impl<W: Word> FrameState<W> {
@@ -206,6 +208,16 @@ impl<W: Word> FrameState<W> {
     /// The page that the frame holds or awaits; stable only for a pin holder or the taker.
     pub fn owner(&self) -> u64 {
         self.owner.load(Relaxed)
+    }
+
+    /// Says of what kind the page is that is about to be published.
+    pub fn set_kind(&self, kind: u32) {
+        self.kind.store(kind.into(), Relaxed);
+    }
+
+    /// The kind of the page that the frame holds; good for who has a pin (S3).
+    pub fn kind(&self) -> u32 {
+        self.kind.load(Relaxed) as u32
     }
 
     /// Uses counted and not yet decayed, 0 to 3.

@@ -55,6 +55,11 @@ impl<const N: usize> Column<N> {
         self.items
     }
 
+    /// Items on each page but the last.
+    pub fn per_page(&self) -> u32 {
+        self.per_page
+    }
+
     /// Its pages.
     pub fn pages(&self) -> Range<u32> {
         self.first..self.first + self.items.div_ceil(self.per_page)

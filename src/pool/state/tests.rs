@@ -15,7 +15,7 @@ type Modelled = FrameState<loom::sync::atomic::AtomicU64>;
 type Table = PageTable<loom::sync::atomic::AtomicU32>;
 
 fn plain(word: u64, owner: u64) -> FrameState {
-    FrameState { word: word.into(), owner: owner.into() }
+    FrameState { word: word.into(), owner: owner.into(), ..FrameState::default() }
 }
 
 #[test]
@@ -91,7 +91,7 @@ impl Model {
             table.set(owner as u32, 0);
         }
         Arc::new(Model {
-            state: FrameState { word: atomic(word), owner: atomic(owner) },
+            state: FrameState { word: atomic(word), owner: atomic(owner), kind: atomic(0) },
             bytes: UnsafeCell::new(()),
             content: atomic(owner),
             table,
