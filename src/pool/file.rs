@@ -101,6 +101,19 @@ impl PagedFile {
         Some(page)
     }
 
+    /// Has the processor fetch what reads of these pages, each at its byte, will want, all at once, and goes on: for who is
+    /// about to read several that memory may be slow to give. Pages that are not in the pool are left alone.
+    #[inline]
+    pub fn hint<const N: usize>(&self, places: [(u32, usize); N]) {
+        // All entries first, which do not wait for one another.
+        let frames = places.map(|(number, at)| (self.table.frame(number), at));
+        for (frame, at) in frames {
+            if let Some(frame) = frame {
+                self.pool.frames.fetch_lines(frame, at);
+            }
+        }
+    }
+
     /// Asks for pages to be read ahead, in one batch, and returns at once. Best effort: pages that are in
     /// memory or under way are left out, and so is the rest when no frame is to be had. Without a `Fetch`
     /// it does nothing. Returns how many pages were asked for: 0 means that a further batch is likely

@@ -156,6 +156,23 @@ impl Frames {
         self.state(frame).pin(owner).then(|| Page { frames: self, frame })
     }
 
+    /// Has the processor fetch the lines of memory that a pin of `frame` and a read of its byte `at` will want, and goes
+    /// on. Whatever the frame holds: nothing is read.
+    #[inline]
+    pub fn fetch_lines(&self, frame: u32, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(state) = self.states.get(frame as usize) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let bytes = self.start(frame).as_ptr().wrapping_add(at).cast_const();
+            for line in [std::ptr::from_ref(state).cast(), bytes.cast()] {
+                // SAFETY: a prefetch reads nothing that the program can see, and faults at no address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _unknown_here = (frame, at);
+    }
+
     /// A frame from the free list.
     pub fn take_free(self: &Arc<Frames>) -> Option<Taken> {
         let frame = lock(&self.free).free.pop()?;

@@ -70,6 +70,11 @@ impl<const N: usize> Column<N> {
         self.first + i / self.per_page
     }
 
+    /// Where item `i` stands: its page, and the byte of it.
+    pub fn place_of(&self, i: u32) -> (u32, usize) {
+        (self.page_of(i), (i % self.per_page) as usize * N)
+    }
+
     fn check(&self, i: u32) -> Result<()> {
         match i < self.items {
             true => Ok(()),
@@ -99,6 +104,7 @@ impl<const N: usize> Column<N> {
     ) -> Result<R> {
         self.check(i)?;
         let start = i - i % self.per_page;
+        pages.hint([(self.page_of(i), 0)]);
         let page = pages.page(self.page_of(i), self.kind)?;
         let (items, _) = page.as_chunks::<N>();
         let count = self.per_page.min(self.items - start) as usize;

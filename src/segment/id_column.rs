@@ -111,6 +111,14 @@ impl IdColumn {
         }
     }
 
+    /// As [`Column::place_of`].
+    pub fn place_of(&self, i: u32) -> (u32, usize) {
+        match self {
+            IdColumn::Whole(column) => column.place_of(i),
+            IdColumn::Own(numbers) => numbers.place_of(i),
+        }
+    }
+
     /// Id `i`. One page.
     ///
     /// # Errors

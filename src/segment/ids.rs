@@ -61,7 +61,7 @@ impl IdIndex {
         IdIndex { entries: Column::new(region, kind::ID_INDEX, items, payload) }
     }
 
-    /// The ordinal of `id`, whose column is `ids`.
+    /// The ordinal of `id`, whose column is `ids`. `about` hears of a record before it is looked at.
     ///
     /// # Errors
     /// `Io` and `Corrupt` as a page read says; `Corrupt` if an entry names no record.
@@ -70,9 +70,13 @@ impl IdIndex {
         pages: &Pages,
         ids: &IdColumn,
         id: &[u8; ID_BYTES],
+        about: impl Fn(Ordinal),
     ) -> Result<Option<Ordinal>> {
         let prefix = prefix_of(id);
         let (at, entry) = self.first_from(pages, prefix)?;
+        if let Some((_, ordinal)) = entry.map(split).filter(|(found, _)| *found == prefix) {
+            about(ordinal);
+        }
         let Some((ordinal, found)) = self.candidate(pages, ids, (at, entry), prefix)? else {
             return Ok(None);
         };

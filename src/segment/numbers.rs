@@ -97,6 +97,14 @@ impl Numbers {
         }
     }
 
+    /// As [`Column::place_of`].
+    pub fn place_of(&self, i: u32) -> (u32, usize) {
+        match self {
+            Numbers::Narrow(column, _) => column.place_of(i),
+            Numbers::Wide(column, _) => column.place_of(i),
+        }
+    }
+
     /// Number `i`. One page.
     ///
     /// # Errors

@@ -223,6 +223,12 @@ impl Pages {
         page.number() == number && Arc::ptr_eq(page.file(), &self.pooled)
     }
 
+    /// As [`PagedFile::hint`].
+    #[inline]
+    pub fn hint<const N: usize>(&self, places: [(u32, usize); N]) {
+        self.pooled.hint(places);
+    }
+
     /// Asks for pages ahead of their use, best effort.
     pub fn prefetch(&self, numbers: &[u32]) -> usize {
         self.pooled.prefetch(numbers)

@@ -315,7 +315,16 @@ impl Segment {
     pub fn find(&self, id: &[u8; 32]) -> Result<Option<Ordinal>> {
         let why = "the store makes its ids itself and has no index of them";
         let index = self.id_index.as_ref().ok_or_else(|| Error::invalid("look-up by id", why))?;
-        index.find(&self.pages, &self.ids, id)
+        index.find(&self.pages, &self.ids, id, |o| self.hint(o))
+    }
+
+    /// Has the processor fetch what leads to a record: three columns, which do not wait for one another then.
+    fn hint(&self, ordinal: Ordinal) {
+        let ids = self.ids.place_of(ordinal);
+        match self.bodies.place_of(ordinal) {
+            Some(location) => self.pages.hint([ids, self.times.place_of(ordinal), location]),
+            None => self.pages.hint([ids, self.times.place_of(ordinal)]),
+        }
     }
 
     /// The ordinal of the record with this key: by its time, then by halving among those of that time. No page if
@@ -502,7 +511,7 @@ impl Segment {
         let mut numbers: Vec<u32> = known
             .flat_map(|o| {
                 let columns = [self.times.page_of(o), self.ids.page_of(o)];
-                columns.into_iter().chain(self.bodies.page_of(o))
+                columns.into_iter().chain(self.bodies.place_of(o).map(|(page, _)| page))
             })
             .collect();
         numbers.sort_unstable();

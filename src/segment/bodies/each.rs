@@ -56,9 +56,9 @@ impl Each {
         self.check_location(pages, ordinal, at).map(|()| at)
     }
 
-    /// The page that says where the body of `ordinal` is.
-    pub fn page_of(&self, ordinal: Ordinal) -> u32 {
-        self.locations.page_of(ordinal)
+    /// What says where the body of `ordinal` is: its page, and the byte of it.
+    pub fn place_of(&self, ordinal: Ordinal) -> (u32, usize) {
+        self.locations.place_of(ordinal)
     }
 
     fn check_location(&self, pages: &Pages, ordinal: Ordinal, at: u64) -> Result<()> {
@@ -111,6 +111,7 @@ impl Each {
             Held::Page(page, _) if pages.is(&page, number) => page,
             other => {
                 drop(other); // first, so that a reader has one page pinned at a time
+                pages.hint([(number, within)]);
                 pages.hold(number, kind::BODIES)?
             }
         };

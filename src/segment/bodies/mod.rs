@@ -123,10 +123,10 @@ impl Bodies {
         PageReads { about, most: most + if count > 0 { u64::from(others) } else { 0 } }
     }
 
-    /// The page that says where the body of `ordinal` is, if that is known without a search.
-    pub fn page_of(&self, ordinal: Ordinal) -> Option<u32> {
+    /// What says where the body of `ordinal` is, if that is known without a search: its page, and the byte of it.
+    pub fn place_of(&self, ordinal: Ordinal) -> Option<(u32, usize)> {
         match self {
-            Bodies::Each(each) => Some(each.page_of(ordinal)),
+            Bodies::Each(each) => Some(each.place_of(ordinal)),
             Bodies::Blocks(_) => None,
         }
     }
