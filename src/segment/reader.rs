@@ -39,6 +39,10 @@ use std::sync::{Arc, OnceLock};
 /// What a segment must belong to: store, shard, and the model's name and version.
 pub type Expect<'a> = (StoreId, ShardId, &'a str, u32);
 
+/// Records that are farther apart than this, on average, stand on other lines of each column, so that it is worth telling
+/// the processor of all of them before the first is read.
+const HINTED_APART: usize = 16;
+
 /// An open segment.
 pub struct Segment {
     info: SegmentInfo,
@@ -485,6 +489,11 @@ impl Segment {
     /// # Errors
     /// As [`Segment::time`]; `out` is then unspecified from its old end on.
     pub fn entries(&self, ordinals: &[Ordinal], out: &mut Vec<Entry>) -> Result<()> {
+        if let [first, .., last] = *ordinals
+            && first.abs_diff(last) as usize > HINTED_APART * ordinals.len()
+        {
+            ordinals.iter().filter(|&&o| o < self.info.records).for_each(|&o| self.hint(o));
+        }
         read_entries(&self.pages, (&self.times, &self.ids), &self.bodies, ordinals, out)
     }
 
