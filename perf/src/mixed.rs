@@ -1,11 +1,11 @@
-//! Reads and single inserts at fixed rates, beside many inserts, removals and merges: does the store stay as quick,
+//! Reads and single inserts at fixed rates, beside many inserts, removals, merges and retention: does the store stay as quick,
 //! and right, as when nothing else goes on?
 //!
 //! ```text
-//!   reader      500/s   |----- quiet -----|----- busy -----|- removing -|- merging -| ... five rounds at most
-//!   publisher   100/s   |-----------------|----------------|------------|-----------|
-//!   inserter            |                 |################|            |           |
-//!   main thread         |                 |                |## remove ##|# compact #|
+//!   reader      500/s   |----- quiet -----|----- busy -----|- removing -|- merging -| ... five rounds at most, |- retaining -|
+//!   publisher   100/s   |-----------------|----------------|------------|-----------|                          |-------------|
+//!   inserter            |                 |################|            |           |                          |             |
+//!   main thread         |                 |                |## remove ##|# compact #|                          |### apply ###|
 //!   prober      100/s   bare reads of the events file: the device without the store
 //!   sampler    10/s     bytes of the directory, anonymous memory
 //! ```
@@ -18,7 +18,9 @@ mod shared;
 mod writes;
 
 use self::reads::{Mix, Reads};
-use self::shared::{BUSY, DONE, MERGING, QUIET, REMOVING, ROUNDS, SETTLING, STAGES, Shared};
+use self::shared::{
+    BUSY, DONE, MERGING, QUIET, REMOVING, RETAINING, ROUNDS, SETTLING, STAGES, Shared,
+};
 use crate::clock::{Meter, machine_cpu, memory, process_cpu};
 use crate::events::Events;
 use crate::figure::{Figures, print_head, quantiles, round};
@@ -48,7 +50,7 @@ pub struct Args {
     /// Events of it that the store holds: what follows is inserted.
     #[arg(long)]
     skip: u64,
-    /// Seconds of quiet, and of being busy; removals and merges take at least as long.
+    /// Seconds of quiet, and of being busy; removals and merges take at least as long, retention as long as it takes.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Inserts a second while busy; default: as many as it takes.
@@ -127,11 +129,13 @@ pub fn run(args: &Args, figures: &mut Figures) -> Result<()> {
     let mut times: Vec<u64> = facts.regular().map(|key| key.time).collect();
     times.sort_unstable();
     let median = *times.get(times.len() / 2).ok_or("the store is empty")?;
+    // An eighth more of the store, for retention.
+    let aged = times[times.len() * 5 / 8].max(median + 1);
     let before_drawing = memory("RssAnon");
     let mix = Mix::new(&store, &facts, args.seed)?;
     let (seen, drawn_mib) = (facts.seen(), memory("RssAnon").saturating_sub(before_drawing) >> 20);
     drop(facts);
-    let shared = Shared::new(&store, median);
+    let shared = Shared::new(&store, median, aged);
     let outcome = measure(args, &shared, &mix, publishing, inserting)?;
     let audited = mix.audit(&shared)?;
     let wrong = shared.wrong.sum();
@@ -252,6 +256,11 @@ fn drive(args: &Args, shared: &Shared<'_>, stages: &mut [Stage]) -> Result<(u64,
         stay(MERGING, &mut || Ok(shared.store.engine().compact()?))?;
         rounds += 1;
     }
+    rest()?;
+    stay(RETAINING, &mut || {
+        removed += writes::retain(shared)?;
+        Ok(())
+    })?;
     Ok((rounds, removed))
 }
 
@@ -357,7 +366,7 @@ fn report(mix: &Mix, outcome: &Outcome, common: &Value, figures: &mut Figures) -
     });
     values["seconds_bytes_anonymous_mib_stage"] = points.collect();
     values["bulk_inserted"] = outcome.inserted.into();
-    values["removed_by_id"] = outcome.removed.into();
+    values["removed"] = outcome.removed.into();
     values["reads_passed_over"] = outcome.dropped.into();
     eprintln!(
         "\n{common}\n{} inserted in bulk, {} removed, {} reads passed over at ends of stages",

@@ -8,16 +8,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// The stages that are measured, by number. Between them the store settles.
-pub const STAGES: [&str; 4] = ["quiet", "busy", "removing", "merging"];
+pub const STAGES: [&str; 5] = ["quiet", "busy", "removing", "merging", "retaining"];
 pub const QUIET: usize = 0;
 pub const BUSY: usize = 1;
 pub const REMOVING: usize = 2;
 pub const MERGING: usize = 3;
-pub const SETTLING: usize = 4;
-pub const DONE: usize = 5;
+pub const RETAINING: usize = 4;
+pub const SETTLING: usize = 5;
+pub const DONE: usize = 6;
 
 /// Of the older half of a store one in so many goes in each round, so that nothing of it is left after the last.
 pub const ROUNDS: u64 = 5;
+/// The round in which a rule of retention takes all that is older than [`Removal::aged`].
+pub const RETENTION: u64 = ROUNDS + 1;
 
 /// Acknowledged events that are remembered.
 const KEPT_MAX: usize = 200_000;
@@ -32,10 +35,11 @@ pub struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    pub fn new(store: &EventStore, until: u64) -> Shared<'_> {
+    pub fn new(store: &EventStore, until: u64, aged: u64) -> Shared<'_> {
+        let (begun, done) = (AtomicU64::new(0), AtomicU64::new(0));
         Shared {
             store,
-            removal: Removal { until, begun: AtomicU64::new(0), done: AtomicU64::new(0) },
+            removal: Removal { until, aged, begun, done },
             wrong: Wrong::default(),
             stage: AtomicUsize::new(SETTLING),
             kept: Mutex::default(),
@@ -72,9 +76,11 @@ impl Shared<'_> {
     }
 }
 
-/// What goes: in round `r` the events up to a time whose id falls into group `r`.
+/// What goes: in round `r` the events up to a time whose id falls into group `r`, in the last all before a later time.
 pub struct Removal {
     pub until: u64,
+    /// Later than `until`.
+    pub aged: u64,
     /// Rounds that have begun, and rounds that have ended.
     pub begun: AtomicU64,
     pub done: AtomicU64,
@@ -87,7 +93,8 @@ impl Removal {
 
     /// Whether an event is one of those that `rounds` rounds remove.
     pub fn takes(&self, key: &Key, rounds: u64) -> bool {
-        key.time <= self.until && Self::group(&key.id) < rounds
+        let is_in_round = key.time <= self.until && Self::group(&key.id) < rounds;
+        is_in_round || (rounds == RETENTION && key.time < self.aged)
     }
 }
 

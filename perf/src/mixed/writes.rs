@@ -1,14 +1,15 @@
 //! The writes of a mixed run: single inserts at a low rate, many at once, removals.
 
-use super::shared::{BUSY, DONE, ROUNDS, Removal, STAGES, Schedule, Shared};
+use super::shared::{BUSY, DONE, RETENTION, ROUNDS, Removal, STAGES, Schedule, Shared};
 use crate::Result;
 use crate::clock::{Meter, thread_cpu};
 use crate::events::{Batch, Events};
 use ratite::base::Key;
 use ratite::nostr::{Class, EventRef, Filter, Inserted, Pending, class, select};
-use ratite::query::Order;
+use ratite::query::{Order, Select};
+use ratite::retention::{Keep, Limits, Rule, Rules, apply};
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// One of so many events that were inserted in bulk is remembered.
@@ -152,4 +153,18 @@ fn remove_group(shared: &Shared<'_>, shard: usize, ids: &[[u8; 32]]) -> Result<u
         store.get(id, |_| ())?;
     }
     Ok(store.remove(shard as u64, ids)?)
+}
+
+/// Has a rule of retention take what is older than it keeps, at the pace that it has by default; returns how many went.
+pub fn retain(shared: &Shared<'_>) -> Result<u64> {
+    let (store, removal) = (shared.store.engine(), &shared.removal);
+    let (name, what, keep) = ("age".to_string(), Select::all(), Keep::Age(1));
+    let rules = vec![Rule { name, what, keep, each_author: false }];
+    let rules = Rules { rules, ..Rules::default() };
+    removal.begun.store(RETENTION, SeqCst);
+    // What is more than a second older than this is older than `aged`.
+    let now = removal.aged + 1;
+    let report = apply(store, &rules, now, Limits::default(), &AtomicBool::new(false))?;
+    removal.done.store(RETENTION, SeqCst);
+    Ok(report.removed())
 }

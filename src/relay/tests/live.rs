@@ -4,6 +4,7 @@ use super::*;
 use std::collections::{HashMap, HashSet};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Instant;
 
 #[test]
 fn events_reach_every_subscription_that_they_belong_to() {
@@ -138,6 +139,40 @@ fn a_client_that_does_not_read_is_dropped_and_hurts_no_one() {
     assert_eq!(writer.publish(&note(1, 9_999, "after")), accepted(""));
     assert_eq!(fast.hear()[2]["content"], "after");
     assert_eq!(rig.relay.stats().slow_clients, 1);
+}
+
+/// `relay.close-timeout`.
+#[test]
+fn a_client_that_does_not_take_its_goodbye_is_waited_for_as_long_as_that_is_set() {
+    let with_slow_client = |closing| {
+        let rig = rig_with(|config| {
+            config.limits.outbound_bytes = 256 << 10;
+            config.limits.closing = closing;
+        });
+        let mut slow = rig.client();
+        slow.ask("s", "{}");
+        let mut writer = rig.client();
+        let long = "x".repeat(40_000);
+        for n in 0.. {
+            if rig.relay.stats().slow_clients > 0 {
+                break;
+            }
+            assert!(n < 2_000, "the sockets cannot hold so much");
+            assert_eq!(writer.publish(&note(1, n, &format!("{n} {long}"))), accepted(""));
+        }
+        (rig, slow, writer)
+    };
+    let (patient, _slow, _other) = with_slow_client(Duration::from_secs(86_400));
+    let (hasty, _slow, mut writer) = with_slow_client(Duration::from_millis(20));
+    let began = Instant::now();
+    for n in 0.. {
+        if hasty.relay.stats().connections == 1 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "it is still there");
+        assert_eq!(writer.publish(&note(2, n, "meanwhile")), accepted(""));
+    }
+    assert_eq!(patient.relay.stats().connections, 2);
 }
 
 /// A large answer waits for its reader in the store, not in memory.
