@@ -12,6 +12,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// The block of every disk that a store may be copied to: how long a file is must be a multiple, or what stands at its end
+/// cannot be read there.
+pub const DISK_BLOCK_BYTES: usize = 4096;
+
 /// An aligned buffer; dereferences to its bytes.
 pub struct Buf {
     start: NonNull<u8>,
@@ -41,6 +45,17 @@ impl Buf {
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
         Buf { start, len: bytes, owner: Owner::Heap(layout) }
+    }
+
+    /// `bytes` at such an address, and zeroes to the end of a [`DISK_BLOCK_BYTES`], or of an `align` if that is more.
+    ///
+    /// # Panics
+    /// If `align` is not a power of two.
+    pub fn padded(bytes: &[u8], align: usize) -> Buf {
+        let whole = bytes.len().next_multiple_of(align.max(DISK_BLOCK_BYTES));
+        let mut buf = Buf::zeroed(whole, align);
+        buf[..bytes.len()].copy_from_slice(bytes);
+        buf
     }
 
     /// A lease of `len` bytes at `start`, which `keeps` keeps allocated.

@@ -30,7 +30,7 @@ pub mod sim;
 pub mod threads;
 mod uring;
 
-pub use buf::Buf;
+pub use buf::{Buf, DISK_BLOCK_BYTES};
 pub use clock::{ManualClock, SystemClock};
 pub use entropy::{Rng, SeededEntropy, SystemEntropy};
 pub use sim::{Faults, SimDisk};

@@ -11,7 +11,7 @@
 
 use super::target::part_of;
 use crate::base::{Error, Lsn, Result};
-use crate::io::{Buf, File};
+use crate::io::{Buf, DISK_BLOCK_BYTES, File};
 use crate::wal::scan::{Followed, LogFile, Piece, follow};
 use crate::wal::{FileInfo, Files};
 use std::path::Path;
@@ -45,7 +45,7 @@ pub(super) fn copy_log(source: &Files, target: &Files, from: Lsn) -> Result<Foll
         // A file that nothing was written to: replay wants to see it, up to its first block.
         (None, Some(number)) => {
             let file = target.disk.create(&part_of(&target.path(*number)), 0)?;
-            let bytes = (from.offset() as usize).next_multiple_of(file.align());
+            let bytes = (from.offset() as usize).next_multiple_of(unit_of(&*file));
             file.write_at(0, &Buf::zeroed(bytes, file.align()))?;
             file.sync()?;
         }
@@ -70,6 +70,11 @@ pub(super) fn written_to(path: &Path) -> Error {
     Error::invalid("backup directory", why)
 }
 
+/// What a copy is written in whole units of, so that it can be read on any disk.
+fn unit_of(file: &dyn File) -> usize {
+    file.align().max(DISK_BLOCK_BYTES)
+}
+
 /// A log file that is written block by block.
 struct Out {
     file: Arc<dyn File>,
@@ -83,8 +88,7 @@ struct Out {
 impl Out {
     fn open(target: &Files, info: FileInfo, header: &[u8]) -> Result<Out> {
         let file = target.disk.create(&part_of(&target.path(info.number)), 0)?;
-        let align = file.align();
-        let buf = Buf::zeroed(CHUNK_BYTES.next_multiple_of(align), align);
+        let buf = Buf::zeroed(CHUNK_BYTES.next_multiple_of(unit_of(&*file)), file.align());
         let mut out = Out { file, number: info.number, buf, start: 0, used: 0 };
         out.put(0, header)?;
         Ok(out)
@@ -109,21 +113,21 @@ impl Out {
         Ok(())
     }
 
-    /// Gathers for what begins at `at`, behind what the file has in the same unit of alignment.
+    /// Gathers for what begins at `at`, behind what the file has in the same unit.
     fn begin(&mut self, at: u64) -> Result<()> {
-        let align = self.file.align();
-        self.start = at - at % align as u64;
+        let unit = unit_of(&*self.file);
+        self.start = at - at % unit as u64;
         self.used = (at - self.start) as usize;
-        self.buf[..align].fill(0);
-        if self.used > 0 && self.start + align as u64 <= self.file.len() {
-            self.file.read_at(self.start, &mut self.buf[..align])?;
+        self.buf[..unit].fill(0);
+        if self.used > 0 && self.start + unit as u64 <= self.file.len() {
+            self.file.read_at(self.start, &mut self.buf[..unit])?;
         }
         Ok(())
     }
 
     /// Writes what is gathered, padded with zeroes.
     fn flush(&mut self) -> Result<()> {
-        let bytes = self.used.next_multiple_of(self.file.align());
+        let bytes = self.used.next_multiple_of(unit_of(&*self.file));
         self.buf[self.used..bytes].fill(0);
         if self.used > 0 { self.file.write_at(self.start, &self.buf[..bytes]) } else { Ok(()) }
     }
@@ -131,12 +135,12 @@ impl Out {
     /// Writes what is left and makes it durable. `from` is where replay begins.
     fn finish(mut self, from: Lsn) -> Result<()> {
         self.flush()?;
-        let align = self.file.align() as u64;
-        let whole = u64::from(from.offset()).next_multiple_of(align);
+        let unit = unit_of(&*self.file);
+        let whole = u64::from(from.offset()).next_multiple_of(unit as u64);
         if self.number == from.file() && self.file.len() < whole {
             // Nothing lies behind that place, and what is before it was not copied; yet it must be there.
-            let zeroes = Buf::zeroed(align as usize, align as usize);
-            self.file.write_at(whole - align, &zeroes)?;
+            let zeroes = Buf::zeroed(unit, self.file.align());
+            self.file.write_at(whole - unit as u64, &zeroes)?;
         }
         self.file.sync()
     }

@@ -5,6 +5,7 @@
 
 mod backup;
 mod insist;
+mod moved;
 mod nth;
 mod own;
 mod reshard;

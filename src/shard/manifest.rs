@@ -81,10 +81,7 @@ pub(crate) fn put_as(
 ) -> Result<()> {
     let bytes = manifest.encode(config.store, config.shard);
     let file = disk.create(path, 0)?;
-    let align = file.align();
-    let mut buf = Buf::zeroed(bytes.len().next_multiple_of(align), align);
-    buf[..bytes.len()].copy_from_slice(&bytes);
-    file.write_at(0, &buf)?;
+    file.write_at(0, &Buf::padded(&bytes, file.align()))?;
     if !planted!(ManifestNotSynced) {
         file.sync()?;
     }

@@ -122,10 +122,7 @@ pub(crate) fn write_as(disk: &dyn Disk, dir: &Path, name: &str, birth: &Birth) -
         disk.remove(&new)?;
     }
     let file = disk.create(&new, 0)?;
-    let align = file.align();
-    let mut buf = Buf::zeroed(STORE_BYTES.next_multiple_of(align), align);
-    buf[..STORE_BYTES].copy_from_slice(birth.as_bytes());
-    file.write_at(0, &buf)?;
+    file.write_at(0, &Buf::padded(birth.as_bytes(), file.align()))?;
     file.sync()?;
     // Renamed only now, so that it is whole whenever it is there.
     disk.rename(&new, &dir.join(name))?;

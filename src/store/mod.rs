@@ -29,7 +29,7 @@ use budget::{Budget, Plan};
 
 use crate::base::limits::KILLS_PER_RECORD_MAX;
 use crate::base::{Error, Key, PageSize, Result, ShardId, StoreId};
-use crate::io::{DiskSpace, Env, Guard, Wake, threads};
+use crate::io::{DISK_BLOCK_BYTES, DiskSpace, Env, Guard, Wake, threads};
 use crate::model::{Model, Record};
 use crate::pool::{Pool, PoolStats};
 use crate::query::{self, Cursor, Expired, Large, Order, Readers, Select};
@@ -550,7 +550,7 @@ fn config(dir: &Path, store: StoreId, shard: usize, options: &Options, plan: &Pl
         memtable_bytes: plan.memtable_bytes,
         memtable_records: options.memtable_records,
         ring_bytes: plan.ring_bytes,
-        log_file_bytes: options.log_file_bytes as u32,
+        log_file_bytes: options.log_file_bytes.next_multiple_of(DISK_BLOCK_BYTES) as u32,
         in_flight: options.in_flight,
         adjust: None,
         flush_at_close_bytes: plan.memtable_bytes / 8,

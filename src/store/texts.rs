@@ -35,9 +35,6 @@ pub(crate) const BYTES_MAX: u64 = 128 << 20;
 const TEXT: &str = ".json";
 const NEW: &str = ".new";
 
-/// What a text is padded to: the block of every disk that it may be moved to.
-const BLOCK_BYTES: usize = 4096;
-
 /// The directory of the texts of the store in `store`.
 pub(crate) fn dir(store: &Path) -> PathBuf {
     store.join(DIR)
@@ -102,9 +99,7 @@ pub(crate) fn put(disk: &dyn Disk, store: &Path, name: &str, text: &[u8]) -> Res
         disk.remove(&new)?;
     }
     let file = disk.create(&new, 0)?;
-    let padded = text.len().next_multiple_of(file.align().max(BLOCK_BYTES));
-    let mut buf = Buf::zeroed(padded, file.align());
-    buf[..text.len()].copy_from_slice(text);
+    let mut buf = Buf::padded(text, file.align());
     buf[text.len()..].fill(b' ');
     file.write_at(0, &buf)?;
     file.sync()?;

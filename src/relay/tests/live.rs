@@ -4,7 +4,6 @@ use super::*;
 use std::collections::{HashMap, HashSet};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Instant;
 
 #[test]
 fn events_reach_every_subscription_that_they_belong_to() {
@@ -164,12 +163,11 @@ fn a_client_that_does_not_take_its_goodbye_is_waited_for_as_long_as_that_is_set(
     };
     let (patient, _slow, _other) = with_slow_client(Duration::from_secs(86_400));
     let (hasty, _slow, mut writer) = with_slow_client(Duration::from_millis(20));
-    let began = Instant::now();
     for n in 0.. {
         if hasty.relay.stats().connections == 1 {
             break;
         }
-        assert!(began.elapsed() < PATIENCE, "it is still there");
+        assert!(n < 100_000, "it is still there after so many round trips");
         assert_eq!(writer.publish(&note(2, n, "meanwhile")), accepted(""));
     }
     assert_eq!(patient.relay.stats().connections, 2);
