@@ -160,7 +160,7 @@ impl Frames {
     /// on. Whatever the frame holds: nothing is read.
     #[inline]
     pub fn fetch_lines(&self, frame: u32, at: usize) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
         if let Some(state) = self.states.get(frame as usize) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let bytes = self.start(frame).as_ptr().wrapping_add(at).cast_const();
@@ -169,7 +169,7 @@ impl Frames {
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
         let _unknown_here = (frame, at);
     }
 
