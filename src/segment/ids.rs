@@ -73,13 +73,13 @@ impl IdIndex {
         about: impl Fn(Ordinal),
     ) -> Result<Option<Ordinal>> {
         let prefix = prefix_of(id);
-        let (at, entry) = self.first_from(pages, prefix)?;
-        if let Some((_, ordinal)) = entry.map(split).filter(|(found, _)| *found == prefix) {
-            about(ordinal);
-        }
-        let Some((ordinal, found)) = self.candidate(pages, ids, (at, entry), prefix)? else {
+        let (at, Some(entry)) = self.first_from(pages, prefix)? else { return Ok(None) };
+        let (first, ordinal) = split(entry);
+        if first != prefix {
             return Ok(None);
-        };
+        }
+        about(ordinal);
+        let found = self.id_of(pages, ids, at, ordinal)?;
         if found >= *id {
             return Ok((found == *id).then_some(ordinal));
         }
@@ -89,9 +89,11 @@ impl IdIndex {
         let (mut low, mut high) = (at + 1, end);
         while low < high {
             let middle = low + (high - low) / 2;
-            let entry = Some(self.entries.get(pages, middle)?);
-            let found = self.candidate(pages, ids, (middle, entry), prefix)?;
-            let Some((ordinal, other)) = found else { break };
+            let (other, ordinal) = split(self.entries.get(pages, middle)?);
+            if other != prefix {
+                break;
+            }
+            let other = self.id_of(pages, ids, middle, ordinal)?;
             match other.cmp(id) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
@@ -101,22 +103,18 @@ impl IdIndex {
         Ok(None)
     }
 
-    /// The entry, which stands at `at`, if it has the prefix: its ordinal and whole id.
-    fn candidate(
+    /// The whole id of the record that entry `at` names.
+    fn id_of(
         &self,
         pages: &Pages,
         ids: &IdColumn,
-        (at, entry): (u32, Option<[u8; ID_ENTRY_BYTES]>),
-        prefix: u32,
-    ) -> Result<Option<(Ordinal, [u8; ID_BYTES])>> {
-        let Some((found, ordinal)) = entry.map(split) else { return Ok(None) };
-        if found != prefix {
-            return Ok(None);
-        }
+        at: u32,
+        ordinal: Ordinal,
+    ) -> Result<[u8; ID_BYTES]> {
         if ordinal >= self.entries.items() {
             return Err(pages.corrupt(self.entries.page_of(at), "an id entry names no record"));
         }
-        Ok(Some((ordinal, ids.get(pages, ordinal)?)))
+        ids.get(pages, ordinal)
     }
 
     /// Where the first entry with `prefix` or more stands, or would, and that entry, if there is one. A page, or two;
@@ -186,23 +184,22 @@ impl Gallop {
         (self.low < self.high).then_some(self.at)
     }
 
-    fn middle(&mut self) -> u32 {
-        self.step = self.step.saturating_mul(2);
+    fn middle(&self) -> u32 {
         self.low + (self.high - self.low) / 2
     }
 
     /// It stands behind what was looked at.
     fn up(&mut self) {
         self.low = self.at + 1;
-        let step = self.step;
-        self.at = self.middle().min(self.low.saturating_add(step - 1));
+        self.at = self.middle().min(self.low.saturating_add(self.step - 1));
+        self.step = self.step.saturating_mul(2);
     }
 
     /// It is what was looked at, or stands before that.
     fn down(&mut self) {
         self.high = self.at;
-        let step = self.step;
-        self.at = self.middle().max(self.high.saturating_sub(step));
+        self.at = self.middle().max(self.high.saturating_sub(self.step));
+        self.step = self.step.saturating_mul(2);
     }
 }
 

@@ -12,7 +12,7 @@
 
 use super::{Bench, Lost};
 use crate::base::{Lsn, Result};
-use crate::io::{Disk, File, Op};
+use crate::io::{DISK_BLOCK_BYTES, Disk, File, Op};
 use crate::maintain::log::Log;
 use crate::shard::Config;
 use crate::shard::format::{Entry, EntryKind, read_entry};
@@ -54,7 +54,7 @@ pub fn rewrite(
     skip: &HashSet<[u8; 32]>,
 ) -> Result<(Range<Lsn>, u64)> {
     let disk: Arc<dyn Disk> = bench.env.disk.clone();
-    let bytes = log.file_bytes.max(FILE_BYTES_MIN).next_multiple_of(4096);
+    let bytes = log.file_bytes.max(FILE_BYTES_MIN).next_multiple_of(DISK_BLOCK_BYTES as u32);
     let files = bench.scene.site.files(&disk, config.shard, bytes);
     let first = files.list()?.last().map_or(1, |last| last + 1);
     let path = files.path(first);
